@@ -1,0 +1,220 @@
+"""Native client protocol, version 1, as spoken on `/v1/stream` (docs/protocol.md).
+
+Text frames are JSON objects with a `type`. Binary frames are audio in the announced encoding, contiguous from
+`audio_offset`. Offsets count the client's own sample frames (one sample per channel), at `sample_rate`;
+in a container they count 16 kHz samples. All times are seconds from the session's first sample.
+Unknown fields are ignored, unknown types are answered with an `error`.
+"""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from bus.contract.work import Task, Word
+
+PATH = "/v1/stream"
+ENCODINGS = ("linear16", "float32", "mulaw", "alaw", "container")
+MIN_SAMPLE_RATE_HZ = 8_000
+MAX_SAMPLE_RATE_HZ = 48_000
+MAX_CHANNELS = 2
+
+
+class AudioFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """How the binary frames are to be read. `container` sniffs WAV, FLAC, MP3, Ogg, Opus, WebM or MP4."""
+
+    encoding: str = "linear16"
+    sample_rate: int = 16_000
+    channels: int = 1
+    channel_mode: Literal["mix", "separate"] = "mix"
+    """Two channels are mixed to one, or transcribed apart (one person per side of a call)."""
+
+
+class VadOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """When an utterance begins and ends. None takes the service's default."""
+
+    threshold: float | None = None
+    """Speech probability, 0.05 to 0.95, from which a frame counts as speech."""
+    endpoint_s: float | None = None
+    """Silence that ends an utterance, 0.2 to 5 s."""
+    max_utterance_s: float | None = None
+    """Longest utterance before it is cut at its best pause, 5 to 28 s."""
+
+
+class SessionStart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="session.start"):
+    """First message of a client."""
+
+    audio: AudioFormat = AudioFormat()
+    language: str | None = None
+    """ISO 639-1 code; None detects it on the first utterance and keeps it."""
+    task: Task = "transcribe"
+    model: str | None = None
+    hotwords: tuple[str, ...] = ()
+    prompt: str = ""
+    vad: VadOptions = VadOptions()
+    partials: bool = True
+    word_times: bool = True
+
+
+class AudioEnd(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="audio.end"):
+    """No more audio: all finals follow, then `session.ended`."""
+
+
+ClientMessage: TypeAlias = SessionStart | AudioEnd
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What this gateway holds a session to."""
+
+    max_frame_bytes: int
+    max_session_s: float
+    idle_timeout_s: float
+    max_buffered_audio_s: float
+
+
+class SessionStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="session.started"):
+    """The session is open; send audio from `audio_offset`."""
+
+    seq: int
+    session: str
+    audio_offset: int
+    sample_rate: int
+    """Rate in which offsets count."""
+    channels: int
+    """Transcribed channels: 1, or 2 with `channel_mode: separate`."""
+    model: str
+    limits: Limits
+
+
+class SpeechStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="speech.started"):
+    """Someone began to speak at `start_s`."""
+
+    seq: int
+    segment: int
+    channel: int
+    start_s: float
+
+
+class SpeechEnded(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="speech.ended"):
+    """The utterance is over; its final follows."""
+
+    seq: int
+    segment: int
+    channel: int
+    end_s: float
+
+
+class TranscriptPartial(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="transcript.partial"):
+    """A running utterance: `text` begins with `stable`, and `stable` only ever grows within a segment."""
+
+    seq: int
+    segment: int
+    channel: int
+    start_s: float
+    end_s: float
+    """End of the audio that this text covers."""
+    stable: str
+    text: str
+    language: str | None = None
+
+
+class StageTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the time of a final went, in seconds; `total_s` counts from the end of speech as received."""
+
+    endpoint_s: float
+    queue_s: float
+    batch_wait_s: float
+    encode_s: float
+    decode_s: float
+    publish_s: float
+    total_s: float
+
+
+class TranscriptFinal(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="transcript.final"):
+    """The text of a segment, stored before it is sent. Never changes. May be empty."""
+
+    seq: int
+    segment: int
+    channel: int
+    start_s: float
+    end_s: float
+    text: str
+    words: tuple[Word, ...]
+    language: str | None
+    model: str
+    times: StageTimes
+
+
+class TranscriptFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="transcript.failed"):
+    """A segment without text after all retries; the session goes on."""
+
+    seq: int
+    segment: int
+    channel: int
+    start_s: float
+    end_s: float
+    code: str
+    message: str
+
+
+class AudioCommitted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="audio.committed"):
+    """All audio before `offset` is transcribed and stored, or held no speech: the client may forget it."""
+
+    seq: int
+    offset: int
+    time_s: float
+
+
+class SessionEnded(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="session.ended"):
+    """Last event of a session; the socket then closes with 1000."""
+
+    seq: int
+    reason: str
+    audio_s: float
+    segments: int
+
+
+class SessionDraining(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="session.draining"):
+    """The gateway is going away within `within_s`: finish, and open the next session elsewhere."""
+
+    seq: int
+    within_s: float
+
+
+class ErrorEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
+    """Something is wrong. If `fatal`, the socket closes next with the code of docs/errors.md."""
+
+    seq: int
+    code: str
+    message: str
+    retryable: bool
+    fatal: bool
+
+
+ServerEvent: TypeAlias = (
+    SessionStarted
+    | SpeechStarted
+    | SpeechEnded
+    | TranscriptPartial
+    | TranscriptFinal
+    | TranscriptFailed
+    | AudioCommitted
+    | SessionEnded
+    | SessionDraining
+    | ErrorEvent
+)
+
+_encoder = msgspec.json.Encoder()
+_event_decoder: msgspec.json.Decoder[ServerEvent] = msgspec.json.Decoder(ServerEvent)
+
+
+def encode_message(message: ClientMessage | ServerEvent) -> str:
+    """Encode either side's message as the text of one frame."""
+    return _encoder.encode(message).decode()
+
+
+def decode_event(text: str | bytes) -> ServerEvent:
+    """Decode a server event; ValueError if it is none (a newer server may send types unknown here)."""
+    try:
+        return _event_decoder.decode(text)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"not a server event: {error}") from None

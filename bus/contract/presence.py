@@ -1,0 +1,43 @@
+"""Heartbeats by which gateways know who can decode. Core NATS, msgpack; a lost one costs nothing."""
+
+from typing import Literal
+
+import msgspec
+
+VERSION = 1
+HEARTBEAT_INTERVAL_S = 0.5
+EXPIRES_AFTER_S = 2.0
+"""A worker not heard of for this long counts as gone."""
+
+
+class WorkerPresence(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="worker.presence"):
+    """One worker's announcement of itself, sent every `HEARTBEAT_INTERVAL_S` and once on leaving."""
+
+    version: int = VERSION
+    worker: str
+    pool: str
+    model: str
+    """Name that a session may ask for, for instance `base`."""
+    slots: int
+    """Windows that it decodes at the same time."""
+    state: Literal["ready", "leaving"]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(WorkerPresence)
+
+
+def encode_presence(presence: WorkerPresence) -> bytes:
+    """Encode for `subjects.presence_asr`."""
+    return _encoder.encode(presence)
+
+
+def decode_presence(data: bytes) -> WorkerPresence:
+    """Decode a heartbeat; ValueError if it is none or of another version."""
+    try:
+        presence = _decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"not a worker.presence: {error}") from None
+    if presence.version != VERSION:
+        raise ValueError(f"presence version {presence.version}, this process speaks {VERSION}")
+    return presence

@@ -1,0 +1,112 @@
+"""Every subject, stream and consumer name of the bus is spelled here and nowhere else.
+
+Internal:
+    asr.final.<pool>.<tenant>.<session>      windows that must be decoded        stream ASR_FINAL
+    asr.partial.<pool>.<tenant>.<session>    newest window of a running utterance stream ASR_PARTIAL
+    inbox.gw.<gateway>.<session>             results to the gateway that holds the socket   core NATS
+    presence.asr.<pool>.<worker>             heartbeats of workers                           core NATS
+
+Public (docs/bus.md):
+    transcripts.<tenant>.<session>           stored records, one per segment     stream TRANSCRIPTS
+    live.<tenant>.<session>                  the same records as they are stored (republished by the broker)
+"""
+
+from typing import NamedTuple
+
+from bus.contract.identifiers import check_identifier
+
+STREAM_ASR_FINAL = "ASR_FINAL"
+STREAM_ASR_PARTIAL = "ASR_PARTIAL"
+STREAM_TRANSCRIPTS = "TRANSCRIPTS"
+STREAM_DEAD_LETTERS = "DLQ"
+
+ASR_FINAL_ALL = "asr.final.>"
+ASR_PARTIAL_ALL = "asr.partial.>"
+TRANSCRIPTS_ALL = "transcripts.>"
+PRESENCE_ASR_ALL = "presence.asr.>"
+LIVE_PREFIX = "live"
+TRANSCRIPTS_PREFIX = "transcripts"
+ADVISORY_MAX_DELIVERIES = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"
+ADVISORY_TERMINATED = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>"
+
+
+class InboxAddress(NamedTuple):
+    """The two ids that an inbox subject carries."""
+
+    gateway: str
+    session: str
+
+
+def asr_final(pool: str, tenant: str, session: str) -> str:
+    """Subject of one final window."""
+    return f"asr.final.{_pool(pool)}.{_tenant(tenant)}.{_session(session)}"
+
+
+def asr_partial(pool: str, tenant: str, session: str) -> str:
+    """Subject of one partial window; a newer message on it replaces the older one in the broker."""
+    return f"asr.partial.{_pool(pool)}.{_tenant(tenant)}.{_session(session)}"
+
+
+def asr_final_pool(pool: str) -> str:
+    """Filter of the consumer that serves the finals of one pool."""
+    return f"asr.final.{_pool(pool)}.>"
+
+
+def asr_partial_pool(pool: str) -> str:
+    """Filter of the consumer that serves the partials of one pool."""
+    return f"asr.partial.{_pool(pool)}.>"
+
+
+def asr_consumer(pool: str) -> str:
+    """Durable consumer name of one pool, the same on both work streams."""
+    return f"asr_{_pool(pool)}"
+
+
+def inbox(gateway: str, session: str) -> str:
+    """Where a worker sends the results of one session."""
+    return f"inbox.gw.{check_identifier(gateway, 'gateway id')}.{_session(session)}"
+
+
+def inbox_all(gateway: str) -> str:
+    """The one wildcard that a gateway process subscribes to."""
+    return f"inbox.gw.{check_identifier(gateway, 'gateway id')}.>"
+
+
+def parse_inbox(subject: str) -> InboxAddress:
+    """Read the ids back from an inbox subject; ValueError if it is not one."""
+    tokens = subject.split(".")
+    if len(tokens) != 4 or tokens[:2] != ["inbox", "gw"]:
+        raise ValueError("not an inbox subject")
+    return InboxAddress(gateway=tokens[2], session=tokens[3])
+
+
+def transcripts(tenant: str, session: str) -> str:
+    """Subject under which the records of one session are stored."""
+    return f"transcripts.{_tenant(tenant)}.{_session(session)}"
+
+
+def live(tenant: str, session: str) -> str:
+    """Subject on which the records of one session appear as they are stored."""
+    return f"live.{_tenant(tenant)}.{_session(session)}"
+
+
+def live_tenant(tenant: str) -> str:
+    """Wildcard over all live records of one tenant."""
+    return f"live.{_tenant(tenant)}.>"
+
+
+def presence_asr(pool: str, worker: str) -> str:
+    """Heartbeat subject of one ASR worker."""
+    return f"presence.asr.{_pool(pool)}.{check_identifier(worker, 'worker id')}"
+
+
+def _pool(text: str) -> str:
+    return check_identifier(text, "pool")
+
+
+def _tenant(text: str) -> str:
+    return check_identifier(text, "tenant")
+
+
+def _session(text: str) -> str:
+    return check_identifier(text, "session id")
