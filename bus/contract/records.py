@@ -1,6 +1,6 @@
 """Stored records: the public contract for downstream apps (docs/bus.md). JSON on the wire.
 
-One record per segment, in order of `segment` within a session, each stored exactly once under
+One record per segment, in order of `segment` within each channel of a session, each stored exactly once under
 `transcripts.<tenant>.<session>` (`Nats-Msg-Id` = `<session>:<segment>:final`) and republished by the broker to
 `live.<tenant>.<session>`. Rules of change: fields are only ever added; a reader ignores what it does not know.
 """

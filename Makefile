@@ -1,0 +1,44 @@
+# Everything a contributor runs. `make help` lists it. Only `setup` touches the machine, and only inside $(VENV).
+
+PYTHON ?= python3
+VENV ?= .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types check bench lock clean
+
+help: ## List these targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: $(READY) ## Make the virtual environment with pinned packages (repeated only when they change)
+
+$(READY): requirements/dev.lock pyproject.toml scripts/make_venv.sh
+	@./scripts/make_venv.sh "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+demo: $(READY) ## Stream a recording through the whole service and show its transcript
+	@$(PY) examples/demo.py
+
+test: $(READY) ## Fetch the weights if they are missing and run all tests (more arguments: PYTEST_ARGS)
+	$(VENV)/bin/harken models pull
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+lint: $(READY) ## Check style and format
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+types: $(READY) ## Check types
+	$(PY) -m mypy
+
+check: lint types test ## All of lint, types and test
+
+bench: $(READY) ## Measure latency and accuracy in real time (arguments: BENCH_ARGS)
+	$(PY) -m benchmarks.streaming $(BENCH_ARGS)
+
+lock: ## Write requirements/*.lock from what is installed
+	$(PY) scripts/write_locks.py
+
+clean: ## Remove what tools and runs have left, but not the virtual environment
+	rm -rf .harken .coverage htmlcov dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +

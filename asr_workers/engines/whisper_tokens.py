@@ -1,0 +1,74 @@
+"""Whisper's prompts and words, over faster-whisper's tokenizer."""
+
+import threading
+from collections.abc import Sequence
+
+import tokenizers
+from faster_whisper.tokenizer import Tokenizer
+
+from asr_workers.windows.words import Spelling
+from bus.contract.work import Task
+
+MAX_LENGTH = 448
+"""Positions of the decoder: prefix, prompt and text together."""
+MAX_PREFIX_TOKENS = MAX_LENGTH // 2 - 1
+MAX_HOTWORD_TOKENS = MAX_PREFIX_TOKENS // 2
+
+_UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
+
+
+def is_spaced(task: Task, language: str) -> bool:
+    """Tell whether the text has blanks between words."""
+    return _written(task, language) not in _UNSPACED_LANGUAGES
+
+
+class WhisperTokens:
+    """One model's vocabulary. Thread-safe."""
+
+    def __init__(self, vocabulary: tokenizers.Tokenizer, *, multilingual: bool) -> None:
+        self._vocabulary = vocabulary
+        self._multilingual = multilingual
+        self._tokenizers: dict[tuple[Task, str], Tokenizer] = {}
+        self._lock = threading.Lock()
+
+    def prefix(self, prompt: str, hotwords: str) -> tuple[int, ...]:
+        """Tokens before the transcript: hotwords, then as much of the prompt's end as fits; empty without both."""
+        tokenizer = self._tokenizer("transcribe", "en")
+        tokens: list[int] = []
+        if hotwords.strip():
+            tokens += tokenizer.encode(" " + hotwords.strip())[:MAX_HOTWORD_TOKENS]
+        if prompt.strip():
+            tokens += tokenizer.encode(" " + prompt.strip())[-(MAX_PREFIX_TOKENS - 1 - len(tokens)) :]
+        return (tokenizer.sot_prev, *tokens) if tokens else ()
+
+    def start(self, task: Task, language: str) -> list[int]:
+        """Start of transcript, language, task: what `align` wants."""
+        return list(self._tokenizer(task, language).sot_sequence)
+
+    def prompt(self, prefix: Sequence[int], task: Task, language: str) -> list[int]:
+        """All that `generate` wants: without timestamps, for they fail on short encoder contexts."""
+        tokenizer = self._tokenizer(task, language)
+        return [*prefix, *tokenizer.sot_sequence, tokenizer.no_timestamps]
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """Text of the tokens, without surrounding blanks."""
+        return str(self._tokenizer("transcribe", "en").decode(list(tokens))).strip()
+
+    def spellings(self, tokens: Sequence[int], task: Task, language: str) -> list[Spelling]:
+        """Tokens as words: at blanks, or by character where the script has none."""
+        words, groups = self._tokenizer(task, _written(task, language)).split_to_word_tokens(list(tokens))
+        return [Spelling(word, len(group)) for word, group in zip(words, groups, strict=True)]
+
+    def _tokenizer(self, task: Task, language: str) -> Tokenizer:
+        key = (task, language)
+        with self._lock:
+            tokenizer = self._tokenizers.get(key)
+            if tokenizer is None:
+                tokenizer = Tokenizer(self._vocabulary, self._multilingual, task=task, language=language)
+                self._tokenizers[key] = tokenizer
+            return tokenizer
+
+
+def _written(task: Task, language: str) -> str:
+    """Language of the text: a translation is English, whatever was spoken."""
+    return "en" if task == "translate" else language

@@ -1,0 +1,44 @@
+"""Heartbeats: gateways send work to whom they hear."""
+
+import asyncio
+from contextlib import suppress
+from typing import Literal, Protocol
+
+from bus.contract import subjects
+from bus.contract.errors import BusUnavailable
+from bus.contract.presence import HEARTBEAT_INTERVAL_S, WorkerPresence, encode_presence
+
+
+class Publisher(Protocol):
+    """The part of `BusConnection` that sends."""
+
+    async def publish(self, subject: str, data: bytes) -> None:
+        """Send now or raise BusUnavailable."""
+
+
+class Heartbeats:
+    """Says that this worker is ready, until it leaves."""
+
+    def __init__(self, bus: Publisher, *, worker: str, pool: str, model: str, slots: int) -> None:
+        self._bus = bus
+        self._worker = worker
+        self._pool = pool
+        self._model = model
+        self._slots = slots
+
+    async def run(self) -> None:
+        """Beat until cancelled. A beat that cannot be sent is skipped: the next one follows at once."""
+        while True:
+            await self._say("ready")
+            await asyncio.sleep(HEARTBEAT_INTERVAL_S)
+
+    async def leave(self) -> None:
+        """Tell gateways not to count on this worker any more. Cancel `run` first."""
+        await self._say("leaving")
+
+    async def _say(self, state: Literal["ready", "leaving"]) -> None:
+        presence = WorkerPresence(
+            worker=self._worker, pool=self._pool, model=self._model, slots=self._slots, state=state
+        )
+        with suppress(BusUnavailable):
+            await self._bus.publish(subjects.presence_asr(self._pool, self._worker), encode_presence(presence))

@@ -1,0 +1,65 @@
+"""From what an engine made of a window to what the gateway is told. Pure."""
+
+from typing import Literal
+
+from asr_workers.engines.base import Decoded, Window
+from bus.contract.work import AsrRequest, AsrResult, Failure, Timings, WindowKind
+
+DECODE_FAILED = "decode_failed"
+
+FailureAction = Literal["retry", "give_up"]
+
+
+def window_of(request: AsrRequest) -> Window:
+    """The engine's view of a request."""
+    return Window(
+        kind=request.kind,
+        pcm=request.pcm,
+        start_sample=request.start_sample,
+        language=request.language,
+        task=request.task,
+        prompt=request.prompt,
+        hotwords=request.hotwords,
+        word_times=request.word_times,
+    )
+
+
+def decoded_result(request: AsrRequest, decoded: Decoded, *, timings: Timings, model: str, worker: str) -> AsrResult:
+    """The answer to a window that was decoded, with or without text."""
+    return AsrResult(
+        session=request.session,
+        segment=request.segment,
+        window=request.window,
+        kind=request.kind,
+        text=decoded.text,
+        words=decoded.words,
+        language=decoded.language,
+        language_probability=decoded.language_probability,
+        no_speech_probability=decoded.no_speech_probability,
+        average_log_probability=decoded.average_log_probability,
+        fallback=decoded.fallback,
+        suppressed=decoded.suppressed,
+        model=model,
+        worker=worker,
+        timings=timings,
+    )
+
+
+def failed_result(request: AsrRequest, error: BaseException, *, model: str, worker: str) -> AsrResult:
+    """The answer to a window that could not be decoded. Of the error only its class: its text may quote the user."""
+    return AsrResult(
+        session=request.session,
+        segment=request.segment,
+        window=request.window,
+        kind=request.kind,
+        model=model,
+        worker=worker,
+        failure=Failure(code=DECODE_FAILED, message=type(error).__name__),
+    )
+
+
+def on_failure(kind: WindowKind, *, deliveries: int, max_deliver: int, permanent: bool) -> FailureAction:
+    """Say whether a failed window goes back to the broker. Partials never do: the next one is on its way."""
+    if kind == "partial" or permanent or deliveries >= max_deliver:
+        return "give_up"
+    return "retry"

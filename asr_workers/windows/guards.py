@@ -1,0 +1,123 @@
+"""Is this text what was said? Decides to accept, decode again, or drop it. Pure.
+
+Short encoder contexts are cheap but sometimes loop, and Whisper writes small talk over noise. Three figures tell:
+how many tokens the audio yielded, how well the text compresses, and how sure the model was, of the tokens and of
+hearing speech at all. Only a final that fails is decoded again: with the full context, then with temperature. A partial
+is replaced a moment later anyway.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bus.contract.work import WindowKind
+
+Stage = Literal["short_context", "full_context", "temperature"]
+Verdict = Literal["accept", "full_context", "temperature", "no_speech", "repetition"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guards:
+    """Thresholds. The defaults were chosen on speech and noise recordings with Whisper base."""
+
+    max_tokens_per_s: float = 12.0
+    """Fast speech in Latin script has 6; a loop fills whatever it is given. Not applied to the full context."""
+    spare_tokens: int = 12
+    """Allowed on top, so that a short word with punctuation passes."""
+    max_compression_ratio: float = 2.4
+    """Bytes over zlib bytes of the text: prose stays below 1.7, loops exceed 5."""
+    min_average_log_probability: float = -1.0
+    surely_silent: float = 0.6
+    """No-speech probability from which `doubtful_log_probability` is enough to drop the text."""
+    maybe_silent: float = 0.25
+    """No-speech probability below which a text is never dropped as noise."""
+    doubtful_log_probability: float = -0.8
+    silence_slope: float = 0.8
+    """How much less sure the tokens must be for each unit of no-speech probability below `surely_silent`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What one decode gave, in the figures that the guards look at."""
+
+    stage: Stage
+    tokens: int
+    has_words: bool
+    """False for punctuation alone."""
+    duration_s: float
+    compression_ratio: float
+    average_log_probability: float
+    no_speech_probability: float
+
+
+def token_ceiling(duration_s: float, guards: Guards) -> int:
+    """Most tokens that a window of this length may plausibly hold; a decode that reaches it is a loop."""
+    return guards.spare_tokens + int(guards.max_tokens_per_s * duration_s)
+
+
+def compression_ratio(text: str) -> float:
+    """How many times smaller zlib makes the text; 0 for an empty one."""
+    data = text.encode()
+    return len(data) / len(zlib.compress(data)) if data else 0.0
+
+
+def has_words(text: str) -> bool:
+    """Tell whether the text holds anything but punctuation and blanks."""
+    return any(character.isalnum() for character in text)
+
+
+def judge(attempt: Attempt, kind: WindowKind, guards: Guards) -> Verdict:
+    """Say what to do with a greedy decode. `full_context` and `temperature` name the decode to try next."""
+    if attempt.tokens == 0:
+        return "accept"
+    final = kind == "final"
+    if is_repetitive(attempt, guards):
+        return _next_stage(attempt) if final else "repetition"
+    if not attempt.has_words:
+        return "no_speech"
+    if is_noise(attempt, guards):
+        surely = attempt.no_speech_probability >= guards.surely_silent
+        return "full_context" if final and not surely and attempt.stage == "short_context" else "no_speech"
+    if final and attempt.average_log_probability < guards.min_average_log_probability:
+        return _next_stage(attempt)
+    return "accept"
+
+
+def is_satisfying(attempt: Attempt, guards: Guards) -> bool:
+    """Tell whether a sampled decode is good enough to stop sampling."""
+    sure = attempt.average_log_probability >= guards.min_average_log_probability
+    return sure and not is_repetitive(attempt, guards)
+
+
+def settle(attempts: Sequence[Attempt], guards: Guards) -> tuple[int, Verdict]:
+    """Choose among all decodes of a window that greedy decoding failed: an index, and what to do with it.
+
+    The surest one that does not repeat itself; dropped all the same if it looks like noise. `attempts` is not empty.
+    """
+    sound = [index for index, attempt in enumerate(attempts) if not is_repetitive(attempt, guards)]
+    if not sound:
+        return len(attempts) - 1, "repetition"
+    best = max(sound, key=lambda index: attempts[index].average_log_probability)
+    dropped = not attempts[best].has_words or is_noise(attempts[best], guards)
+    return best, "no_speech" if dropped else "accept"
+
+
+def is_repetitive(attempt: Attempt, guards: Guards) -> bool:
+    """Tell whether the decode ran into a loop."""
+    if attempt.compression_ratio > guards.max_compression_ratio:
+        return True
+    return attempt.stage == "short_context" and attempt.tokens >= token_ceiling(attempt.duration_s, guards)
+
+
+def is_noise(attempt: Attempt, guards: Guards) -> bool:
+    """Tell whether the decode is text written over noise: the likelier silence is, the surer the tokens must be."""
+    silence = attempt.no_speech_probability
+    if silence < guards.maybe_silent:
+        return False
+    allowance = guards.silence_slope * max(0.0, guards.surely_silent - silence)
+    return attempt.average_log_probability < guards.doubtful_log_probability - allowance
+
+
+def _next_stage(attempt: Attempt) -> Literal["full_context", "temperature"]:
+    return "full_context" if attempt.stage == "short_context" else "temperature"

@@ -1,0 +1,270 @@
+"""The worker's shell: jobs from the broker to the scheduler, batches to the model threads, results to gateways.
+
+Theory of operation. A job is *held* from its pull until it is acknowledged; while it is held its lease is renewed, so a
+dead worker's jobs come back after `ack_wait_s` and a slow one's do not. A result is published before the ack: if the
+process dies in between, the window is decoded twice and the gateway sees the same answer twice. Whatever an engine
+raises concerns only the window that caused it.
+"""
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from asr_workers.batch.plan import Batch
+from asr_workers.batch.scheduler import Arrival, Scheduler
+from asr_workers.engines.base import Decoded, Engine, Outcome, Prepared
+from asr_workers.held_jobs import HeldJob, HeldJobs, Job, JobSource
+from asr_workers.metrics import WorkerMetrics
+from asr_workers.presence import Publisher
+from asr_workers.results import decoded_result, failed_result, on_failure, window_of
+from bus.contract import subjects
+from bus.contract.errors import BusUnavailable
+from bus.contract.work import AsrResult, Timings, WindowKind, decode_request, encode
+
+_log = logging.getLogger(__name__)
+
+
+class EngineStuck(Exception):
+    """A model call did not return in time. Its thread cannot be ended, so the process must be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """Who this worker is, and its patience."""
+
+    worker: str
+    ack_wait_s: float
+    """Lease of a job, as its consumer has it."""
+    max_deliver: int
+    """Deliveries of a final, as its consumer has it."""
+    retry_delay_s: float = 0.25
+    decode_timeout_s: float = 60.0
+
+
+class Worker:
+    """Run `run` in a task; `drain` from another makes it return."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        scheduler: Scheduler,
+        bus: Publisher,
+        *,
+        model_threads: Executor,
+        feature_threads: Executor,
+        options: WorkerOptions,
+        metrics: WorkerMetrics,
+    ) -> None:
+        self._engine = engine
+        self._scheduler = scheduler
+        self._bus = bus
+        self._model_threads = model_threads
+        self._feature_threads = feature_threads
+        self._options = options
+        self._metrics = metrics
+        self._numbers = itertools.count(1)
+        self._held = HeldJobs(metrics)
+        self._tasks = asyncio.TaskGroup()
+        self._pulls: list[asyncio.Task[None]] = []
+        self._changed = asyncio.Event()
+        self._room: dict[WindowKind, asyncio.Event] = {"final": asyncio.Event(), "partial": asyncio.Event()}
+
+    async def run(self, finals: JobSource, partials: JobSource) -> None:
+        """Work until `drain` is through. An exception is fatal: the jobs held return to the broker by their lease."""
+        async with self._tasks as tasks:
+            self._pulls = [
+                tasks.create_task(self._pull("final", finals), name="pull-finals"),
+                tasks.create_task(self._pull("partial", partials), name="pull-partials"),
+            ]
+            services = [
+                tasks.create_task(self._dispatch(), name="dispatch"),
+                tasks.create_task(self._held.renew_leases(self._options.ack_wait_s / 3), name="renew-leases"),
+            ]
+            await asyncio.wait(self._pulls)
+            await self._held.wait_until_none()
+            for service in services:
+                service.cancel()
+
+    async def drain(self) -> None:
+        """Take no more, hand back what waits, and return when what runs is answered. Idempotent."""
+        for pull in self._pulls:
+            pull.cancel()
+        await asyncio.gather(*self._pulls, return_exceptions=True)
+        for held in self._held.get(self._scheduler.withdraw()):
+            await self._held.release(held, held.job.nak(), "nak")
+        await self._held.wait_until_none()
+
+    async def _pull(self, kind: WindowKind, source: JobSource) -> None:
+        while True:
+            await self._room[kind].wait()
+            job = await source.fetch(wait_s=None)
+            if job is None:
+                return
+            self._take(kind, job)
+
+    def _take(self, kind: WindowKind, job: Job) -> None:
+        try:
+            request = decode_request(job.data)
+            if request.kind != kind:
+                raise ValueError(f"a {request.kind} among the {kind}s")
+        except ValueError as error:
+            self._metrics.failures.labels("undecodable").inc()
+            _log.warning("undecodable request refused", extra={"kind": kind, "reason": str(error)})
+            self._tasks.create_task(self._held.tell(job.term(str(error)), "term"))
+            return
+        held = HeldJob(next(self._numbers), job, request, time.monotonic())
+        self._held.add(held)
+        stale = self._scheduler.admit(
+            Arrival(
+                job=held.number,
+                kind=kind,
+                session=request.session,
+                segment=request.segment,
+                window=request.window,
+                since=held.pulled_at,
+            )
+        )
+        for superseded in self._held.get(stale):
+            self._metrics.dropped.labels("superseded").inc()
+            self._tasks.create_task(self._held.release(superseded, superseded.job.ack(), "ack"))
+        self._update_room()
+        if held.number not in stale:
+            self._tasks.create_task(self._prepare(held))
+
+    async def _prepare(self, held: HeldJob) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            prepared = await loop.run_in_executor(self._feature_threads, self._engine.prepare, window_of(held.request))
+        except Exception as error:  # an engine may raise anything; it concerns this window only
+            if held in self._held:
+                self._scheduler.remove(held.number)
+                self._changed.set()
+                await self._fail(held, error, permanent=isinstance(error, ValueError))
+            return
+        held.prepared = prepared
+        self._scheduler.prepared(held.number, prepared.group)
+        self._changed.set()
+
+    async def _dispatch(self) -> None:
+        while True:
+            self._changed.clear()
+            now = time.monotonic()
+            plan = self._scheduler.plan(now)
+            for batch in plan.batches:
+                self._tasks.create_task(self._run_batch(batch))
+            self._update_room()
+            delay_s = None if plan.look_again_at is None else max(0.0, plan.look_again_at - now)
+            try:
+                async with asyncio.timeout(delay_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def _run_batch(self, batch: Batch) -> None:
+        now = time.monotonic()
+        items = self._held.get(batch.jobs)
+        prepared = [item.prepared for item in items if item.prepared is not None]
+        for item in items:
+            # A fall-back decode is a second batch; the wait that counts is the one before the first.
+            item.batch_wait_s = now - item.pulled_at if item.batch_wait_s is None else item.batch_wait_s
+        loop = asyncio.get_running_loop()
+        call = loop.run_in_executor(self._model_threads, decode_apart, self._engine, prepared)
+        try:
+            async with asyncio.timeout(self._options.decode_timeout_s):
+                outcomes = await call
+        except TimeoutError as error:
+            raise EngineStuck(f"a model call took longer than {self._options.decode_timeout_s:g} s") from error
+        self._scheduler.finish(batch)
+        for item, outcome in zip(items, outcomes, strict=True):
+            if isinstance(outcome, Prepared):
+                item.prepared = outcome
+                self._scheduler.again(item.number, outcome.group)
+                continue
+            self._scheduler.remove(item.number)
+            if isinstance(outcome, Decoded):
+                self._tasks.create_task(self._answer(item, outcome, len(items)))
+            else:
+                self._tasks.create_task(self._fail(item, outcome, permanent=False))
+        self._changed.set()
+
+    async def _answer(self, held: HeldJob, decoded: Decoded, batch_size: int) -> None:
+        timings = Timings(
+            queue_s=held.job.stored_age_s,
+            batch_wait_s=held.batch_wait_s or 0.0,
+            features_s=decoded.features_s,
+            encode_s=decoded.encode_s,
+            decode_s=decoded.decode_s,
+            batch_size=batch_size,
+        )
+        self._metrics.on_decoded(held.request, timings, fallback=decoded.fallback, suppressed=decoded.suppressed)
+        result = decoded_result(
+            held.request,
+            decoded,
+            timings=timings,
+            model=self._engine.capabilities.model,
+            worker=self._options.worker,
+        )
+        if await self._send(held, result):
+            await self._held.release(held, held.job.ack(), "ack")
+
+    async def _fail(self, held: HeldJob, error: Exception, *, permanent: bool) -> None:
+        request, deliveries = held.request, held.job.deliveries
+        action = on_failure(
+            request.kind, deliveries=deliveries, max_deliver=self._options.max_deliver, permanent=permanent
+        )
+        reason = type(error).__name__
+        self._metrics.failures.labels("retried" if action == "retry" else "given_up").inc()
+        _log.warning(
+            "window failed",
+            extra={
+                "session": request.session,
+                "segment": request.segment,
+                "window": request.window,
+                "kind": request.kind,
+                "error": reason,
+                "deliveries": deliveries,
+                "action": action,
+            },
+        )
+        if action == "retry":
+            await self._held.release(held, held.job.nak(self._options.retry_delay_s), "nak")
+            return
+        result = failed_result(request, error, model=self._engine.capabilities.model, worker=self._options.worker)
+        if not await self._send(held, result):
+            return
+        if request.kind == "final":
+            await self._held.release(held, held.job.term(f"decode_failed {reason}"), "term")
+        else:
+            await self._held.release(held, held.job.ack(), "ack")
+
+    async def _send(self, held: HeldJob, result: AsrResult) -> bool:
+        """Publish a result; on failure hand the job back, so that another worker answers, and return False."""
+        request = held.request
+        try:
+            await self._bus.publish(subjects.inbox(request.gateway, request.session), encode(result))
+        except BusUnavailable:
+            self._metrics.bus_errors.labels("publish").inc()
+            await self._held.release(held, held.job.nak(), "nak")
+            return False
+        return True
+
+    def _update_room(self) -> None:
+        for kind, event in self._room.items():
+            if self._scheduler.room(kind):
+                event.set()
+            else:
+                event.clear()
+
+
+def decode_apart(engine: Engine, batch: Sequence[Prepared]) -> list[Outcome | Exception]:
+    """Decode a batch; if that fails, each window alone, so that a bad one fails alone. Blocking."""
+    try:
+        return list(engine.decode(batch))
+    except Exception as error:  # an engine may raise anything; it concerns these windows only
+        if len(batch) == 1:
+            return [error]
+    return [outcome for item in batch for outcome in decode_apart(engine, [item])]

@@ -1,0 +1,98 @@
+"""Who can decode right now, from the workers' heartbeats. Pure: `now` is monotonic seconds and comes in."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from bus.contract.errors import NoWorker, UnknownModel
+from bus.contract.identifiers import check_identifier
+from bus.contract.presence import EXPIRES_AFTER_S, WorkerPresence
+
+
+class Route(NamedTuple):
+    """Where a session's windows go, and the model that will decode them."""
+
+    pool: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    presence: WorkerPresence
+    at: float
+
+
+class Roster:
+    """One gateway's view of all workers. Same heartbeats and `now`, same answers.
+
+    A worker counts from its first heartbeat until it says that it leaves, or falls silent for `EXPIRES_AFTER_S`.
+    """
+
+    def __init__(self, *, default_model: str | None = None) -> None:
+        self._default_model = default_model
+        self._workers: dict[str, _Heard] = {}
+        self._models_seen: set[str] = set()
+
+    def on_presence(self, presence: WorkerPresence, now: float) -> None:
+        """Take in a heartbeat. ValueError for a pool name that no subject could hold."""
+        check_identifier(presence.pool, "pool")
+        if presence.state == "leaving":
+            self._workers.pop(presence.worker, None)
+            return
+        self._workers[presence.worker] = _Heard(presence, now)
+        self._models_seen.add(presence.model)
+
+    def expire(self, now: float) -> tuple[str, ...]:
+        """Forget the workers that fell silent, and name them, sorted."""
+        gone = tuple(sorted(worker for worker, heard in self._workers.items() if not _is_live(heard, now)))
+        for worker in gone:
+            del self._workers[worker]
+        return gone
+
+    def renew(self, now: float) -> None:
+        """Count every worker not yet forgotten as heard of now: their heartbeats were lost with our connection."""
+        self._workers = {worker: _Heard(heard.presence, now) for worker, heard in self._workers.items()}
+
+    def next_expiry(self) -> float | None:
+        """When `expire` has something to do if nothing more is heard; None with no workers."""
+        return min((heard.at + EXPIRES_AFTER_S for heard in self._workers.values()), default=None)
+
+    def is_ready(self, now: float) -> bool:
+        """Whether anyone can decode."""
+        return bool(self._live(now))
+
+    def models(self, now: float) -> tuple[str, ...]:
+        """Names that a session may ask for now, sorted."""
+        return tuple(sorted({presence.model for presence in self._live(now)}))
+
+    def pools(self, now: float) -> tuple[str, ...]:
+        """Pools that have a live worker, sorted."""
+        return tuple(sorted({presence.pool for presence in self._live(now)}))
+
+    def slots(self, pool: str, now: float) -> int:
+        """Windows that the live workers of `pool` decode at the same time; 0 for an unknown pool."""
+        return sum(presence.slots for presence in self._live(now) if presence.pool == pool)
+
+    def pool_for(self, model: str | None, now: float) -> Route:
+        """Pool for a session that asks for `model`, or for any (None): the default model if it is served.
+
+        Among several pools that serve it the one with most slots, then the first by name. Raises NoWorker if nobody
+        is there, or none of those who served this model before; UnknownModel if nobody ever did.
+        """
+        models = self.models(now)
+        if not models:
+            raise NoWorker("no worker is connected")
+        if model is None:
+            model = self._default_model if self._default_model in models else models[0]
+        if model not in models:
+            if model in self._models_seen:
+                raise NoWorker("no worker for this model is connected at the moment")
+            raise UnknownModel(f"no worker serves this model; available: {', '.join(models)}")
+        pools = {presence.pool for presence in self._live(now) if presence.model == model}
+        return Route(min(pools, key=lambda pool: (-self.slots(pool, now), pool)), model)
+
+    def _live(self, now: float) -> list[WorkerPresence]:
+        return [heard.presence for heard in self._workers.values() if _is_live(heard, now)]
+
+
+def _is_live(heard: _Heard, now: float) -> bool:
+    return now - heard.at < EXPIRES_AFTER_S

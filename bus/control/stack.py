@@ -1,0 +1,62 @@
+"""Which processes one machine runs for `harken up`: options in, child specifications out. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bus.control.child import ChildSpec
+from bus.control.process_types import ASR, GATEWAY, NATS, NATS_HOST, ProcessType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackOptions:
+    """What `harken up` was asked for. `nats_port` None means that NATS is somewhere else, at `nats_url`."""
+
+    host: str
+    port: int
+    gateways: int
+    asr_workers: int
+    data_dir: Path
+    nats_url: str
+    nats_port: int | None
+    settings: Mapping[str, str]
+    """More environment for every child: the settings that were given as flags."""
+
+
+def nats_spec(options: StackOptions, executable: str, environ: Mapping[str, str]) -> ChildSpec | None:
+    """The managed nats-server, None if an external one is used."""
+    if options.nats_port is None:
+        return None
+    arguments = ("--data-dir", str(options.data_dir / "nats"), "--port", str(options.nats_port))
+    return _child(NATS, 1, 1, NATS.argv(executable, arguments), environ, options)
+
+
+def service_specs(
+    options: StackOptions, executable: str, environ: Mapping[str, str], *, cores: int
+) -> tuple[ChildSpec, ...]:
+    """Gateways and workers. Cores are split over the workers unless the environment says how many threads each has."""
+    threads = {"HARKEN_ASR_THREADS": str(max(1, cores // options.asr_workers))}
+    listen = {"HARKEN_GATEWAY_HOST": options.host, "HARKEN_GATEWAY_PORT": str(options.port)}
+    gateways = (
+        _child(GATEWAY, n, options.gateways, GATEWAY.argv(executable), {**environ, **listen}, options)
+        for n in range(1, options.gateways + 1)
+    )
+    workers = (
+        _child(ASR, n, options.asr_workers, ASR.argv(executable), {**threads, **environ}, options)
+        for n in range(1, options.asr_workers + 1)
+    )
+    return (*gateways, *workers)
+
+
+def managed_nats_url(port: int) -> str:
+    """Where the managed nats-server is reached."""
+    return f"nats://{NATS_HOST}:{port}"
+
+
+def _child(
+    kind: ProcessType, number: int, of: int, argv: tuple[str, ...], environ: Mapping[str, str], options: StackOptions
+) -> ChildSpec:
+    name = kind.name if of == 1 else f"{kind.name}.{number}"
+    # Lines must come through the pipe when they are printed, not when a buffer is full.
+    environment = {**environ, **options.settings, "NATS_URL": options.nats_url, "PYTHONUNBUFFERED": "1"}
+    return ChildSpec(name, argv, environment, kind.stop_stage, kind.stop_budget_s)

@@ -1,0 +1,111 @@
+"""`harken up`: the whole service on one machine."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import click
+from click.core import ParameterSource
+
+from bus.control.console import Console
+from bus.control.fetch_progress import fetch_shown
+from bus.control.probes import free_port, reachable_host, url_host, why_not_free
+from bus.control.process_types import NATS_HOST
+from bus.control.run_stack import run_stack
+from bus.control.stack import StackOptions, managed_nats_url
+from bus.runtime.model_store.catalogue import SILERO_VAD, WHISPER_BASE
+from bus.runtime.model_store.errors import ModelStoreError
+from bus.runtime.model_store.store import default_cache_dir
+from bus.runtime.settings import UnknownSetting, click_options, refuse_unknown_environment, setting
+from bus.runtime.shared_settings import SharedSettings
+
+_NAME_WIDTH = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpSettings:
+    """How many processes run, and where. What they do is set by their own variables, which are passed on."""
+
+    section: ClassVar[str] = "UP"
+    host: str = setting("127.0.0.1", environment="HARKEN_GATEWAY_HOST", help="Address to listen on; 0.0.0.0 for all.")
+    port: int = setting(
+        8080, environment="HARKEN_GATEWAY_PORT", help="Port to listen on; 0 takes a free one.", minimum=0, maximum=65535
+    )
+    gateways: int = setting(1, help="Gateway processes; they share the port.", minimum=1, maximum=64)
+    asr_workers: int = setting(1, help="Recognition processes; they share the cores.", minimum=1, maximum=64)
+    data_dir: Path | None = setting(
+        None, help="Where transcripts are stored; by default harken in the user's data directory."
+    )
+    model: str = setting(
+        WHISPER_BASE.name,
+        environment="HARKEN_ASR_MODEL",
+        help="Name of a model (harken models list shows them) or path of a folder.",
+    )
+
+
+def default_data_dir(environ: Mapping[str, str] = os.environ) -> Path:
+    """`harken` below the user's XDG data folder."""
+    return Path(environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "harken"
+
+
+@click.command()
+@click_options(UpSettings)
+@click_options(SharedSettings, "shared")
+def up(settings: UpSettings, shared: SharedSettings) -> None:
+    """Run the whole service on this machine until Ctrl-C.
+
+    Starts a nats-server of its own, unless NATS_URL names one. Prints one line with the address when it is ready;
+    what the processes say goes to stderr. A second Ctrl-C ends everything at once.
+    """
+    cache_dir = shared.cache_dir or default_cache_dir()
+    try:
+        refuse_unknown_environment(UpSettings.section, (UpSettings, SharedSettings), os.environ)
+        port = _claim_port(settings.host, settings.port)
+        for name in (settings.model, SILERO_VAD.name):
+            fetch_shown(name, cache_dir=cache_dir)
+    except (UnknownSetting, ModelStoreError) as error:
+        raise click.ClickException(str(error)) from error
+    console = Console(sys.stderr, width=_NAME_WIDTH, colour=sys.stderr.isatty())
+    address = f"{url_host(reachable_host(settings.host))}:{port}"
+    ready_line = f"harken is ready: ws://{address}/v1/stream  http://{address}/"
+    options = _stack_options(settings, shared, port, cache_dir)
+    sys.exit(run_stack(options, console, announce=lambda: click.echo(ready_line)))
+
+
+def _stack_options(settings: UpSettings, shared: SharedSettings, port: int, cache_dir: Path) -> StackOptions:
+    nats_port = free_port(NATS_HOST) if _is_default("shared__nats_url") else None
+    return StackOptions(
+        host=settings.host,
+        port=port,
+        gateways=settings.gateways,
+        asr_workers=settings.asr_workers,
+        data_dir=(settings.data_dir or default_data_dir()).absolute(),
+        nats_url=shared.nats_url if nats_port is None else managed_nats_url(nats_port),
+        nats_port=nats_port,
+        settings={
+            "HARKEN_ASR_MODEL": settings.model,
+            "HARKEN_CACHE_DIR": str(cache_dir.absolute()),
+            "HARKEN_LOG_LEVEL": shared.log_level,
+            # People read the output of this command; who collects it asks for json.
+            "HARKEN_LOG_FORMAT": "text" if _is_default("shared__log_format") else shared.log_format,
+        },
+    )
+
+
+def _is_default(parameter: str) -> bool:
+    return click.get_current_context().get_parameter_source(parameter) is ParameterSource.DEFAULT
+
+
+def _claim_port(host: str, port: int) -> int:
+    """The port to use; a ClickException, before anything is started, if it is taken."""
+    if port == 0:
+        return free_port(host)
+    if (reason := why_not_free(host, port)) is not None:
+        raise click.ClickException(
+            f"Cannot listen on {url_host(host)}:{port}: {reason}. Stop what uses it (ss -ltnp names it) or choose"
+            " another port with --port"
+        )
+    return port

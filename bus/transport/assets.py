@@ -1,0 +1,210 @@
+"""Streams and consumers of the bus: what they are, and how they come to exist. Ensured at start and at each reconnect.
+
+Memory streams vanish with a single server, configuration and all; whoever reconnects first creates them again.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bus.contract import subjects
+from bus.transport.connection import BusConnection
+from bus.transport.jetstream_api import NANOSECONDS, AssetMissing
+
+PRIORITY_GROUP = "pool"
+"""Priority group of every pool consumer: pulls of priority 0 are served first, other regions' 5 after them."""
+FINAL_ACK_WAIT_S = 5.0
+"""A pulled final whose worker falls silent for this long goes to another."""
+PARTIAL_ACK_WAIT_S = 3.0
+FINAL_MAX_DELIVERIES = 4
+_MAX_WAITING_PULLS = 4096
+_MAX_UNACKED = 4096
+_log = logging.getLogger(__name__)
+
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetLimits:
+    """Bounds of the streams. What is over them is refused (finals) or replaces the oldest (all others)."""
+
+    finals_max_messages: int = 4096
+    finals_max_bytes: int = 512 * 1024**2
+    finals_max_age_s: float = 60.0
+    partials_max_bytes: int = 256 * 1024**2
+    partials_max_age_s: float = 3.0
+    transcripts_max_age_s: float = 7 * 86400.0
+    transcripts_max_bytes: int = 4 * 1024**3
+    dead_letters_max_messages: int = 10_000
+    dead_letters_max_bytes: int = 32 * 1024**2
+    dead_letters_max_age_s: float = 7 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerPlan:
+    """One durable consumer and the stream it belongs to."""
+
+    stream: str
+    config: Config
+
+
+@dataclass(frozen=True, slots=True)
+class AssetPlan:
+    """All that should exist. A value: nothing here talks to a server."""
+
+    streams: tuple[Config, ...]
+    consumers: tuple[ConsumerPlan, ...]
+
+
+def plan_assets(*, pools: Sequence[str], limits: AssetLimits) -> AssetPlan:
+    """The four streams, and for each pool its consumers of finals and partials. ValueError for a bad pool name."""
+    return AssetPlan(
+        streams=(_finals(limits), _partials(limits), _transcripts(limits), _dead_letters(limits)),
+        consumers=tuple(consumer for pool in pools for consumer in _consumers(pool)),
+    )
+
+
+async def ensure_assets(
+    connection: BusConnection, *, pools: Sequence[str] = (), limits: AssetLimits | None = None
+) -> None:
+    """Have the streams, and the consumers of `pools`, exist: now and after each reconnect. Idempotent.
+
+    Only who states `limits` changes a stream that exists (the gateway, whose settings they are); without them, what
+    is missing is created with the defaults and what exists is left alone. A later call replaces an earlier one on
+    the same connection. Raises BusUnavailable, Overloaded if the server has no room for a stream,
+    InternalError if it refuses a configuration.
+    """
+    plan = plan_assets(pools=pools, limits=limits or AssetLimits())
+
+    async def ensure() -> None:
+        for stream in plan.streams:
+            await _ensure_stream(connection, stream, may_update=limits is not None)
+        for consumer in plan.consumers:
+            await _ensure_consumer(connection, consumer)
+
+    await connection.keep_ensured(ensure)
+
+
+async def _ensure_stream(connection: BusConnection, config: Config, *, may_update: bool) -> None:
+    name = config["name"]
+    try:
+        # Asked first: creating what exists checks its reservation a second time, and fails on a server nearly full.
+        existing = (await connection.request_api(f"STREAM.INFO.{name}"))["config"]
+    except AssetMissing:
+        await connection.request_api(f"STREAM.CREATE.{name}", json.dumps(config).encode())
+        _log.info("stream created", extra={"stream": name})
+        return
+    if may_update and not _holds(existing, config):
+        await connection.request_api(f"STREAM.UPDATE.{name}", json.dumps({**existing, **config}).encode())
+        _log.info("stream updated", extra={"stream": name})
+
+
+async def _ensure_consumer(connection: BusConnection, plan: ConsumerPlan) -> None:
+    name, body = plan.config["name"], {"stream_name": plan.stream, "config": dict(plan.config)}
+    try:
+        existing = (await connection.request_api(f"CONSUMER.INFO.{plan.stream}.{name}"))["config"]
+    except AssetMissing:
+        existing = {}
+    if _holds(existing, plan.config):
+        return
+    call = f"CONSUMER.CREATE.{plan.stream}.{name}.{plan.config['filter_subject']}"
+    await connection.request_api(call, json.dumps(body).encode())
+    _log.info("consumer ensured", extra={"stream": plan.stream, "consumer": name})
+
+
+def _holds(existing: Config, wanted: Config) -> bool:
+    return all(existing.get(key) == value for key, value in wanted.items())
+
+
+def _finals(limits: AssetLimits) -> Config:
+    return {
+        "name": subjects.STREAM_ASR_FINAL,
+        "subjects": [subjects.ASR_FINAL_ALL],
+        "retention": "workqueue",
+        "storage": "memory",
+        "num_replicas": 1,
+        # A full queue is told to the gateway, which sheds load; nothing is dropped in silence.
+        "discard": "new",
+        "max_msgs": limits.finals_max_messages,
+        "max_bytes": limits.finals_max_bytes,
+        "max_age": _ns(limits.finals_max_age_s),
+        "duplicate_window": _ns(limits.finals_max_age_s),
+    }
+
+
+def _partials(limits: AssetLimits) -> Config:
+    return {
+        "name": subjects.STREAM_ASR_PARTIAL,
+        "subjects": [subjects.ASR_PARTIAL_ALL],
+        "retention": "workqueue",
+        "storage": "memory",
+        "num_replicas": 1,
+        # The broker itself drops a session's stale window when a newer one arrives.
+        "max_msgs_per_subject": 1,
+        "discard": "old",
+        "max_bytes": limits.partials_max_bytes,
+        "max_age": _ns(limits.partials_max_age_s),
+        "duplicate_window": _ns(limits.partials_max_age_s),
+    }
+
+
+def _transcripts(limits: AssetLimits) -> Config:
+    return {
+        "name": subjects.STREAM_TRANSCRIPTS,
+        "subjects": [subjects.TRANSCRIPTS_ALL],
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": 1,
+        "discard": "old",
+        "max_bytes": limits.transcripts_max_bytes,
+        "max_age": _ns(limits.transcripts_max_age_s),
+        "duplicate_window": _ns(600.0),
+        "compression": "s2",
+        "allow_direct": True,
+        "republish": {"src": subjects.TRANSCRIPTS_ALL, "dest": f"{subjects.LIVE_PREFIX}.>"},
+    }
+
+
+def _dead_letters(limits: AssetLimits) -> Config:
+    return {
+        "name": subjects.STREAM_DEAD_LETTERS,
+        "subjects": [subjects.ADVISORY_MAX_DELIVERIES, subjects.ADVISORY_TERMINATED],
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": 1,
+        "discard": "old",
+        "max_msgs": limits.dead_letters_max_messages,
+        "max_bytes": limits.dead_letters_max_bytes,
+        "max_age": _ns(limits.dead_letters_max_age_s),
+    }
+
+
+def _consumers(pool: str) -> tuple[ConsumerPlan, ConsumerPlan]:
+    finals = _consumer(pool, subjects.asr_final_pool(pool), FINAL_ACK_WAIT_S, FINAL_MAX_DELIVERIES)
+    # A partial is not worth a second try: the next window is on its way.
+    partials = _consumer(pool, subjects.asr_partial_pool(pool), PARTIAL_ACK_WAIT_S, 1)
+    return ConsumerPlan(subjects.STREAM_ASR_FINAL, finals), ConsumerPlan(subjects.STREAM_ASR_PARTIAL, partials)
+
+
+def _consumer(pool: str, filter_subject: str, ack_wait_s: float, max_deliver: int) -> Config:
+    name = subjects.asr_consumer(pool)
+    return {
+        "name": name,
+        "durable_name": name,
+        "filter_subject": filter_subject,
+        "deliver_policy": "all",
+        "replay_policy": "instant",
+        "ack_policy": "explicit",
+        "ack_wait": _ns(ack_wait_s),
+        "max_deliver": max_deliver,
+        "max_waiting": _MAX_WAITING_PULLS,
+        "max_ack_pending": _MAX_UNACKED,
+        "priority_groups": [PRIORITY_GROUP],
+        "priority_policy": "prioritized",
+    }
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * NANOSECONDS)

@@ -1,0 +1,107 @@
+"""Who may say and hear what on the bus: the least that each role needs, as server-side permissions.
+
+A role's replies arrive below its own inbox prefix: one shared prefix would let every role read the others' replies.
+Without credentials the server lets everyone on its address do everything; then it must stay on loopback.
+
+A reader is an outside app of one tenant. It hears `live.<tenant>.>` and may read the newest stored record of each of
+its sessions by direct get. It gets no consumer on TRANSCRIPTS: a consumer's delivery subject is chosen in the request
+body, out of reach of permissions, so a tenant could have its records delivered into another tenant's subjects.
+Replay for outside apps therefore runs as a trusted role, or through an account import.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bus.contract import subjects
+from bus.contract.identifiers import check_identifier
+
+ROLE_GATEWAY = "gateway"
+ROLE_ASR = "asr"
+ROLE_ADMIN = "admin"
+READER_PREFIX = "reader_"
+INBOX_GATEWAY = "_INBOX_gw"
+INBOX_ASR = "_INBOX_asr"
+INBOX_READER_PREFIX = "_INBOX_app_"
+
+_STREAMS = (
+    subjects.STREAM_ASR_FINAL,
+    subjects.STREAM_ASR_PARTIAL,
+    subjects.STREAM_TRANSCRIPTS,
+    subjects.STREAM_DEAD_LETTERS,
+)
+_WORK_STREAMS = (subjects.STREAM_ASR_FINAL, subjects.STREAM_ASR_PARTIAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """Subjects a user may publish to and subscribe to; everything else is refused."""
+
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+
+
+def reader_role(tenant: str) -> str:
+    """User name of the outside app of one tenant."""
+    return READER_PREFIX + check_identifier(tenant, "tenant")
+
+
+def reader_inbox_prefix(tenant: str) -> str:
+    """Inbox prefix that the reader of `tenant` must connect with."""
+    return INBOX_READER_PREFIX + check_identifier(tenant, "tenant")
+
+
+def permissions_of(role: str) -> Permissions | None:
+    """Permissions of a role, or None for the administrator, who may do everything. ValueError for an unknown role."""
+    if role == ROLE_ADMIN:
+        return None
+    if role == ROLE_GATEWAY:
+        return _gateway()
+    if role == ROLE_ASR:
+        return _asr()
+    if role.startswith(READER_PREFIX):
+        return _reader(role.removeprefix(READER_PREFIX))
+    raise ValueError("role must be gateway, asr, admin or reader_<tenant>")
+
+
+def _gateway() -> Permissions:
+    return Permissions(
+        publish=(
+            subjects.ASR_FINAL_ALL,
+            subjects.ASR_PARTIAL_ALL,
+            subjects.TRANSCRIPTS_ALL,
+            *_stream_calls("INFO", "CREATE", "UPDATE"),
+            # Queue depth for admission: reads only.
+            *(f"$JS.API.CONSUMER.INFO.{stream}.*" for stream in _WORK_STREAMS),
+        ),
+        subscribe=("inbox.gw.>", subjects.PRESENCE_ASR_ALL, f"{INBOX_GATEWAY}.>"),
+    )
+
+
+def _asr() -> Permissions:
+    consumer_calls = (
+        call
+        for stream in _WORK_STREAMS
+        for call in (
+            f"$JS.API.CONSUMER.INFO.{stream}.*",
+            f"$JS.API.CONSUMER.CREATE.{stream}.>",
+            f"$JS.API.CONSUMER.MSG.NEXT.{stream}.*",
+            f"$JS.ACK.{stream}.>",
+        )
+    )
+    return Permissions(
+        # A worker creates streams that are missing; to change those that exist is left to who owns their settings.
+        publish=("inbox.gw.>", subjects.PRESENCE_ASR_ALL, *_stream_calls("INFO", "CREATE"), *consumer_calls),
+        subscribe=(f"{INBOX_ASR}.>",),
+    )
+
+
+def _reader(tenant: str) -> Permissions:
+    stored = f"{subjects.TRANSCRIPTS_PREFIX}.{check_identifier(tenant, 'tenant')}.>"
+    return Permissions(
+        publish=(f"$JS.API.DIRECT.GET.{subjects.STREAM_TRANSCRIPTS}.{stored}",),
+        subscribe=(subjects.live_tenant(tenant), f"{reader_inbox_prefix(tenant)}.>"),
+    )
+
+
+def _stream_calls(*calls: str) -> Iterator[str]:
+    return (f"$JS.API.STREAM.{call}.{stream}" for stream in _STREAMS for call in calls)

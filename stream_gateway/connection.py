@@ -1,0 +1,354 @@
+"""The shell of one client socket: reads frames, performs the session machine's effects, writes events. Decides nothing."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Sequence
+from typing import assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+
+from bus.contract import subjects
+from bus.contract.client_protocol import AudioEnd, SessionStart
+from bus.contract.errors import (
+    AudioBeforeStart,
+    BusUnavailable,
+    ClientTooSlow,
+    HarkenError,
+    InternalError,
+    InvalidMessage,
+)
+from bus.contract.records import Record, encode_record, record_id
+from bus.contract.work import SAMPLE_RATE_HZ, AsrRequest, AsrResult, encode
+from stream_gateway.audio.pipeline import AudioDecoder, open_audio
+from stream_gateway.audio.ring import AudioBuffer
+from stream_gateway.dialects.native import NativeDialect
+from stream_gateway.segmentation.scorer import ScoringTrack
+from stream_gateway.services import Services
+from stream_gateway.session.config import SessionConfig, check_start, segmenter_options
+from stream_gateway.session.effects import Close, Decode, Dropped, Effect, Emit, Release, Store
+from stream_gateway.session.events import Failed, Final, Partial, SessionEvent
+from stream_gateway.session.outbox import Outbox
+from stream_gateway.session.session import Phase, Session
+
+log = logging.getLogger(__name__)
+
+_BLOCK_SAMPLES = SAMPLE_RATE_HZ
+"""Audio is taken in by the second, so that back-pressure is felt within a frame that expands to minutes."""
+_CLOSE_GRACE_S = 5.0
+"""How long a client may take to read its last events before the socket is cut."""
+
+
+class Connection:
+    """One socket from upgrade to the last stored final. `run` owns every task it starts."""
+
+    def __init__(self, socket: ServerConnection, *, services: Services, tenant: str) -> None:
+        self.session_id = f"s{secrets.token_hex(10)}"
+        self.tenant = tenant
+        self.pool: str | None = None
+        self._socket = socket
+        self._services = services
+        self._dialect = NativeDialect(limits=services.announced_limits())
+        self._loop = asyncio.get_running_loop()
+        self._machine = Session(limits=services.limits, now=self._loop.time())
+        self._outbox = Outbox(max_events=services.max_outbox_events)
+        self._start: SessionStart | None = None
+        self._decoder: AudioDecoder | None = None
+        self._buffers: list[AudioBuffer] = []
+        self._scoring: list[ScoringTrack] = []
+        self._tasks = asyncio.TaskGroup()
+        self._timer: asyncio.TimerHandle | None = None
+        self._something_to_write = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+        self._closed = asyncio.Event()
+        self._closing: Close | None = None
+        self._client_gone = False
+        self._finals = 0
+
+    async def run(self) -> None:
+        """Serve the socket; returns once it is closed and everything said on it is stored."""
+        try:
+            async with self._tasks as tasks:
+                reader = tasks.create_task(self._read(), name=f"read {self.session_id}")
+                writer = tasks.create_task(self._write(), name=f"write {self.session_id}")
+                self._rearm()
+                await self._closed.wait()
+                reader.cancel()
+                if self._client_gone:
+                    writer.cancel()
+        finally:
+            self._free()
+            log.info(
+                "session closed",
+                extra={
+                    "session": self.session_id,
+                    "tenant": self.tenant,
+                    "close_code": self._closing.code if self._closing else 1006,
+                    "reason": self._closing.reason if self._closing else "client_gone",
+                    "finals": self._finals,
+                },
+            )
+
+    def on_result(self, result: AsrResult) -> None:
+        """A worker answered. Called on the loop."""
+        self._apply(self._machine.on_result(result, self._now()))
+
+    def on_bus(self, *, connected: bool) -> None:
+        """The bus went or came back. Called on the loop."""
+        self._apply(self._machine.on_bus(self._now(), connected=connected))
+
+    def on_workers(self, *, alive: bool) -> None:
+        """The pool of this session lost its last worker, or has one again. Called on the loop."""
+        self._apply(self._machine.on_workers(self._now(), alive=alive))
+
+    def on_drain(self, within_s: float) -> None:
+        """The process goes away within `within_s`. Called on the loop."""
+        self._apply(self._machine.on_drain(within_s, self._now()))
+
+    async def _read(self) -> None:
+        try:
+            async for frame in self._socket:
+                if isinstance(frame, str):
+                    await self._on_text(frame)
+                else:
+                    await self._on_audio(frame)
+                await self._has_room.wait()
+        except ConnectionClosed:
+            pass  # an unclean close ends the session like a clean one
+        except HarkenError as error:
+            self._apply(self._machine.on_fault(error, self._now(), fatal=True))
+        except Exception as error:
+            # The session dies with a clear event and this line; the process and its other sessions go on.
+            log.exception("session failed", extra={"session": self.session_id, "error": type(error).__name__})
+            self._apply(self._machine.on_fault(InternalError("internal error"), self._now(), fatal=True))
+        if self._closing is None:
+            self._client_gone = True
+            self._something_to_write.set()
+        self._apply(self._machine.on_gone(self._now()))
+
+    async def _on_text(self, frame: str) -> None:
+        try:
+            command = self._dialect.parse(frame)
+        except HarkenError as error:
+            self._apply(self._machine.on_fault(error, self._now(), fatal=False))
+            return
+        match command:
+            case SessionStart():
+                self._open(command)
+            case AudioEnd():
+                await self._finish_audio()
+            case _:
+                assert_never(command)
+
+    def _open(self, start: SessionStart) -> None:
+        if self._machine.phase is not Phase.HELLO:
+            error = InvalidMessage("the session is already started; open another socket for another session")
+            self._apply(self._machine.on_fault(error, self._now(), fatal=False))
+            return
+        try:
+            config = self._resolve(start)
+            self._decoder = open_audio(start.audio)
+        except HarkenError as error:
+            self._apply(self._machine.on_fault(error, self._now(), fatal=True))
+            return
+        self._start = start
+        self._dialect.offset_rate_hz = self._decoder.offset_rate_hz
+        self._buffers = [AudioBuffer() for _ in range(self._decoder.tracks)]
+        self._scoring = [self._services.scorer.open_track() for _ in range(self._decoder.tracks)]
+        log.info(
+            "session opened",
+            extra={
+                "session": self.session_id,
+                "tenant": self.tenant,
+                "encoding": start.audio.encoding,
+                "sample_rate_hz": start.audio.sample_rate,
+                "channels": config.channels,
+                "model": config.model,
+            },
+        )
+        self._apply(self._machine.on_start(config, self._now()))
+
+    def _resolve(self, start: SessionStart) -> SessionConfig:
+        check_start(start)
+        if not self._services.bus.is_connected:
+            raise BusUnavailable("the gateway has no connection to the bus; try again later")
+        route = self._services.route(start.model)
+        self.pool = route.pool
+        separate = start.audio.channels == 2 and start.audio.channel_mode == "separate"
+        return SessionConfig(
+            session=self.session_id,
+            tenant=self.tenant,
+            model=route.model,
+            channels=2 if separate else 1,
+            language=start.language,
+            task=start.task,
+            partials=start.partials,
+            word_times=start.word_times,
+            segmenter=segmenter_options(start.vad, self._services.segmenter),
+            cadence=self._services.cadence,
+            retry=self._services.retry,
+        )
+
+    async def _on_audio(self, frame: bytes) -> None:
+        if self._machine.phase is Phase.HELLO:
+            error = AudioBeforeStart("the first frame must be the text message session.start")
+            self._apply(self._machine.on_fault(error, self._now(), fatal=True))
+        elif self._machine.accepts_audio and self._decoder is not None:
+            try:
+                await self._take(await self._decoder.feed(frame))
+                while self._decoder.pending:
+                    await self._take(await self._decoder.feed(b""))
+            except HarkenError as error:
+                self._apply(self._machine.on_audio_end(self._now(), error))
+
+    async def _finish_audio(self) -> None:
+        error: HarkenError | None = None
+        if self._machine.accepts_audio and self._decoder is not None:
+            try:
+                await self._take(await self._decoder.finish())
+                while self._decoder.pending:
+                    await self._take(await self._decoder.finish())
+                error = self._decoder.fault
+            except HarkenError as caught:
+                error = caught
+        self._apply(self._machine.on_audio_end(self._now(), error))
+
+    async def _take(self, tracks: Sequence[NDArray[np.int16]]) -> None:
+        for offset in range(0, len(tracks[0]), _BLOCK_SAMPLES):
+            await self._has_room.wait()
+            received_at = self._now()
+            blocks = [track[offset : offset + _BLOCK_SAMPLES] for track in tracks]
+            for buffer, block in zip(self._buffers, blocks, strict=True):
+                buffer.append(block)
+            self._machine.on_audio(self._buffers[0].end_sample, received_at)
+            for channel, block in enumerate(blocks):
+                scores = await self._scoring[channel].score(block)
+                self._apply(self._machine.on_scores(channel, scores, self._now()))
+            self._services.metrics.on_received(len(blocks[0]) / SAMPLE_RATE_HZ, self._now() - received_at)
+
+    async def _write(self) -> None:
+        """Send what the outbox holds, in order, and close once the machine has said so."""
+        try:
+            while True:
+                while (event := self._outbox.take()) is not None:
+                    for text in self._dialect.render(event):
+                        await self._socket.send(text)
+                if self._closing is not None:
+                    await self._socket.close(self._closing.code, self._closing.reason)
+                    return
+                self._something_to_write.clear()
+                await self._something_to_write.wait()
+        except ConnectionClosed:
+            self._client_gone = True
+
+    def _apply(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Emit(event):
+                    self._emit(event)
+                case Decode():
+                    self._tasks.create_task(self._publish(effect, self._request(effect)))
+                case Store(record):
+                    self._tasks.create_task(self._store(record))
+                case Release(channel, before_sample):
+                    self._buffers[channel].release(before_sample)
+                case Dropped(what, reason):
+                    self._services.metrics.dropped.labels(what, reason).inc()
+                case Close():
+                    self._close(effect)
+                case _:
+                    assert_never(effect)
+        if self._machine.is_full:
+            self._has_room.clear()
+        else:
+            self._has_room.set()
+        self._rearm()
+
+    def _emit(self, event: SessionEvent) -> None:
+        match event:
+            case Final():
+                self._finals += 1
+                self._services.metrics.on_final(event)
+            case Failed():
+                self._services.metrics.segments.labels("failed").inc()
+            case Partial():
+                self._services.metrics.on_partial(event)
+        if self._client_gone:
+            return
+        fits = self._outbox.offer(event)
+        self._services.metrics.outbox_events.observe(len(self._outbox))
+        self._something_to_write.set()
+        if not fits and self._closing is None:
+            error = ClientTooSlow(f"{len(self._outbox)} events wait to be read; the session is closed")
+            self._apply(self._machine.on_fault(error, self._now(), fatal=True))
+
+    def _close(self, effect: Close) -> None:
+        self._closing = effect
+        self._something_to_write.set()
+        self._loop.call_later(_CLOSE_GRACE_S, self._socket.transport.abort)
+
+    def _request(self, decode: Decode) -> AsrRequest:
+        assert self._start is not None
+        return AsrRequest(
+            tenant=self.tenant,
+            session=self.session_id,
+            gateway=self._services.gateway,
+            segment=decode.segment,
+            window=decode.window,
+            kind=decode.kind,
+            start_sample=decode.start_sample,
+            pcm=self._buffers[decode.channel].slice_bytes(decode.start_sample, decode.end_sample),
+            language=decode.language,
+            task=self._start.task,
+            prompt=self._start.prompt,
+            hotwords=" ".join(self._start.hotwords),
+            word_times=decode.word_times,
+        )
+
+    async def _publish(self, decode: Decode, request: AsrRequest) -> None:
+        assert self.pool is not None
+        to = subjects.asr_final if decode.kind == "final" else subjects.asr_partial
+        msg_id = f"{self.session_id}:{decode.segment}:{decode.window}:{decode.attempt}"
+        succeeded = await self._put(to(self.pool, self.tenant, self.session_id), encode(request), msg_id)
+        self._apply(self._machine.on_published(decode, self._now(), succeeded=succeeded))
+
+    async def _store(self, record: Record) -> None:
+        subject = subjects.transcripts(self.tenant, self.session_id)
+        succeeded = await self._put(subject, encode_record(record), record_id(self.session_id, record.segment))
+        self._apply(self._machine.on_stored(record, self._now(), succeeded=succeeded))
+
+    async def _put(self, subject: str, data: bytes, msg_id: str) -> bool:
+        try:
+            await self._services.bus.publish_stored(subject, data, msg_id=msg_id)
+        except HarkenError as error:
+            log.warning("publish failed", extra={"session": self.session_id, "code": error.code})
+            return False
+        return True
+
+    def _rearm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._machine.deadline(self._now())
+        if deadline is None:
+            self._closed.set()
+        else:
+            self._timer = self._loop.call_at(deadline, self._on_time)
+
+    def _on_time(self) -> None:
+        self._apply(self._machine.on_time(self._now()))
+
+    def _free(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._decoder is not None:
+            self._decoder.close()
+        for track in self._scoring:
+            track.close()
+
+    def _now(self) -> float:
+        return self._loop.time()

@@ -1,0 +1,22 @@
+"""What every dialect is: a translation between frames of one client protocol and the one session machine."""
+
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias
+
+from bus.contract.client_protocol import AudioEnd, SessionStart
+from stream_gateway.session.events import SessionEvent
+
+Command: TypeAlias = SessionStart | AudioEnd
+"""What a client can ask for, in native terms; binary frames are audio in every dialect."""
+
+
+class Dialect(Protocol):
+    """One per socket: it may keep numbering and names, never decisions about audio, segments or recovery."""
+
+    def parse(self, text: str) -> Command:
+        """Read one text frame; raises InvalidMessage or UnknownMessageType."""
+        ...
+
+    def render(self, event: SessionEvent) -> Sequence[str]:
+        """Spell one session event as text frames, in order."""
+        ...

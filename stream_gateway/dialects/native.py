@@ -1,0 +1,131 @@
+"""Native protocol v1 (docs/protocol.md): JSON text frames for control, binary frames for audio."""
+
+from collections.abc import Sequence
+from typing import assert_never
+
+import msgspec
+
+from bus.contract import client_protocol as wire
+from bus.contract.errors import InvalidMessage, UnknownMessageType
+from bus.contract.work import SAMPLE_RATE_HZ
+from stream_gateway.dialects.base import Command
+from stream_gateway.session import events
+
+_CLIENT_TYPES = ("session.start", "audio.end")
+
+
+class _Tag(msgspec.Struct):
+    """Only the type: whether a message is unknown is decided before whether its fields are right."""
+
+    type: str
+
+
+_tag_decoder = msgspec.json.Decoder(_Tag)
+_decoder: msgspec.json.Decoder[wire.ClientMessage] = msgspec.json.Decoder(wire.ClientMessage)
+
+
+class NativeDialect:
+    """Numbers the events of one socket. `offset_rate_hz` is the rate in which this client counts its audio."""
+
+    def __init__(self, *, limits: wire.Limits) -> None:
+        self._limits = limits
+        self._next_seq = 1
+        self.offset_rate_hz = SAMPLE_RATE_HZ
+
+    def parse(self, text: str) -> Command:
+        """Read one text frame; raises InvalidMessage or UnknownMessageType."""
+        try:
+            tag = _tag_decoder.decode(text)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise InvalidMessage(f"a text frame must be a JSON object with a string `type`: {error}") from None
+        if tag.type not in _CLIENT_TYPES:
+            raise UnknownMessageType(f"unknown message type; this protocol has {' and '.join(_CLIENT_TYPES)}")
+        try:
+            return _decoder.decode(text)
+        except msgspec.DecodeError as error:
+            raise InvalidMessage(f"{tag.type}: {error}") from None
+
+    def render(self, event: events.SessionEvent) -> Sequence[str]:
+        """Spell one session event as one text frame."""
+        message = self._translate(event, self._next_seq)
+        self._next_seq += 1
+        return (wire.encode_message(message),)
+
+    def _translate(self, event: events.SessionEvent, seq: int) -> wire.ServerEvent:
+        match event:
+            case events.Partial():
+                return wire.TranscriptPartial(
+                    seq=seq,
+                    segment=event.segment,
+                    channel=event.channel,
+                    start_s=_ms(event.start_s),
+                    end_s=_ms(event.end_s),
+                    stable=event.stable,
+                    text=event.text,
+                    language=event.language,
+                )
+            case events.Final():
+                return self._final(event, seq)
+            case events.Failed():
+                return wire.TranscriptFailed(
+                    seq=seq,
+                    segment=event.segment,
+                    channel=event.channel,
+                    start_s=_ms(event.start_s),
+                    end_s=_ms(event.end_s),
+                    code=event.code,
+                    message=event.message,
+                )
+            case events.Committed(sample=sample):
+                offset = sample * self.offset_rate_hz // SAMPLE_RATE_HZ
+                return wire.AudioCommitted(seq=seq, offset=offset, time_s=_ms(sample / SAMPLE_RATE_HZ))
+            case events.SpeechStarted(segment, channel, start_s):
+                return wire.SpeechStarted(seq=seq, segment=segment, channel=channel, start_s=_ms(start_s))
+            case events.SpeechEnded(segment, channel, end_s):
+                return wire.SpeechEnded(seq=seq, segment=segment, channel=channel, end_s=_ms(end_s))
+            case _:
+                return self._about_session(event, seq)
+
+    def _about_session(
+        self, event: events.Started | events.Fault | events.DrainNotice | events.Ended, seq: int
+    ) -> wire.ServerEvent:
+        match event:
+            case events.Started(session, model, channels):
+                return wire.SessionStarted(
+                    seq=seq,
+                    session=session,
+                    audio_offset=0,
+                    sample_rate=self.offset_rate_hz,
+                    channels=channels,
+                    model=model,
+                    limits=self._limits,
+                )
+            case events.Fault(error, fatal):
+                return wire.ErrorEvent(
+                    seq=seq, code=error.code, message=error.message, retryable=error.retryable, fatal=fatal
+                )
+            case events.DrainNotice(within_s):
+                return wire.SessionDraining(seq=seq, within_s=within_s)
+            case events.Ended(reason, audio_s, segments):
+                return wire.SessionEnded(seq=seq, reason=reason, audio_s=_ms(audio_s), segments=segments)
+            case _:
+                assert_never(event)
+
+    def _final(self, event: events.Final, seq: int) -> wire.TranscriptFinal:
+        return wire.TranscriptFinal(
+            seq=seq,
+            segment=event.segment,
+            channel=event.channel,
+            start_s=_ms(event.start_s),
+            end_s=_ms(event.end_s),
+            text=event.text,
+            words=event.words,
+            language=event.language,
+            model=event.model,
+            times=event.times,
+        )
+
+
+def _ms(seconds: float) -> float:
+    """Milliseconds are as fine as any time that is shown."""
+    return round(seconds, 3)

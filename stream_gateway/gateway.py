@@ -1,0 +1,155 @@
+"""One gateway process: its connections, its inbox on the bus, its knowledge of who can decode."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from websockets.asyncio.server import ServerConnection
+
+from bus.contract import subjects
+from bus.contract.presence import decode_presence
+from bus.contract.work import decode_result
+from bus.control.roster import Roster, Route
+from bus.transport.connection import BusConnection
+from stream_gateway.connection import Connection
+from stream_gateway.metrics import GatewayMetrics
+from stream_gateway.policy.admission import Admission, GatewayView, admit
+from stream_gateway.services import Services
+
+log = logging.getLogger(__name__)
+
+_LOOK_EVERY_S = 0.25
+"""How often the roster and the bus connection are looked at: half of what a client may wait for a notice."""
+
+
+class Gateway:
+    """Owns the connections. Everything runs on one event loop."""
+
+    def __init__(
+        self,
+        *,
+        gateway: str,
+        bus: BusConnection,
+        metrics: GatewayMetrics,
+        max_sessions: int,
+        services: Callable[["Gateway"], Services],
+    ) -> None:
+        self.roster = Roster()
+        self.draining = False
+        self._gateway = gateway
+        self._bus = bus
+        self._metrics = metrics
+        self._max_sessions = max_sessions
+        self._connections: dict[str, Connection] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._bus_was_connected = True
+        self._loop = asyncio.get_running_loop()
+        self._services = services(self)
+
+    @property
+    def sessions(self) -> int:
+        """Open connections, those included that only owe finals to the record."""
+        return len(self._connections)
+
+    def route(self, model: str | None) -> Route:
+        """The pool that serves `model`; raises NoWorker or UnknownModel."""
+        return self.roster.pool_for(model, self._loop.time())
+
+    def admission(self) -> Admission:
+        """Whether one more socket may be upgraded now."""
+        return admit(GatewayView(sessions=self.sessions, max_sessions=self._max_sessions, draining=self.draining))
+
+    def not_ready_because(self) -> list[str]:
+        """Why this process should get no new sessions; empty if it should."""
+        reasons = []
+        if self.draining:
+            reasons.append("draining")
+        if not self._bus.is_connected:
+            reasons.append("no connection to NATS")
+        if not self.roster.is_ready(self._loop.time()):
+            reasons.append("no ASR worker is alive")
+        return reasons
+
+    async def start(self) -> None:
+        """Listen on the bus. Once, after the bus is connected and its assets are ensured."""
+        self._bus.on_reconnect(self._on_bus_back)
+        await self._bus.subscribe(subjects.inbox_all(self._gateway), self._on_inbox)
+        await self._bus.subscribe(subjects.PRESENCE_ASR_ALL, self._on_presence)
+
+    async def watch(self) -> None:
+        """Tell connections when the bus or their workers go or come back. Runs until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            self.look()
+
+    def look(self) -> None:
+        """One round of `watch`."""
+        now = self._loop.time()
+        self.roster.expire(now)
+        connected = self._bus.is_connected
+        self._metrics.bus_connected.set(connected)
+        if self._bus_was_connected and not connected:
+            self._bus_was_connected = False
+            for connection in list(self._connections.values()):
+                connection.on_bus(connected=False)
+        if not connected:
+            return  # heartbeats cannot arrive either: nothing is known about workers
+        for connection in list(self._connections.values()):
+            if connection.pool is not None:
+                connection.on_workers(alive=self.roster.slots(connection.pool, now) > 0)
+        for pool in self.roster.pools(now):
+            self._metrics.worker_slots.labels(pool).set(self.roster.slots(pool, now))
+
+    async def serve(self, socket: ServerConnection, tenant: str) -> None:
+        """Serve one upgraded socket until it and everything it owes is done."""
+        connection = Connection(socket, services=self._services, tenant=tenant)
+        self._connections[connection.session_id] = connection
+        self._idle.clear()
+        self._metrics.sessions.set(self.sessions)
+        outcome = "crashed"
+        try:
+            await connection.run()
+            outcome = "done"
+        finally:
+            del self._connections[connection.session_id]
+            self._metrics.sessions.set(self.sessions)
+            self._metrics.sessions_total.labels(outcome).inc()
+            if not self._connections:
+                self._idle.set()
+
+    async def drain(self, within_s: float) -> None:
+        """Tell every client to move, and wait until all are done; each ends by force after `within_s`."""
+        self.draining = True
+        for connection in list(self._connections.values()):
+            connection.on_drain(within_s)
+        await self._idle.wait()
+
+    async def _on_bus_back(self) -> None:
+        self._bus_was_connected = True
+        # Heartbeats were lost with the connection; workers get their time to be heard again.
+        self.roster.renew(self._loop.time())
+        for connection in list(self._connections.values()):
+            connection.on_bus(connected=True)
+
+    def _on_inbox(self, subject: str, data: bytes) -> None:
+        try:
+            address = subjects.parse_inbox(subject)
+            result = decode_result(data)
+        except ValueError as error:
+            log.warning("bad message in the inbox", extra={"error": str(error)})
+            self._metrics.dropped.labels("result", "undecodable").inc()
+            return
+        connection = self._connections.get(address.session)
+        if connection is None:
+            self._metrics.dropped.labels("result", "session_gone").inc()
+        else:
+            connection.on_result(result)
+
+    def _on_presence(self, subject: str, data: bytes) -> None:
+        try:
+            presence = decode_presence(data)
+        except ValueError as error:
+            log.warning("bad heartbeat", extra={"error": str(error)})
+            return
+        self.roster.on_presence(presence, self._loop.time())

@@ -1,0 +1,73 @@
+"""Prometheus metrics of a gateway process. No label ever holds a session, a tenant's words or a key."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from stream_gateway.session.events import Final, Partial
+
+_LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
+
+
+class GatewayMetrics:
+    """The instruments, registered once per registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self.sessions = Gauge("harken_gateway_sessions", "Open client sockets", registry=registry)
+        self.sessions_total = Counter(
+            "harken_gateway_sessions_total", "Sockets by how they ended", ["outcome"], registry=registry
+        )
+        self.refused = Counter(
+            "harken_gateway_refused_total", "Upgrades refused before a session", ["reason"], registry=registry
+        )
+        self.audio_s = Counter("harken_gateway_audio_seconds_total", "Audio received", registry=registry)
+        self.segments = Counter("harken_gateway_segments_total", "Segments by outcome", ["outcome"], registry=registry)
+        self.dropped = Counter(
+            "harken_gateway_dropped_total", "Work given up on purpose", ["what", "reason"], registry=registry
+        )
+        self.bus_connected = Gauge("harken_gateway_bus_connected", "1 while NATS is connected", registry=registry)
+        self.worker_slots = Gauge(
+            "harken_gateway_worker_slots", "Live decoding slots known", ["pool"], registry=registry
+        )
+        self.outbox_events = Histogram(
+            "harken_gateway_outbox_events",
+            "Events waiting for a client when one is queued",
+            buckets=(1, 2, 5, 10, 20, 50, 100, 200),
+            registry=registry,
+        )
+        self.stage_s = Histogram(
+            "harken_segment_stage_seconds",
+            "Where the time of a final went",
+            ["stage"],
+            buckets=_LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+        self.partial_lag_s = Histogram(
+            "harken_partial_lag_seconds",
+            "Newest sample of a partial's window until the partial was out",
+            buckets=_LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+
+    def on_final(self, final: Final) -> None:
+        """Record the stages of one final."""
+        self.segments.labels("final").inc()
+        times = final.times
+        for stage, seconds in (
+            ("endpoint", times.endpoint_s),
+            ("queue", times.queue_s),
+            ("batch_wait", times.batch_wait_s),
+            ("encode", times.encode_s),
+            ("decode", times.decode_s),
+            ("publish", times.publish_s),
+            ("total", times.total_s),
+        ):
+            self.stage_s.labels(stage).observe(seconds)
+
+    def on_partial(self, partial: Partial) -> None:
+        """Record the lag of one partial."""
+        self.partial_lag_s.observe(partial.lag_s)
+
+    def on_received(self, audio_s: float, seconds: float) -> None:
+        """Record a block of audio and the time from its frame to its frame scores."""
+        self.audio_s.inc(audio_s)
+        self.stage_s.labels("receive").observe(seconds)

@@ -1,0 +1,106 @@
+"""The listener: WebSocket upgrades by path, and the few HTTP answers that live on the same port."""
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+from bus.contract.client_protocol import PATH
+from bus.contract.errors import Unauthorized
+from stream_gateway.gateway import Gateway
+from stream_gateway.metrics import GatewayMetrics
+from stream_gateway.policy.keys import presented_key, tenant_for
+
+log = logging.getLogger(__name__)
+
+_PATHS = (PATH, "/healthz", "/readyz", "/metrics")
+_READ_AHEAD_FRAMES = 8
+"""Frames that websockets holds before it stops reading the socket: the bound of what a flood can occupy."""
+
+
+class FrontDoor:
+    """Answers what comes before the upgrade, and hands upgraded sockets to the gateway."""
+
+    def __init__(self, gateway: Gateway, *, metrics: GatewayMetrics, tenants: Mapping[str, str]) -> None:
+        self._gateway = gateway
+        self._metrics = metrics
+        self._tenants = tenants
+
+    async def listen(self, host: str, port: int, *, max_frame_bytes: int, reuse_port: bool) -> Server:
+        """Open the port. Compression is declined: audio does not shrink, and inflating costs the loop."""
+        return await serve(
+            self._on_socket,
+            host,
+            port,
+            process_request=self.answer,
+            compression=None,
+            max_size=max_frame_bytes,
+            max_queue=_READ_AHEAD_FRAMES,
+            reuse_port=reuse_port,
+            server_header=None,
+        )
+
+    def answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answer a plain HTTP request, refuse an upgrade, or return None to let it happen."""
+        path = urlsplit(request.path).path
+        match path:
+            case "/healthz":
+                return _text(HTTPStatus.OK, "ok\n")
+            case "/readyz":
+                reasons = self._gateway.not_ready_because()
+                if reasons:
+                    return _text(HTTPStatus.SERVICE_UNAVAILABLE, "; ".join(reasons) + "\n")
+                return _text(HTTPStatus.OK, "ready\n")
+            case "/metrics":
+                body = generate_latest(self._metrics.registry)
+                return _response(HTTPStatus.OK, body, CONTENT_TYPE_LATEST)
+            case _ if path == PATH:
+                return self._admit(connection, request)
+            case _:
+                return _error(HTTPStatus.NOT_FOUND, "not_found", f"this service answers on {', '.join(_PATHS)}")
+
+    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            message = f"{PATH} is a WebSocket: connect with ws://, not http://"
+            return _error(HTTPStatus.UPGRADE_REQUIRED, "upgrade_required", message, {"Upgrade": "websocket"})
+        try:
+            tenant = tenant_for(presented_key(request.path, request.headers.get("Authorization")), self._tenants)
+        except Unauthorized as error:
+            self._metrics.refused.labels(error.code).inc()
+            return _error(HTTPStatus.UNAUTHORIZED, error.code, error.message)
+        admission = self._gateway.admission()
+        if not admission.admitted:
+            self._metrics.refused.labels(admission.reason).inc()
+            headers = {"Retry-After": str(admission.retry_after_s)}
+            return _error(HTTPStatus.SERVICE_UNAVAILABLE, admission.reason, admission.message, headers)
+        connection.username = tenant
+        return None
+
+    async def _on_socket(self, socket: ServerConnection) -> None:
+        try:
+            await self._gateway.serve(socket, socket.username)
+        except ExceptionGroup as group:
+            log.error("connection crashed", extra={"errors": [type(one).__name__ for one in group.exceptions]})
+            raise
+
+
+def _text(status: HTTPStatus, text: str) -> Response:
+    return _response(status, text.encode(), "text/plain; charset=utf-8")
+
+
+def _error(status: HTTPStatus, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    body = msgspec.json.encode({"error": {"code": code, "message": message}})
+    return _response(status, body, "application/json", headers)
+
+
+def _response(status: HTTPStatus, body: bytes, content_type: str, headers: Mapping[str, str] | None = None) -> Response:
+    fields = Headers(
+        {"Content-Type": content_type, "Content-Length": str(len(body)), "Connection": "close", **(headers or {})}
+    )
+    return Response(status.value, status.phrase, fields, body)

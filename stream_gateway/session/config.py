@@ -1,0 +1,96 @@
+"""From what a client asked for to what its session will do; everything out of range is named here, at the boundary."""
+
+from dataclasses import dataclass, field, replace
+
+from bus.contract.client_protocol import SessionStart, VadOptions
+from bus.contract.errors import InvalidMessage
+from bus.contract.work import Task
+from stream_gateway.policy.cadence import CadenceOptions
+from stream_gateway.segmentation.segmenter import SegmenterOptions
+from stream_gateway.session.languages import LANGUAGES
+
+_MAX_PROMPT_CHARS = 1000
+_MAX_HOTWORDS = 100
+_MAX_HOTWORDS_CHARS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryOptions:
+    """How long a final may take before it is tried again. Wall time."""
+
+    deadline_s: float = 12.0
+    """A published window without a result for this long is published again: longer than `ack_wait`, after which the
+    broker hands a dead worker's window to another by itself."""
+    max_misses: int = 4
+    backoff_s: float = 0.25
+    max_backoff_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionLimits:
+    """Bounds of one session, in seconds of wall time unless named otherwise."""
+
+    start_timeout_s: float = 10.0
+    idle_timeout_s: float = 120.0
+    max_session_s: float = 4 * 3600.0
+    max_buffered_audio_s: float = 60.0
+    """Audio time. Above it the socket is not read until finals are stored."""
+    ending_timeout_s: float = 120.0
+    """How long finals may be owed after the last audio."""
+    max_client_errors: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionConfig:
+    """One session's resolved wishes."""
+
+    session: str
+    tenant: str
+    model: str
+    channels: int = 1
+    language: str | None = None
+    task: Task = "transcribe"
+    partials: bool = True
+    word_times: bool = True
+    segmenter: SegmenterOptions = field(default_factory=SegmenterOptions)
+    cadence: CadenceOptions = field(default_factory=CadenceOptions)
+    retry: RetryOptions = field(default_factory=RetryOptions)
+
+
+def check_start(start: SessionStart) -> None:
+    """Raise InvalidMessage that names the first field outside its range. Audio is checked by the audio decoder."""
+    if start.language is not None and start.language not in LANGUAGES:
+        raise InvalidMessage(
+            "language must be an ISO 639-1 code that Whisper knows, such as en, de, fr, es, it, zh or ja; "
+            "leave it out to have it detected"
+        )
+    if len(start.prompt) > _MAX_PROMPT_CHARS:
+        raise InvalidMessage(f"prompt may have {_MAX_PROMPT_CHARS} characters, it has {len(start.prompt)}")
+    if len(start.hotwords) > _MAX_HOTWORDS or sum(map(len, start.hotwords)) > _MAX_HOTWORDS_CHARS:
+        raise InvalidMessage(f"hotwords may be {_MAX_HOTWORDS} words of {_MAX_HOTWORDS_CHARS} characters in all")
+    _check_range("vad.threshold", start.vad.threshold, 0.05, 0.95)
+    _check_range("vad.endpoint_s", start.vad.endpoint_s, 0.2, 5.0)
+    _check_range("vad.max_utterance_s", start.vad.max_utterance_s, 5.0, 28.0)
+
+
+def segmenter_options(vad: VadOptions, defaults: SegmenterOptions) -> SegmenterOptions:
+    """The service's segmentation with a client's wishes applied; `vad` must have passed `check_start`."""
+    threshold = defaults.threshold if vad.threshold is None else vad.threshold
+    endpoint_s = defaults.endpoint_s if vad.endpoint_s is None else vad.endpoint_s
+    max_utterance_s = defaults.max_utterance_s if vad.max_utterance_s is None else vad.max_utterance_s
+    tentative_s = min(defaults.tentative_s, endpoint_s)
+    return replace(
+        defaults,
+        threshold=threshold,
+        release_threshold=defaults.release_threshold if vad.threshold is None else None,
+        endpoint_s=endpoint_s,
+        tentative_s=tentative_s,
+        post_roll_s=min(defaults.post_roll_s, tentative_s),
+        max_utterance_s=max_utterance_s,
+        cut_search_s=min(defaults.cut_search_s, 0.4 * max_utterance_s),
+    )
+
+
+def _check_range(name: str, value: float | None, low: float, high: float) -> None:
+    if value is not None and not low <= value <= high:
+        raise InvalidMessage(f"{name} must be from {low:g} to {high:g}")

@@ -1,0 +1,64 @@
+"""What the session machine asks of its shell. The shell performs effects in order and reports back by `on_*`."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from bus.contract.records import Record
+from bus.contract.work import WindowKind
+from stream_gateway.session.events import SessionEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Queue an event for the client."""
+
+    event: SessionEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Decode:
+    """Publish the window `start_sample`..`end_sample` of `channel`; report by `on_published` or `on_publish_failed`."""
+
+    kind: WindowKind
+    segment: int
+    channel: int
+    window: int
+    attempt: int
+    start_sample: int
+    end_sample: int
+    language: str | None
+    word_times: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Store a record durably, once; report by `on_stored` or `on_store_failed`."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Audio of `channel` before `before_sample` will not be asked for again."""
+
+    channel: int
+    before_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Something was given up on purpose: count it under `reason`."""
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close the socket with `code` once everything emitted was sent."""
+
+    code: int
+    reason: str
+
+
+Effect: TypeAlias = Emit | Decode | Store | Release | Dropped | Close

@@ -1,0 +1,116 @@
+"""What a session tells its client, free of any dialect. Dialects translate these; the outbox queues them.
+
+All times are audio time in seconds from the session's first sample, all samples are at 16 kHz.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from bus.contract.client_protocol import StageTimes
+from bus.contract.errors import HarkenError
+from bus.contract.work import Word
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The session is open."""
+
+    session: str
+    model: str
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """An utterance was opened."""
+
+    segment: int
+    channel: int
+    start_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechEnded:
+    """An utterance is over; `Final` or `Failed` of the same segment follows."""
+
+    segment: int
+    channel: int
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """The running text of an open utterance; a newer one replaces it."""
+
+    segment: int
+    channel: int
+    start_s: float
+    end_s: float
+    stable: str
+    text: str
+    language: str | None
+    lag_s: float
+    """Wall time from the newest sample of its window to this event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The stored text of a segment."""
+
+    segment: int
+    channel: int
+    start_s: float
+    end_s: float
+    text: str
+    words: tuple[Word, ...]
+    language: str | None
+    model: str
+    times: StageTimes
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A segment without text after all retries."""
+
+    segment: int
+    channel: int
+    start_s: float
+    end_s: float
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """All audio before `sample` is stored as text or held no speech."""
+
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something is wrong; if `fatal`, the socket closes next."""
+
+    error: HarkenError
+    fatal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DrainNotice:
+    """The gateway goes away within `within_s`."""
+
+    within_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Nothing follows."""
+
+    reason: str
+    audio_s: float
+    segments: int
+
+
+SessionEvent: TypeAlias = (
+    Started | SpeechStarted | SpeechEnded | Partial | Final | Failed | Committed | Fault | DrainNotice | Ended
+)

@@ -1,0 +1,51 @@
+"""Events waiting for a client that may read slowly. Bounded, with a written rule for each kind:
+
+- `Partial`: only the newest of a segment waits; its `Final` or `Failed` makes it stale.
+- `Committed`: only the newest waits.
+- everything else is kept in order, and never dropped: when more than `max_events` wait, the client is too slow.
+"""
+
+from collections import OrderedDict
+
+from stream_gateway.session.events import Committed, Failed, Final, Partial, SessionEvent
+
+
+class Outbox:
+    """A bounded queue of events; not thread-safe."""
+
+    def __init__(self, *, max_events: int) -> None:
+        self._max_events = max_events
+        self._waiting: OrderedDict[object, SessionEvent] = OrderedDict()
+        self._next_key = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def offer(self, event: SessionEvent) -> bool:
+        """Queue `event`. False means that the client reads too slowly and must be closed."""
+        match event:
+            case Partial(segment=segment):
+                self._replace(("partial", segment), event)
+            case Committed():
+                self._replace("committed", event)
+            case Final(segment=segment) | Failed(segment=segment):
+                self._waiting.pop(("partial", segment), None)
+                self._append(event)
+            case _:
+                self._append(event)
+        return len(self._waiting) <= self._max_events
+
+    def take(self) -> SessionEvent | None:
+        """Remove and return the event that is next in line, or None."""
+        if not self._waiting:
+            return None
+        return self._waiting.popitem(last=False)[1]
+
+    def _append(self, event: SessionEvent) -> None:
+        self._waiting[self._next_key] = event
+        self._next_key += 1
+
+    def _replace(self, key: object, event: SessionEvent) -> None:
+        # To the tail, not in place: an event that was emitted in between must not come after this newer one.
+        self._waiting.pop(key, None)
+        self._waiting[key] = event

@@ -1,0 +1,140 @@
+"""Partials of one session: when to ask for one, and what to show of the answer.
+
+At most one window is in flight per session. A window that got no answer in `_LOST_AFTER_S` was replaced, expired in the
+broker or died with its worker: nobody misses it, the next one covers its audio.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bus.contract.work import SAMPLE_RATE_HZ, AsrResult
+from stream_gateway.policy.cadence import CadenceOptions, Lag, partial_interval_s
+from stream_gateway.session.audio_clock import AudioClock
+from stream_gateway.session.effects import Decode, Dropped, Effect, Emit
+from stream_gateway.session.events import Partial
+from stream_gateway.session.languages import SpokenLanguage
+from stream_gateway.session.utterance import Utterance
+
+_LOST_AFTER_S = 4.0
+"""Above the 3 s for which the broker keeps a partial window."""
+_MIN_SPEECH_SAMPLES = SAMPLE_RATE_HZ // 2
+"""Whisper invents words for less than half a second of speech."""
+_MIN_NEWS_SAMPLES = SAMPLE_RATE_HZ // 4
+
+
+@dataclass(frozen=True, slots=True)
+class _InFlight:
+    segment: int
+    window: int
+    start_sample: int
+    end_sample: int
+    sent_at: float
+
+
+class Partials:
+    """Decides about partial windows in wall time; `settle` is called after every change."""
+
+    def __init__(
+        self, *, windows: Iterator[int], clock: AudioClock, language: SpokenLanguage, options: CadenceOptions
+    ) -> None:
+        self._windows = windows
+        self._clock = clock
+        self._language = language
+        self._options = options
+        self._lag = Lag()
+        self._in_flight: _InFlight | None = None
+        self._next_at = 0.0
+
+    def settle(self, utterances: Sequence[Utterance], scored_sample: int, now: float) -> list[Effect]:
+        """Send the next window if it is time for one and someone has said something new."""
+        effects: list[Effect] = []
+        if self._in_flight is not None and now >= self._in_flight.sent_at + _LOST_AFTER_S:
+            effects += self._give_up("lost", now)
+        if self._in_flight is None and now >= self._next_at:
+            utterance = self._most_news(utterances, scored_sample)
+            if utterance is not None:
+                effects.append(self._send(utterance, scored_sample, now))
+        return effects
+
+    def on_result(self, result: AsrResult, utterances: Sequence[Utterance], now: float) -> list[Effect]:
+        """Show a hypothesis if its utterance is still open; anything else is stale."""
+        sent = self._in_flight
+        if sent is None or result.window != sent.window:
+            return [Dropped("partial", "stale")]
+        if result.failure is not None:
+            return self._give_up("failed", now)
+        self._in_flight = None
+        self._lag = self._lag.after(now - sent.sent_at)
+        utterance = next((one for one in utterances if one.segment == sent.segment), None)
+        if utterance is None:
+            return [Dropped("partial", "stale")]
+        if not result.words:
+            return [Dropped("partial", "empty")]
+        running = utterance.stabiliser.on_hypothesis(result.words, language=result.language)
+        return [
+            Emit(
+                Partial(
+                    segment=utterance.segment,
+                    channel=utterance.channel,
+                    start_s=utterance.speech_start_sample / SAMPLE_RATE_HZ,
+                    end_s=sent.end_sample / SAMPLE_RATE_HZ,
+                    stable=running.stable,
+                    text=running.text,
+                    language=result.language,
+                    lag_s=max(0.0, now - self._clock.received_at(sent.end_sample)),
+                )
+            )
+        ]
+
+    def on_publish_failed(self, window: int, now: float) -> list[Effect]:
+        """The window never left: try a newer one after the next interval."""
+        if self._in_flight is None or self._in_flight.window != window:
+            return []
+        # It says nothing about the pool's speed: the lag stays.
+        self._in_flight = None
+        self._next_at = max(self._next_at, now + partial_interval_s(self._lag, self._options))
+        return [Dropped("partial", "unpublished")]
+
+    def deadline(self, utterances: Sequence[Utterance], now: float) -> float | None:
+        """When `settle` has something to do even if no audio comes."""
+        if self._in_flight is not None:
+            return self._in_flight.sent_at + _LOST_AFTER_S
+        return self._next_at if utterances and self._next_at > now else None
+
+    def _most_news(self, utterances: Sequence[Utterance], scored_sample: int) -> Utterance | None:
+        ripe = [
+            one
+            for one in utterances
+            if not one.pausing
+            and scored_sample - one.speech_start_sample >= _MIN_SPEECH_SAMPLES
+            and scored_sample - one.shown_to_sample >= _MIN_NEWS_SAMPLES
+        ]
+        return min(ripe, key=lambda one: (one.shown_to_sample, one.segment), default=None)
+
+    def _send(self, utterance: Utterance, end_sample: int, now: float) -> Decode:
+        start_s = utterance.stabiliser.window_start_s(
+            utterance.start_sample / SAMPLE_RATE_HZ, end_sample / SAMPLE_RATE_HZ
+        )
+        start_sample = max(utterance.start_sample, round(start_s * SAMPLE_RATE_HZ))
+        window = next(self._windows)
+        self._in_flight = _InFlight(utterance.segment, window, start_sample, end_sample, now)
+        self._next_at = now + partial_interval_s(self._lag, self._options)
+        utterance.shown_to_sample = end_sample
+        return Decode(
+            kind="partial",
+            segment=utterance.segment,
+            channel=utterance.channel,
+            window=window,
+            attempt=1,
+            start_sample=start_sample,
+            end_sample=end_sample,
+            language=self._language.current,
+            word_times=True,  # agreement and trimming need them, whatever the client wants to see
+        )
+
+    def _give_up(self, reason: str, now: float) -> list[Effect]:
+        assert self._in_flight is not None
+        self._lag = self._lag.after(now - self._in_flight.sent_at)
+        self._next_at = max(self._next_at, now + partial_interval_s(self._lag, self._options))
+        self._in_flight = None
+        return [Dropped("partial", reason)]

@@ -1,0 +1,338 @@
+"""One client session, whatever dialect its socket speaks and whatever bus its work travels on.
+
+Theory of operation. The shell feeds inputs (`on_*`) and performs the effects that each returns, in order. All `now` are
+wall time, monotonic, in seconds; sample positions are audio time. `deadline` says when to call `on_time` next.
+
+    HELLO --start--> OPEN --end of audio, time-out, drain, client gone--> ENDING --all finals stored--> CLOSED
+      `------------------------- fatal fault, from any phase --------------------------------------------^
+
+In ENDING no audio is taken, and finals are still owed for what was said: also to a client that is gone, for its
+transcript is read by others. What a phase does not expect is ignored: late answers are normal in a distributed system.
+"""
+
+from collections.abc import Sequence
+from enum import Enum, auto
+from itertools import count
+from typing import assert_never
+
+from bus.contract.errors import (
+    BusUnavailable,
+    Draining,
+    HarkenError,
+    IdleTimeout,
+    InternalError,
+    NoWorker,
+    SessionTooLong,
+    StartTimeout,
+)
+from bus.contract.records import Record
+from bus.contract.work import SAMPLE_RATE_HZ, AsrResult
+from stream_gateway.session.audio_clock import AudioClock
+from stream_gateway.session.config import SessionConfig, SessionLimits
+from stream_gateway.session.effects import Close, Decode, Dropped, Effect, Emit, Release
+from stream_gateway.session.events import Committed, DrainNotice, Ended, Fault, Started
+from stream_gateway.session.finals import Finals
+from stream_gateway.session.languages import SpokenLanguage
+from stream_gateway.session.partials import Partials
+from stream_gateway.session.track import Track
+from stream_gateway.session.utterance import Utterance
+
+_COMMIT_STEP_SAMPLES = 2 * SAMPLE_RATE_HZ
+"""In silence the client is told this often that it may forget audio; a stored final tells it at once."""
+_CLOSE_NORMAL = 1000
+
+
+class Phase(Enum):
+    """See the theory of operation."""
+
+    HELLO = auto()
+    OPEN = auto()
+    ENDING = auto()
+    CLOSED = auto()
+
+
+class Session:
+    """The machine. Not thread-safe; never blocks, awaits or reads a clock."""
+
+    def __init__(self, *, limits: SessionLimits, now: float) -> None:
+        self.phase = Phase.HELLO
+        self._limits = limits
+        self._opened_at = now
+        self._last_audio_at = now
+        self._ending_at = 0.0
+        self._ending_error: HarkenError | None = None
+        self._drain_at: float | None = None
+        self._client_errors = 0
+        self._bus_connected = True
+        self._workers_alive = True
+        self._clock = AudioClock()
+        self._windows = count(1)
+        self._segments = 0
+        self._tracks: tuple[Track, ...] = ()
+        self._committed_sample = 0
+        self._told_sample = 0
+        self._tell_commit = False
+        self._client_told = False
+        self._finals: Finals
+        self._partials: Partials | None = None
+
+    @property
+    def accepts_audio(self) -> bool:
+        """Whether audio is welcome now."""
+        return self.phase is Phase.OPEN
+
+    @property
+    def is_full(self) -> bool:
+        """Too much audio is neither stored nor known to be silent: do not read the socket for now."""
+        held = self._clock.received_sample - self._committed_sample
+        return held > self._limits.max_buffered_audio_s * SAMPLE_RATE_HZ
+
+    def on_start(self, config: SessionConfig, now: float) -> list[Effect]:
+        """The client's wishes are checked and routed: open."""
+        if self.phase is not Phase.HELLO:
+            return []
+        self.phase = Phase.OPEN
+        self._opened_at = self._last_audio_at = now
+        language = SpokenLanguage(config.language)
+        self._finals = Finals(config=config, windows=self._windows, clock=self._clock, language=language)
+        if config.partials:
+            self._partials = Partials(
+                windows=self._windows, clock=self._clock, language=language, options=config.cadence
+            )
+        self._tracks = tuple(
+            Track(
+                channel=channel,
+                options=config.segmenter,
+                finals=self._finals,
+                next_segment=self._next_segment,
+            )
+            for channel in range(config.channels)
+        )
+        return [Emit(Started(config.session, config.model, config.channels))]
+
+    def on_audio(self, end_sample: int, now: float) -> None:
+        """Audio up to `end_sample` of every channel was received."""
+        if self.phase is not Phase.OPEN:
+            return
+        self._last_audio_at = now
+        self._clock.on_audio(end_sample, now)
+
+    def on_scores(self, channel: int, scores: Sequence[float], now: float) -> list[Effect]:
+        """Speech probabilities of the next frames of `channel`."""
+        if self.phase is not Phase.OPEN:
+            return []
+        return self._settle(self._tracks[channel].on_scores(scores, now), now)
+
+    def on_audio_end(self, now: float, error: HarkenError | None = None) -> list[Effect]:
+        """No audio follows; if because of `error`, the session ends with it once its finals are out."""
+        if self.phase is Phase.HELLO:
+            return self.on_fault(error, now, fatal=True) if error else self._close(Ended("audio_end", 0.0, 0))
+        return self._finish(error, now)
+
+    def on_gone(self, now: float) -> list[Effect]:
+        """The socket is closed: what was said is still transcribed and stored."""
+        if self.phase is Phase.HELLO:
+            self.phase = Phase.CLOSED
+        return self._finish(None, now)
+
+    def on_result(self, result: AsrResult, now: float) -> list[Effect]:
+        """A worker answered; may be late, doubled or for another life of this session."""
+        if self.phase not in (Phase.OPEN, Phase.ENDING):
+            return []
+        if result.kind == "final":
+            return self._settle(self._finals.on_result(result, now), now)
+        effects = self._partials.on_result(result, self._utterances(), now) if self._partials else []
+        return self._settle(effects, now)
+
+    def on_published(self, decode: Decode, now: float, *, succeeded: bool) -> list[Effect]:
+        """A `Decode` was accepted by the broker, or was not."""
+        if self.phase not in (Phase.OPEN, Phase.ENDING):
+            return []
+        effects: list[Effect] = []
+        if decode.kind == "final" and succeeded:
+            self._finals.on_published(decode.segment, decode.window, now)
+        elif decode.kind == "final":
+            effects = self._finals.on_publish_failed(decode.segment, decode.window, now)
+        elif self._partials and not succeeded:
+            effects = self._partials.on_publish_failed(decode.window, now)
+        return self._settle(effects, now)
+
+    def on_stored(self, record: Record, now: float, *, succeeded: bool) -> list[Effect]:
+        """A `Store` was acknowledged, or was not."""
+        if self.phase not in (Phase.OPEN, Phase.ENDING):
+            return []
+        if not succeeded:
+            self._finals.on_store_failed(record.segment, now)
+            return self._settle([], now)
+        self._tell_commit = True
+        return self._settle(self._finals.on_stored(record.segment, now), now)
+
+    def on_bus(self, now: float, *, connected: bool) -> list[Effect]:
+        """The connection to the bus was lost, or is back with its assets ensured."""
+        lost = self._bus_connected and not connected
+        self._bus_connected = connected
+        if self.phase not in (Phase.OPEN, Phase.ENDING):
+            return []
+        if connected:
+            self._finals.on_bus_back(now)
+        notice = BusUnavailable("the bus is away; audio is kept and transcription goes on when it returns")
+        return self._settle([Emit(Fault(notice, fatal=False))] if lost else [], now)
+
+    def on_workers(self, now: float, *, alive: bool) -> list[Effect]:
+        """The last worker of this session's pool went, or one is back."""
+        lost = self._workers_alive and not alive
+        self._workers_alive = alive
+        if self.phase not in (Phase.OPEN, Phase.ENDING):
+            return []
+        notice = NoWorker("no worker is alive; audio is kept and transcription goes on when one returns")
+        return self._settle([Emit(Fault(notice, fatal=False))] if lost else [], now)
+
+    def on_drain(self, within_s: float, now: float) -> list[Effect]:
+        """The gateway goes away: tell the client, and end by force when `within_s` has passed."""
+        if self.phase is Phase.HELLO:
+            return self.on_fault(Draining("this gateway is going away; connect again"), now, fatal=True)
+        if self.phase is not Phase.OPEN or self._drain_at is not None:
+            return []
+        self._drain_at = now + within_s
+        return [Emit(DrainNotice(within_s))]
+
+    def on_fault(self, error: HarkenError, now: float, *, fatal: bool) -> list[Effect]:
+        """Something is wrong. Before the start, and after too many client errors, everything is fatal.
+
+        A fatal fault closes the socket at once; what was said before it is still transcribed and stored.
+        """
+        if self.phase is Phase.CLOSED or self._client_told:
+            return []
+        self._client_errors += error.fault == "client"
+        if fatal or self.phase is Phase.HELLO or self._client_errors > self._limits.max_client_errors:
+            return self._dismiss(error, now)
+        return [Emit(Fault(error, fatal=False))]
+
+    def on_time(self, now: float) -> list[Effect]:
+        """Do what is due by `now`."""
+        match self.phase:
+            case Phase.CLOSED:
+                return []
+            case Phase.HELLO:
+                if now < self._opened_at + self._limits.start_timeout_s:
+                    return []
+                message = f"session.start did not come within {self._limits.start_timeout_s:g} s"
+                return self.on_fault(StartTimeout(message), now, fatal=True)
+            case Phase.ENDING:
+                if now < self._ending_at + self._limits.ending_timeout_s:
+                    return self._settle([], now)
+                self.phase = Phase.CLOSED
+                given_up: list[Effect] = [Dropped("final", "overdue") for _ in range(len(self._finals))]
+                return given_up + self._farewell(self._overdue())
+            case Phase.OPEN:
+                if self.is_full or len(self._finals):
+                    self._last_audio_at = now  # we owe the client, or do not read it: that is not its idleness
+                error = self._time_is_up(now)
+                return self._finish(error, now) if error else self._settle([], now)
+            case _:
+                assert_never(self.phase)
+
+    def deadline(self, now: float) -> float | None:
+        """When to call `on_time`, or None once closed."""
+        match self.phase:
+            case Phase.CLOSED:
+                return None
+            case Phase.HELLO:
+                return self._opened_at + self._limits.start_timeout_s
+            case Phase.ENDING:
+                times = [self._ending_at + self._limits.ending_timeout_s, self._finals.deadline()]
+            case Phase.OPEN:
+                times = [
+                    self._last_audio_at + self._limits.idle_timeout_s,
+                    self._opened_at + self._limits.max_session_s,
+                    self._drain_at,
+                    self._finals.deadline(),
+                    self._partials.deadline(self._utterances(), now) if self._partials else None,
+                ]
+            case _:
+                assert_never(self.phase)
+        return min(time for time in times if time is not None)
+
+    def _time_is_up(self, now: float) -> HarkenError | None:
+        limits = self._limits
+        if now >= self._opened_at + limits.max_session_s:
+            return SessionTooLong(f"a session may last {limits.max_session_s:g} s; open another one")
+        if now >= self._last_audio_at + limits.idle_timeout_s:
+            return IdleTimeout(f"no audio came for {limits.idle_timeout_s:g} s")
+        if self._drain_at is not None and now >= self._drain_at:
+            return Draining("this gateway is going away; connect again")
+        return None
+
+    def _overdue(self) -> HarkenError:
+        if not self._bus_connected:
+            return BusUnavailable("the bus did not return in time; audio that was not committed must be sent again")
+        return InternalError("finals are overdue; audio that was not committed must be sent again")
+
+    def _finish(self, error: HarkenError | None, now: float) -> list[Effect]:
+        if self.phase is not Phase.OPEN:
+            return []
+        self.phase = Phase.ENDING
+        self._ending_at = now
+        self._ending_error = error
+        effects: list[Effect] = []
+        for track in self._tracks:
+            effects += track.flush(self._clock.received_sample, now)
+        return self._settle(effects, now)
+
+    def _settle(self, effects: list[Effect], now: float) -> list[Effect]:
+        """What follows from any change; called once at the end of every input. Nothing is told after a `Close`."""
+        effects += self._finals.settle(now, workers_alive=self._workers_alive)
+        if self.phase is Phase.OPEN and self._partials:
+            scored_sample = min(track.scored_sample for track in self._tracks)
+            effects += self._partials.settle(self._utterances(), scored_sample, now)
+        done = self.phase is Phase.ENDING and not len(self._finals)
+        effects += self._commit(done=done)
+        if done:
+            audio_s = self._clock.received_sample / SAMPLE_RATE_HZ
+            reason = self._ending_error.code if self._ending_error else "audio_end"
+            effects += self._close(Ended(reason, audio_s, self._segments))
+        return [effect for effect in effects if not isinstance(effect, Emit)] if self._client_told else effects
+
+    def _commit(self, *, done: bool) -> list[Effect]:
+        effects: list[Effect] = []
+        for track in self._tracks:
+            before_sample = track.releasable()
+            if before_sample is not None:
+                effects.append(Release(track.channel, before_sample))
+        settled = min(track.scored_sample if done else track.settled_before for track in self._tracks)
+        self._committed_sample = max(self._committed_sample, settled)
+        self._clock.forget(self._committed_sample)
+        step = 1 if done or self._tell_commit else _COMMIT_STEP_SAMPLES
+        self._tell_commit = False
+        if self._committed_sample - self._told_sample >= step:
+            self._told_sample = self._committed_sample
+            effects.append(Emit(Committed(self._committed_sample)))
+        return effects
+
+    def _dismiss(self, error: HarkenError, now: float) -> list[Effect]:
+        effects = self._farewell(error)
+        if self.phase is Phase.HELLO:
+            self.phase = Phase.CLOSED
+        return effects + self._finish(None, now)
+
+    def _farewell(self, error: HarkenError) -> list[Effect]:
+        if self._client_told:
+            return []
+        self._client_told = True
+        return [Emit(Fault(error, fatal=True)), Close(error.close_code, error.code)]
+
+    def _close(self, ended: Ended) -> list[Effect]:
+        self.phase = Phase.CLOSED
+        if self._client_told:
+            return []
+        if self._ending_error is None:
+            return [Emit(ended), Close(_CLOSE_NORMAL, ended.reason)]
+        error = self._ending_error
+        return [Emit(Fault(error, fatal=True)), Emit(ended), Close(error.close_code, error.code)]
+
+    def _utterances(self) -> list[Utterance]:
+        return [track.utterance for track in self._tracks if track.utterance is not None]
+
+    def _next_segment(self) -> int:
+        self._segments += 1
+        return self._segments

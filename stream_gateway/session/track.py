@@ -1,0 +1,116 @@
+"""One transcribed channel of a session: its segmenter and the utterance that is open on it, if any."""
+
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+from bus.contract.work import SAMPLE_RATE_HZ
+from stream_gateway.segmentation.segmenter import (
+    FRAME_SAMPLES,
+    Segmenter,
+    SegmenterOptions,
+    SegmentEvent,
+    SpeechResumed,
+    TentativeEnd,
+    UtteranceEnded,
+    UtteranceStarted,
+)
+from stream_gateway.session.effects import Effect, Emit
+from stream_gateway.session.events import SpeechEnded, SpeechStarted
+from stream_gateway.session.finals import Finals
+from stream_gateway.session.utterance import FinalWindow, Utterance
+
+_RELEASE_STEP_SAMPLES = SAMPLE_RATE_HZ // 4
+
+
+class Track:
+    """Turns the frame scores of one channel into utterances, and those into final windows."""
+
+    def __init__(
+        self, *, channel: int, options: SegmenterOptions, finals: Finals, next_segment: Callable[[], int]
+    ) -> None:
+        self.channel = channel
+        self.utterance: Utterance | None = None
+        self.scored_sample = 0
+        self._segmenter = Segmenter(options)
+        self._finals = finals
+        self._next_segment = next_segment
+        self._released_sample = 0
+
+    @property
+    def settled_before(self) -> int:
+        """Audio before this sample is stored as text or held no speech."""
+        quiet_before = self._segmenter.quiet_before
+        owed = self._finals.first_sample_owed(self.channel)
+        return quiet_before if owed is None else min(quiet_before, owed)
+
+    def releasable(self) -> int | None:
+        """The sample before which audio may be dropped, if it moved on enough to be worth telling."""
+        settled = self.settled_before
+        if settled - self._released_sample < _RELEASE_STEP_SAMPLES:
+            return None
+        self._released_sample = settled
+        return settled
+
+    def on_scores(self, scores: Sequence[float], now: float) -> list[Effect]:
+        """Take the speech probabilities of the next frames."""
+        self.scored_sample += len(scores) * FRAME_SAMPLES
+        return self._take(self._segmenter.on_scores(scores), now)
+
+    def flush(self, received_sample: int, now: float) -> list[Effect]:
+        """No more audio: an open utterance ends here, with the half frame that was never scored.
+
+        Whole frames whose scores are still under way were heard by nobody: they stay outside, and are not settled.
+        """
+        if received_sample - self.scored_sample < FRAME_SAMPLES:
+            self.scored_sample = received_sample
+        return self._take(self._segmenter.flush(self.scored_sample), now)
+
+    def _take(self, events: Sequence[SegmentEvent], now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for event in events:
+            match event:
+                case UtteranceStarted():
+                    effects.append(self._open(event))
+                case TentativeEnd():
+                    self._utterance.pausing = True
+                    self._finals.propose(self._window(event.end_sample, event.speech_end_sample), now)
+                case SpeechResumed():
+                    self._utterance.pausing = False
+                    effects += self._finals.withdraw(self._utterance.segment)
+                case UtteranceEnded():
+                    effects.append(self._close(event, now))
+                case _:
+                    assert_never(event)
+        return effects
+
+    def _open(self, event: UtteranceStarted) -> Effect:
+        utterance = Utterance(
+            segment=self._next_segment(),
+            channel=self.channel,
+            start_sample=event.start_sample,
+            speech_start_sample=event.speech_start_sample,
+        )
+        self.utterance = utterance
+        return Emit(SpeechStarted(utterance.segment, self.channel, event.speech_start_sample / SAMPLE_RATE_HZ))
+
+    def _close(self, event: UtteranceEnded, now: float) -> Effect:
+        window = self._window(event.end_sample, event.speech_end_sample)
+        self._finals.confirm(window, now)
+        self.utterance = None
+        return Emit(SpeechEnded(window.segment, self.channel, event.speech_end_sample / SAMPLE_RATE_HZ))
+
+    def _window(self, end_sample: int, speech_end_sample: int) -> FinalWindow:
+        utterance = self._utterance
+        return FinalWindow(
+            segment=utterance.segment,
+            channel=self.channel,
+            start_sample=utterance.start_sample,
+            end_sample=end_sample,
+            speech_start_sample=utterance.speech_start_sample,
+            speech_end_sample=speech_end_sample,
+        )
+
+    @property
+    def _utterance(self) -> Utterance:
+        assert self.utterance is not None, "the segmenter reports on an utterance it did not start"
+        return self.utterance

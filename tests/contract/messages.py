@@ -1,0 +1,131 @@
+"""One message of each kind with every field set, as the golden files hold them."""
+
+from bus.contract import client_protocol as client
+from bus.contract import presence, records, work
+
+WORD = work.Word(text="hello", start_s=0.25, end_s=0.5, probability=0.75)
+
+WORK: dict[str, work.AsrRequest | work.AsrResult] = {
+    "asr_request_v1.bin": work.AsrRequest(
+        tenant="t1",
+        session="s1",
+        gateway="g1",
+        segment=3,
+        window=7,
+        kind="final",
+        start_sample=16_000,
+        pcm=b"\x01\x00\xff\xff",
+        language="en",
+        task="translate",
+        prompt="before",
+        hotwords="Harken",
+        word_times=False,
+    ),
+    "asr_result_v1.bin": work.AsrResult(
+        session="s1",
+        segment=3,
+        window=7,
+        kind="final",
+        text="hello",
+        words=(WORD,),
+        language="en",
+        language_probability=0.5,
+        no_speech_probability=0.125,
+        average_log_probability=-0.25,
+        fallback="full_context",
+        suppressed="repetition",
+        model="base",
+        worker="w1",
+        timings=work.Timings(
+            queue_s=0.5, batch_wait_s=0.25, features_s=0.125, encode_s=1.0, decode_s=2.0, batch_size=4
+        ),
+        failure=work.Failure(code="decode_failed", message="it raised"),
+    ),
+}
+
+PRESENCE = {
+    "worker_presence_v1.bin": presence.WorkerPresence(worker="w1", pool="std", model="base", slots=2, state="ready")
+}
+
+RECORDS: dict[str, records.Record] = {
+    "transcript_final_v1.json": records.TranscriptFinal(
+        tenant="t1",
+        session="s1",
+        segment=3,
+        channel=1,
+        start_s=0.25,
+        end_s=1.5,
+        text="hello",
+        language="en",
+        task="transcribe",
+        model="base",
+        words=(WORD,),
+    ),
+    "segment_failed_v1.json": records.SegmentFailed(
+        tenant="t1",
+        session="s1",
+        segment=3,
+        channel=1,
+        start_s=0.25,
+        end_s=1.5,
+        code="decode_failed",
+        message="it raised",
+    ),
+}
+
+CLIENT: dict[str, client.ClientMessage] = {
+    "client_session_start_v1.json": client.SessionStart(
+        audio=client.AudioFormat(encoding="mulaw", sample_rate=8_000, channels=2, channel_mode="separate"),
+        language="en",
+        task="translate",
+        model="base",
+        hotwords=("Harken", "NATS"),
+        prompt="before",
+        vad=client.VadOptions(threshold=0.5, endpoint_s=0.75, max_utterance_s=20.0),
+        partials=False,
+        word_times=False,
+    ),
+    "client_audio_end_v1.json": client.AudioEnd(),
+}
+
+EVENTS: dict[str, client.ServerEvent] = {
+    "event_session_started_v1.json": client.SessionStarted(
+        seq=1,
+        session="s1",
+        audio_offset=0,
+        sample_rate=8_000,
+        channels=2,
+        model="base",
+        limits=client.Limits(
+            max_frame_bytes=65_536, max_session_s=3600.0, idle_timeout_s=60.0, max_buffered_audio_s=30.0
+        ),
+    ),
+    "event_speech_started_v1.json": client.SpeechStarted(seq=2, segment=3, channel=1, start_s=0.25),
+    "event_speech_ended_v1.json": client.SpeechEnded(seq=3, segment=3, channel=1, end_s=1.5),
+    "event_transcript_partial_v1.json": client.TranscriptPartial(
+        seq=4, segment=3, channel=1, start_s=0.25, end_s=1.0, stable="hel", text="hello", language="en"
+    ),
+    "event_transcript_final_v1.json": client.TranscriptFinal(
+        seq=5,
+        segment=3,
+        channel=1,
+        start_s=0.25,
+        end_s=1.5,
+        text="hello",
+        words=(WORD,),
+        language="en",
+        model="base",
+        times=client.StageTimes(
+            endpoint_s=0.5, queue_s=0.25, batch_wait_s=0.125, encode_s=1.0, decode_s=2.0, publish_s=0.5, total_s=4.5
+        ),
+    ),
+    "event_transcript_failed_v1.json": client.TranscriptFailed(
+        seq=6, segment=4, channel=0, start_s=2.0, end_s=3.0, code="decode_failed", message="it raised"
+    ),
+    "event_audio_committed_v1.json": client.AudioCommitted(seq=7, offset=24_000, time_s=1.5),
+    "event_session_ended_v1.json": client.SessionEnded(seq=8, reason="audio_end", audio_s=3.0, segments=2),
+    "event_session_draining_v1.json": client.SessionDraining(seq=9, within_s=20.0),
+    "event_error_v1.json": client.ErrorEvent(
+        seq=10, code="unknown_model", message="no worker serves this model", retryable=False, fatal=True
+    ),
+}

@@ -1,0 +1,74 @@
+"""The bytes of every message, pinned: a change here breaks processes, clients or apps that run already.
+
+The files are written by hand when a message is new, and never by a test.
+"""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bus.contract import client_protocol as client
+from bus.contract import presence, records, work
+from tests.contract import messages
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.mark.parametrize("name", messages.WORK)
+def test_work_messages_never_change_on_the_wire(name: str) -> None:
+    message, golden = messages.WORK[name], _golden(name)
+    assert work.encode(message) == golden
+    decode = work.decode_request if isinstance(message, work.AsrRequest) else work.decode_result
+    assert decode(golden) == message
+
+
+@pytest.mark.parametrize("name", messages.PRESENCE)
+def test_heartbeats_never_change_on_the_wire(name: str) -> None:
+    assert presence.encode_presence(messages.PRESENCE[name]) == _golden(name)
+    assert presence.decode_presence(_golden(name)) == messages.PRESENCE[name]
+
+
+@pytest.mark.parametrize("name", messages.RECORDS)
+def test_stored_records_never_change_on_the_wire(name: str) -> None:
+    assert records.encode_record(messages.RECORDS[name]) == _golden(name)
+    assert records.decode_record(_golden(name)) == messages.RECORDS[name]
+
+
+@pytest.mark.parametrize("name", messages.EVENTS)
+def test_server_events_never_change_on_the_wire(name: str) -> None:
+    assert client.encode_message(messages.EVENTS[name]).encode() == _golden(name)
+    assert client.decode_event(_golden(name)) == messages.EVENTS[name]
+
+
+@pytest.mark.parametrize("name", messages.CLIENT)
+def test_client_messages_never_change_on_the_wire(name: str) -> None:
+    message = messages.CLIENT[name]
+    assert client.encode_message(message).encode() == _golden(name)
+    assert msgspec.json.decode(_golden(name), type=type(message)) == message
+
+
+def test_every_message_has_a_golden_file_and_every_file_a_message() -> None:
+    sets = (messages.WORK, messages.PRESENCE, messages.RECORDS, messages.EVENTS, messages.CLIENT)
+    covered = {type(message) for group in sets for message in group.values()}
+    unions = (records.Record, client.ServerEvent, client.ClientMessage)
+    every = {
+        work.AsrRequest,
+        work.AsrResult,
+        presence.WorkerPresence,
+        *(kind for union in unions for kind in union.__args__),
+    }
+    assert covered == every
+    assert {path.name for path in GOLDEN.iterdir()} == {name for group in sets for name in group}
+
+
+def test_every_field_of_a_golden_message_differs_from_its_default() -> None:
+    """A field at its default could be renamed unnoticed where defaults are left out."""
+    for message in (*messages.WORK.values(), *messages.RECORDS.values(), *messages.CLIENT.values()):
+        for field in msgspec.structs.fields(message):
+            if field.default is not msgspec.NODEFAULT and field.name not in ("version", "task"):
+                assert getattr(message, field.name) != field.default, f"{type(message).__name__}.{field.name}"
+
+
+def _golden(name: str) -> bytes:
+    return (GOLDEN / name).read_bytes()

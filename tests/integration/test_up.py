@@ -1,0 +1,254 @@
+"""`harken up` as a real command, over stand-ins for its processes: small programs under the same names."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import textwrap
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from bus.control.probes import free_port
+from bus.runtime.model_store.catalogue import SILERO_VAD
+from tests.integration.test_supervisor import is_alive, until_gone
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 20
+
+_COMMON = """
+import os, signal, sys, threading
+name = os.path.basename(os.path.dirname(__file__))
+def say(what):
+    print(what, "pid", os.getpid(), flush=True)
+def leave(*_):
+    say("leaving")
+    os._exit(0)
+signal.signal(signal.SIGTERM, leave)
+"""
+_NATS = (
+    _COMMON
+    + """
+import socket
+server = socket.create_server(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])))
+say("nats listens")
+while True:
+    client, _ = server.accept()
+    client.sendall(b'INFO {"jetstream":true} \\r\\n')
+    client.close()
+"""
+)
+_GATEWAY = (
+    _COMMON
+    + """
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/readyz" else 404)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+server = HTTPServer((os.environ["HARKEN_GATEWAY_HOST"], int(os.environ["HARKEN_GATEWAY_PORT"])), Handler)
+say("gateway listens")
+server.serve_forever()
+"""
+)
+_WORKER = (
+    _COMMON
+    + """
+say("worker has " + os.environ["HARKEN_ASR_MODEL"] + " and NATS at " + os.environ["NATS_URL"])
+while True:
+    signal.pause()
+"""
+)
+_DEAF_WORKER = (
+    "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('deaf', flush=True)\nwhile 1: signal.pause()"
+)
+
+
+class Up:
+    """A running `harken up`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.errors: list[str] = []
+
+    async def ready_line(self) -> str:
+        assert self.process.stdout is not None
+        return (await asyncio.wait_for(self.process.stdout.readline(), TIMEOUT_S)).decode()
+
+    async def until_said(self, text: str) -> str:
+        assert self.process.stderr is not None
+        async with asyncio.timeout(TIMEOUT_S):
+            while line := (await self.process.stderr.readline()).decode():
+                self.errors.append(line)
+                if text in line:
+                    return line
+        raise AssertionError(f"{text!r} was never said: {self.errors}")
+
+    async def end(self) -> int:
+        """Wait for the end; what was said until then is in `errors`."""
+        assert self.process.stderr is not None
+        async with asyncio.timeout(TIMEOUT_S):
+            self.errors += (await self.process.stderr.read()).decode().splitlines(keepends=True)
+            return await self.process.wait()
+
+    def pids(self) -> list[int]:
+        return [int(line.split()[-1]) for line in self.errors if " pid " in line]
+
+
+class Bench:
+    """A folder with the stand-ins and a cache that holds the models."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port("127.0.0.1")
+        self.stand_in("bus/nats_server.py", _NATS)
+        self.stand_in("stream_gateway/__main__.py", _GATEWAY)
+        self.stand_in("asr_workers/__main__.py", _WORKER)
+        for name in ("model.bin", "config.json", "tokenizer.json", "vocabulary.txt"):
+            self.stand_in(f"model/{name}", "")
+        vad = folder / "cache" / "models" / SILERO_VAD.name
+        vad.mkdir(parents=True)
+        for file in SILERO_VAD.files:
+            with (vad / file.name).open("wb") as sparse:
+                sparse.truncate(file.size_bytes)
+        pins = {f.name: (f.size_bytes, f.sha256) for f in SILERO_VAD.files}
+        (vad / ".complete.json").write_text(json.dumps({"model": SILERO_VAD.name, "source": "test", "files": pins}))
+        # The command is a script elsewhere; python -m looks in the working folder first, so children find stand-ins.
+        (folder / "bin").mkdir()
+        (folder / "bin" / "up.py").write_text("from bus.control.up import up\nup()\n")
+
+    def stand_in(self, path: str, code: str) -> None:
+        target = self.folder / "stand_ins" / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(textwrap.dedent(code))
+        # Without it the folder would be a namespace package, and the real package further down the path would win.
+        (target.parent / "__init__.py").touch()
+
+    @asynccontextmanager
+    async def up(self, *arguments: str, environ: Mapping[str, str] | None = None) -> AsyncIterator[Up]:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("HARKEN_", "NATS_"))}
+        environment |= {"PYTHONPATH": str(ROOT), "HARKEN_CACHE_DIR": str(self.folder / "cache"), **(environ or {})}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(self.folder / "bin" / "up.py"),
+            "--port", str(self.port), "--data-dir", str(self.folder / "data"), "--model", "model", *arguments,
+            cwd=self.folder / "stand_ins", env=environment,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            yield Up(process)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+async def test_it_says_once_where_it_listens_and_stops_in_order_on_ctrl_c(bench: Bench) -> None:
+    async with bench.up("--asr-workers", "2") as up:
+        url = f"127.0.0.1:{bench.port}"
+        assert await up.ready_line() == f"harken is ready: ws://{url}/v1/stream  http://{url}/\n"
+        up.process.send_signal(signal.SIGINT)
+        assert await up.end() == 0
+        assert await up.ready_line() == ""
+    left = [line.split()[0] for line in up.errors if "leaving" in line]
+    assert left[0] == "gateway"
+    assert sorted(left[1:3]) == ["asr.1", "asr.2"]
+    assert left[3:] == ["nats"]
+    assert not any(is_alive(pid) for pid in up.pids())
+
+
+async def test_the_nats_server_listens_before_anything_else_starts(bench: Bench) -> None:
+    async with bench.up() as up:
+        await up.ready_line()
+        up.process.send_signal(signal.SIGTERM)
+        assert await up.end() == 0
+    starts = [line.split()[0] for line in up.errors if "listens" in line or "worker has" in line]
+    assert starts[0] == "nats"
+
+
+async def test_with_nats_url_set_no_server_is_started(bench: Bench) -> None:
+    async with bench.up(environ={"NATS_URL": "nats://elsewhere:4222"}) as up:
+        await up.ready_line()
+        line = await up.until_said("worker has")
+        up.process.send_signal(signal.SIGINT)
+        assert await up.end() == 0
+    assert "worker has model and NATS at nats://elsewhere:4222" in line
+    assert not any("nats listens" in line for line in up.errors)
+
+
+async def test_a_port_in_use_is_refused_before_anything_starts(bench: Bench) -> None:
+    with socket.create_server(("127.0.0.1", bench.port)):
+        async with bench.up() as up:
+            assert await up.end() == 1
+    said = "".join(up.errors)
+    assert f"Cannot listen on 127.0.0.1:{bench.port}: Address already in use" in said
+    assert "listens" not in said
+
+
+async def test_a_process_that_cannot_start_ends_all_with_its_last_lines(bench: Bench) -> None:
+    bench.stand_in("stream_gateway/__main__.py", _WORKER)  # up, but never ready
+    bench.stand_in("asr_workers/__main__.py", "raise SystemExit('no such compute type')")
+    async with bench.up() as up:
+        assert await up.end() == 1
+        assert await up.ready_line() == ""
+    last = "".join(up.errors[-4:])
+    assert "asr exited with status 1, 3 times in a row. Its last lines:" in last
+    assert last.count("no such compute type") == 3
+    assert not any(is_alive(pid) for pid in up.pids())
+
+
+async def test_a_second_ctrl_c_forces(bench: Bench) -> None:
+    bench.stand_in("asr_workers/__main__.py", _DEAF_WORKER)
+    async with bench.up() as up:
+        await up.ready_line()
+        await up.until_said("deaf")
+        up.process.send_signal(signal.SIGINT)
+        await up.until_said("leaving")
+        up.process.send_signal(signal.SIGINT)
+        assert await up.end() == 0
+    assert any("forced" in line for line in up.errors)
+    assert not any(is_alive(pid) for pid in up.pids())
+
+
+async def test_ctrl_c_while_it_starts_stops_it(bench: Bench) -> None:
+    bench.stand_in("stream_gateway/__main__.py", _WORKER)
+    async with bench.up() as up:
+        await up.until_said("worker has")
+        up.process.send_signal(signal.SIGINT)
+        assert await up.end() == 0
+        assert await up.ready_line() == ""
+
+
+async def test_kill_9_leaves_no_process_behind(bench: Bench) -> None:
+    async with bench.up() as up:
+        await up.ready_line()
+        await up.until_said("worker has")
+        while len(up.pids()) < 3:
+            await up.until_said(" pid ")
+        up.process.kill()
+        await up.process.wait()
+        for pid in up.pids():
+            await until_gone(pid)
+
+
+async def test_an_unknown_model_is_refused_before_anything_starts(bench: Bench) -> None:
+    async with bench.up("--model", "whisper-huge") as up:
+        assert await up.end() == 1
+    assert "There is no model named 'whisper-huge'" in "".join(up.errors)
+    assert "listens" not in "".join(up.errors)
+
+
+async def test_a_misspelt_setting_is_refused_before_anything_starts(bench: Bench) -> None:
+    async with bench.up(environ={"HARKEN_UP_GATWAYS": "2"}) as up:
+        assert await up.end() == 1
+    assert "unknown setting HARKEN_UP_GATWAYS: did you mean HARKEN_UP_GATEWAYS?" in "".join(up.errors)

@@ -1,0 +1,146 @@
+import pytest
+
+from asr_workers.windows.guards import (
+    Attempt,
+    Guards,
+    Stage,
+    compression_ratio,
+    has_words,
+    is_noise,
+    is_repetitive,
+    is_satisfying,
+    judge,
+    settle,
+    token_ceiling,
+)
+
+GUARDS = Guards()
+
+
+def attempt(
+    stage: Stage = "short_context",
+    *,
+    tokens: int = 20,
+    words: bool = True,
+    duration_s: float = 5.0,
+    ratio: float = 1.2,
+    log_probability: float = -0.2,
+    no_speech: float = 0.05,
+) -> Attempt:
+    return Attempt(
+        stage=stage,
+        tokens=tokens,
+        has_words=words,
+        duration_s=duration_s,
+        compression_ratio=ratio,
+        average_log_probability=log_probability,
+        no_speech_probability=no_speech,
+    )
+
+
+LOOP = attempt(ratio=9.0)
+UNSURE = attempt(log_probability=-1.4)
+MAYBE_NOISE = attempt(log_probability=-1.2, no_speech=0.4)
+SURELY_NOISE = attempt(log_probability=-0.9, no_speech=0.76)
+
+
+def test_clear_speech_is_accepted() -> None:
+    assert judge(attempt(), "final", GUARDS) == "accept"
+    assert judge(attempt(), "partial", GUARDS) == "accept"
+
+
+def test_no_text_is_accepted_as_it_is() -> None:
+    assert judge(attempt(tokens=0, words=False, no_speech=0.9, log_probability=-3), "final", GUARDS) == "accept"
+
+
+@pytest.mark.parametrize("failing", [LOOP, UNSURE, MAYBE_NOISE])
+def test_a_final_that_fails_is_decoded_again_with_the_full_context(failing: Attempt) -> None:
+    assert judge(failing, "final", GUARDS) == "full_context"
+
+
+def test_a_final_that_fails_there_too_is_sampled() -> None:
+    assert judge(attempt("full_context", ratio=9.0), "final", GUARDS) == "temperature"
+    assert judge(attempt("full_context", log_probability=-1.4), "final", GUARDS) == "temperature"
+
+
+def test_text_over_noise_is_dropped_after_the_full_context_confirms_it() -> None:
+    confirmed = attempt("full_context", log_probability=-1.2, no_speech=0.4)
+    assert judge(confirmed, "final", GUARDS) == "no_speech"
+
+
+def test_text_over_what_is_surely_silence_is_dropped_without_a_second_decode() -> None:
+    assert judge(SURELY_NOISE, "final", GUARDS) == "no_speech"
+
+
+def test_punctuation_alone_is_no_text() -> None:
+    assert judge(attempt(tokens=1, words=False), "final", GUARDS) == "no_speech"
+
+
+@pytest.mark.parametrize(
+    ("failing", "verdict"),
+    [(LOOP, "repetition"), (MAYBE_NOISE, "no_speech"), (SURELY_NOISE, "no_speech"), (UNSURE, "accept")],
+)
+def test_a_partial_is_never_decoded_again(failing: Attempt, verdict: str) -> None:
+    assert judge(failing, "partial", GUARDS) == verdict
+
+
+def test_a_decode_that_fills_its_ceiling_is_a_loop_however_it_compresses() -> None:
+    ceiling = token_ceiling(2.0, GUARDS)
+    assert is_repetitive(attempt(tokens=ceiling, duration_s=2.0), GUARDS)
+    assert not is_repetitive(attempt(tokens=ceiling - 1, duration_s=2.0), GUARDS)
+
+
+def test_the_full_context_may_use_as_many_tokens_as_a_script_needs() -> None:
+    assert not is_repetitive(attempt("full_context", tokens=200, duration_s=2.0), GUARDS)
+
+
+@pytest.mark.parametrize(
+    ("no_speech", "log_probability", "noise"),
+    [
+        (0.68, -0.19, False),  # read digits
+        (0.57, -0.23, False),  # a hoarse voice
+        (0.22, -1.45, False),  # mumbled, and yet speech
+        (0.42, -0.46, False),
+        (0.29, -1.37, True),  # an orchestra
+        (0.41, -0.98, True),  # a kitchen
+        (0.76, -0.92, True),  # digital silence
+        (0.88, -1.67, True),  # birds
+    ],
+)
+def test_speech_and_noise_part_at_the_measured_line(no_speech: float, log_probability: float, noise: bool) -> None:
+    assert is_noise(attempt(no_speech=no_speech, log_probability=log_probability), GUARDS) is noise
+
+
+def test_sampling_stops_at_the_first_satisfying_text() -> None:
+    assert is_satisfying(attempt("temperature"), GUARDS)
+    assert not is_satisfying(attempt("temperature", ratio=5.0), GUARDS)
+    assert not is_satisfying(attempt("temperature", log_probability=-1.1), GUARDS)
+
+
+def test_the_surest_text_without_a_loop_is_kept() -> None:
+    loop = attempt("full_context", ratio=9.0, log_probability=-0.1)
+    weak, better = attempt("temperature", log_probability=-1.3), attempt("temperature", log_probability=-1.1)
+    assert settle([loop, weak, better], GUARDS) == (2, "accept")
+
+
+def test_a_window_that_always_loops_has_no_text() -> None:
+    assert settle([LOOP, LOOP], GUARDS) == (1, "repetition")
+
+
+@pytest.mark.parametrize(
+    "best", [attempt("temperature", words=False), attempt("temperature", no_speech=0.7, log_probability=-1.1)]
+)
+def test_a_best_text_that_is_noise_is_dropped(best: Attempt) -> None:
+    assert settle([LOOP, best], GUARDS) == (1, "no_speech")
+
+
+def test_loops_compress_and_prose_does_not() -> None:
+    assert compression_ratio("I'm sorry, " * 40) > 5
+    assert compression_ratio("The speed dial entry you have accessed is empty.") < 1.5
+    assert compression_ratio("") == 0
+
+
+def test_words_are_letters_or_digits_of_any_script() -> None:
+    assert has_words("7")
+    assert has_words(" 東")
+    assert not has_words(" ... !")

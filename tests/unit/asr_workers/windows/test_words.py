@@ -1,0 +1,110 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr_workers.windows.words import PlacedWord, Spelling, place_words, session_words
+from bus.contract.work import SAMPLE_RATE_HZ, Word
+
+SECOND = SAMPLE_RATE_HZ
+
+
+def placed(text: str, start_s: float, end_s: float, probability: float = 0.9, tokens: int = 1) -> PlacedWord:
+    return PlacedWord(text, tokens, start_s, end_s, probability)
+
+
+def shown(*words: PlacedWord, start_sample: int = 0, samples: int = 30 * SECOND, spaced: bool = True) -> list[Word]:
+    return list(session_words(words, start_sample=start_sample, samples=samples, spaced=spaced))
+
+
+def texts(words: list[Word]) -> list[str]:
+    return [word.text for word in words]
+
+
+def test_a_word_lasts_from_its_first_token_to_the_next_words() -> None:
+    alignment = [(0, 10), (0, 11), (1, 20), (2, 30), (2, 35), (3, 50)]
+    words = place_words([Spelling(" go", 1), Spelling(" home", 2)], alignment, [0.5, 0.8, 0.6])
+    assert [(w.start_s, w.end_s) for w in words] == [(0.2, 0.4), (0.4, 1.0)]
+    assert [round(w.probability, 6) for w in words] == [0.5, 0.7]
+
+
+def test_an_alignment_that_ends_early_ends_the_words_there() -> None:
+    words = place_words([Spelling(" a", 1), Spelling(" b", 1)], [(0, 5)], [0.5])
+    assert [(w.start_s, w.end_s, w.probability) for w in words] == [(0.1, 0.1, 0.5), (0.1, 0.1, 0.0)]
+
+
+def test_without_an_alignment_words_stand_at_the_windows_start() -> None:
+    assert place_words([Spelling(" a", 1)], [], []) == [placed(" a", 0.0, 0.0, 0.0)]
+
+
+def test_times_move_to_the_session() -> None:
+    (word,) = shown(placed(" hi", 0.5, 0.8), start_sample=10 * SECOND)
+    assert word == Word("hi", 10.5, 10.8, 0.9)
+
+
+def test_marks_and_parts_join_their_word() -> None:
+    words = shown(
+        placed(' "', 0.0, 0.1),
+        placed("six", 0.1, 0.3),
+        placed(" o", 0.3, 0.4, 0.5),
+        placed("'clock", 0.4, 0.6, 0.8, tokens=2),
+        placed(".", 0.6, 2.0),
+        placed('"', 2.0, 2.1),
+    )
+    assert texts(words) == ['"six', "o'clock.\""]
+    assert (words[0].start_s, words[0].end_s) == (0.1, 0.3)
+    assert (words[1].start_s, words[1].end_s) == (0.3, 0.6)
+    assert words[1].probability == 0.7
+
+
+def test_a_script_without_blanks_keeps_its_characters_apart() -> None:
+    words = shown(placed("東", 0.0, 0.2), placed("南", 0.2, 0.4), placed("。", 0.4, 0.5), spaced=False)
+    assert texts(words) == ["東", "南。"]
+
+
+def test_blank_tokens_are_no_words() -> None:
+    assert texts(shown(placed(" ", 0.0, 0.1), placed(" a", 0.1, 0.2), placed("", 0.2, 0.2))) == ["a"]
+
+
+def test_the_first_word_does_not_begin_in_the_silence_before_it() -> None:
+    words = shown(placed(" So", 0.0, 2.0), placed(" it", 2.0, 2.2), placed(" is", 2.2, 2.4))
+    assert (words[0].start_s, words[0].end_s) == (1.6, 2.0)
+
+
+def test_the_pause_after_a_sentence_belongs_to_no_word() -> None:
+    words = shown(
+        placed(" It", 0.0, 0.2),
+        placed(" ended.", 0.2, 3.0),
+        placed(" Then", 3.0, 5.0),
+        placed(" more", 5.0, 5.2),
+        placed(" came", 5.2, 5.4),
+    )
+    assert [(w.start_s, w.end_s) for w in words[1:3]] == [(0.2, 0.6), (4.6, 5.0)]
+
+
+def test_a_long_word_within_a_sentence_keeps_its_length() -> None:
+    words = shown(placed(" a", 0.0, 0.2), placed(" looong", 0.2, 2.0), placed(" b", 2.0, 2.2))
+    assert (words[1].start_s, words[1].end_s) == (0.2, 2.0)
+
+
+def test_words_without_any_length_stay_where_they_are() -> None:
+    assert [(w.start_s, w.end_s) for w in shown(placed(" a", 1.0, 1.0))] == [(1.0, 1.0)]
+
+
+@given(
+    times=st.lists(st.tuples(st.floats(-1, 40), st.floats(-1, 40), st.floats(-0.5, 1.5)), max_size=20),
+    start_sample=st.integers(0, 10**9),
+    samples=st.integers(0, 29 * SECOND),
+)
+def test_words_are_in_order_and_inside_their_window(
+    times: list[tuple[float, float, float]], start_sample: int, samples: int
+) -> None:
+    words = shown(
+        *(placed(f" w{i}", start, end, p) for i, (start, end, p) in enumerate(times)),
+        start_sample=start_sample,
+        samples=samples,
+    )
+    assert texts(words) == [f"w{i}" for i in range(len(times))]
+    bounds = [moment for word in words for moment in (word.start_s, word.end_s)]
+    assert bounds == sorted(bounds)
+    start_s = start_sample / SAMPLE_RATE_HZ
+    assert all(start_s - 0.001 <= moment <= start_s + samples / SAMPLE_RATE_HZ + 0.001 for moment in bounds)
+    assert all(0 <= word.probability <= 1 for word in words)

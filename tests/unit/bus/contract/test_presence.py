@@ -1,0 +1,30 @@
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bus.contract import presence
+from bus.contract.presence import WorkerPresence
+
+
+@given(st.builds(WorkerPresence, version=st.just(presence.VERSION), slots=st.integers(0, 2**31)))
+def test_a_heartbeat_comes_back_as_it_went(heartbeat: WorkerPresence) -> None:
+    assert presence.decode_presence(presence.encode_presence(heartbeat)) == heartbeat
+
+
+@given(st.binary(max_size=100))
+def test_garbage_is_a_value_error_and_nothing_else(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"not a worker\.presence"):
+        presence.decode_presence(data)
+
+
+def test_another_version_is_refused() -> None:
+    heartbeat = WorkerPresence(version=2, worker="w", pool="std", model="base", slots=1, state="ready")
+    with pytest.raises(ValueError, match="presence version 2, this process speaks 1"):
+        presence.decode_presence(presence.encode_presence(heartbeat))
+
+
+def test_a_field_that_is_unknown_here_is_ignored() -> None:
+    heartbeat = WorkerPresence(worker="w", pool="std", model="base", slots=1, state="leaving")
+    later = {**msgspec.msgpack.decode(presence.encode_presence(heartbeat)), "region": "eu"}
+    assert presence.decode_presence(msgspec.msgpack.encode(later)) == heartbeat

@@ -1,0 +1,52 @@
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bus.contract import subjects
+
+identifiers = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
+
+
+def test_every_subject_is_spelled_as_documented() -> None:
+    assert subjects.asr_final("std", "t1", "s1") == "asr.final.std.t1.s1"
+    assert subjects.asr_partial("std", "t1", "s1") == "asr.partial.std.t1.s1"
+    assert subjects.asr_final_pool("std") == "asr.final.std.>"
+    assert subjects.asr_partial_pool("std") == "asr.partial.std.>"
+    assert subjects.asr_consumer("std") == "asr_std"
+    assert subjects.inbox("g1", "s1") == "inbox.gw.g1.s1"
+    assert subjects.inbox_all("g1") == "inbox.gw.g1.>"
+    assert subjects.transcripts("t1", "s1") == "transcripts.t1.s1"
+    assert subjects.live("t1", "s1") == "live.t1.s1"
+    assert subjects.live_tenant("t1") == "live.t1.>"
+    assert subjects.presence_asr("std", "w1") == "presence.asr.std.w1"
+
+
+@given(identifiers, identifiers)
+def test_an_inbox_subject_gives_its_ids_back(gateway: str, session: str) -> None:
+    assert subjects.parse_inbox(subjects.inbox(gateway, session)) == (gateway, session)
+
+
+@pytest.mark.parametrize("subject", ["inbox.gw.g1", "inbox.gw.g1.s1.x", "other.gw.g1.s1", "inbox.other.g1.s1", ""])
+def test_other_subjects_are_no_inbox(subject: str) -> None:
+    with pytest.raises(ValueError, match="not an inbox subject"):
+        subjects.parse_inbox(subject)
+
+
+@pytest.mark.parametrize("bad", ["", "a.b", "*", ">", "a b", "a\n", "é", "x" * 65])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda bad: subjects.asr_final(bad, "t", "s"),
+        lambda bad: subjects.asr_final("p", bad, "s"),
+        lambda bad: subjects.asr_partial("p", "t", bad),
+        lambda bad: subjects.inbox(bad, "s"),
+        lambda bad: subjects.live(bad, "s"),
+        lambda bad: subjects.presence_asr("p", bad),
+    ],
+)
+def test_no_id_can_smuggle_a_token_or_a_wildcard_in(build: Callable[[str], str], bad: str) -> None:
+    with pytest.raises(ValueError, match="must be 1 to 64 characters") as caught:
+        build(bad)
+    assert not bad or repr(bad) not in str(caught.value)

@@ -1,0 +1,115 @@
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bus.contract import work
+from bus.contract.work import AsrRequest, AsrResult
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+words = st.builds(work.Word, text=st.text(max_size=8), start_s=finite, end_s=finite, probability=finite)
+requests = st.builds(
+    AsrRequest,
+    version=st.just(work.VERSION),
+    segment=st.integers(0, 2**31),
+    window=st.integers(0, 2**31),
+    start_sample=st.integers(0, 2**40),
+    pcm=st.binary(max_size=64).map(lambda data: data + data),
+)
+results = st.builds(
+    AsrResult,
+    version=st.just(work.VERSION),
+    segment=st.integers(0, 2**31),
+    window=st.integers(0, 2**31),
+    words=st.lists(words, max_size=3).map(tuple),
+    language_probability=finite,
+    no_speech_probability=finite,
+    average_log_probability=finite,
+    timings=st.none()
+    | st.builds(
+        work.Timings,
+        queue_s=finite,
+        batch_wait_s=finite,
+        features_s=finite,
+        encode_s=finite,
+        decode_s=finite,
+        batch_size=st.integers(0, 2**31),
+    ),
+)
+
+
+@given(requests)
+def test_a_request_comes_back_as_it_went(request: AsrRequest) -> None:
+    assert work.decode_request(work.encode(request)) == request
+
+
+@given(results)
+def test_a_result_comes_back_as_it_went(result: AsrResult) -> None:
+    assert work.decode_result(work.encode(result)) == result
+
+
+@given(st.binary(max_size=200))
+def test_garbage_is_a_value_error_and_nothing_else(data: bytes) -> None:
+    for decode in (work.decode_request, work.decode_result):
+        with pytest.raises(ValueError):
+            decode(data)
+
+
+@given(requests, st.data())
+def test_a_damaged_request_is_read_or_refused_but_never_breaks(request: AsrRequest, data: st.DataObject) -> None:
+    encoded = bytearray(work.encode(request))
+    encoded[data.draw(st.integers(0, len(encoded) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(encoded)))
+    try:
+        work.decode_request(bytes(encoded[:cut]))
+    except ValueError:
+        pass
+
+
+def test_another_version_is_refused() -> None:
+    with pytest.raises(ValueError, match="message version 2, this process speaks 1"):
+        work.decode_request(work.encode(_request(version=2)))
+    with pytest.raises(ValueError, match="message version 2"):
+        work.decode_result(work.encode(_result(version=2)))
+
+
+def test_half_a_sample_is_refused() -> None:
+    with pytest.raises(ValueError, match="half a sample"):
+        work.decode_request(work.encode(_request(pcm=b"\x00")))
+
+
+def test_the_longest_window_is_read_and_a_longer_one_refused() -> None:
+    longest = bytes(int(work.MAX_WINDOW_S * work.SAMPLE_RATE_HZ) * 2)
+    assert work.decode_request(work.encode(_request(pcm=longest))).pcm == longest
+    with pytest.raises(ValueError, match="longer than 29 s"):
+        work.decode_request(work.encode(_request(pcm=longest + b"\x00\x00")))
+
+
+def test_a_message_of_another_type_is_refused() -> None:
+    with pytest.raises(ValueError, match="not an asr.request"):
+        work.decode_request(work.encode(_result()))
+    with pytest.raises(ValueError, match="not an asr.result"):
+        work.decode_result(work.encode(_request()))
+
+
+def test_a_field_that_is_unknown_here_is_ignored() -> None:
+    fields = msgspec.msgpack.decode(work.encode(_request()))
+    assert work.decode_request(msgspec.msgpack.encode({**fields, "later": 1})) == _request()
+
+
+def _request(*, version: int = work.VERSION, pcm: bytes = b"\x00\x00") -> AsrRequest:
+    return AsrRequest(
+        version=version,
+        tenant="t",
+        session="s",
+        gateway="g",
+        segment=1,
+        window=1,
+        kind="final",
+        start_sample=0,
+        pcm=pcm,
+    )
+
+
+def _result(*, version: int = work.VERSION) -> AsrResult:
+    return AsrResult(version=version, session="s", segment=1, window=1, kind="final")

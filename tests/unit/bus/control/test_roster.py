@@ -1,0 +1,134 @@
+from typing import Literal
+
+import pytest
+
+from bus.contract.errors import NoWorker, UnknownModel
+from bus.contract.presence import EXPIRES_AFTER_S, WorkerPresence
+from bus.control.roster import Roster, Route
+
+
+def test_with_no_worker_nobody_is_ready_and_no_route_exists() -> None:
+    roster = Roster()
+    assert not roster.is_ready(now=0.0)
+    assert roster.models(now=0.0) == ()
+    assert roster.next_expiry() is None
+    with pytest.raises(NoWorker, match="no worker is connected"):
+        roster.pool_for(None, now=0.0)
+
+
+def test_a_worker_counts_from_its_first_heartbeat() -> None:
+    roster = _roster(_worker("w1"))
+    assert roster.is_ready(now=0.0)
+    assert roster.pool_for("base", now=0.0) == Route("std", "base")
+
+
+def test_a_worker_that_leaves_is_gone_at_once() -> None:
+    roster = _roster(_worker("w1"))
+    roster.on_presence(_worker("w1", state="leaving"), now=0.1)
+    assert not roster.is_ready(now=0.1)
+
+
+def test_a_worker_never_heard_of_may_leave() -> None:
+    roster = _roster(_worker("w1", state="leaving"))
+    assert not roster.is_ready(now=0.0)
+
+
+def test_a_silent_worker_does_not_count_even_before_expire_is_called() -> None:
+    roster = _roster(_worker("w1"))
+    assert roster.is_ready(now=EXPIRES_AFTER_S - 0.01)
+    assert not roster.is_ready(now=EXPIRES_AFTER_S)
+    assert roster.slots("std", now=EXPIRES_AFTER_S) == 0
+
+
+def test_expire_names_the_silent_ones_once() -> None:
+    roster = _roster(_worker("w2"), _worker("w1"))
+    roster.on_presence(_worker("w3"), now=1.0)
+    assert roster.next_expiry() == EXPIRES_AFTER_S
+    assert roster.expire(now=EXPIRES_AFTER_S) == ("w1", "w2")
+    assert roster.expire(now=EXPIRES_AFTER_S) == ()
+    assert roster.next_expiry() == 1.0 + EXPIRES_AFTER_S
+
+
+def test_a_heartbeat_renews_a_worker() -> None:
+    roster = _roster(_worker("w1"))
+    roster.on_presence(_worker("w1"), now=1.5)
+    assert roster.expire(now=EXPIRES_AFTER_S + 1.0) == ()
+
+
+def test_after_an_outage_the_workers_known_before_get_their_time_again() -> None:
+    roster = _roster(_worker("w1"))
+    roster.renew(now=60.0)
+    assert roster.is_ready(now=60.0 + EXPIRES_AFTER_S - 0.01)
+    assert roster.expire(now=60.0 + EXPIRES_AFTER_S) == ("w1",)
+
+
+def test_pools_are_those_with_a_live_worker() -> None:
+    roster = _roster(_worker("w1", pool="b"), _worker("w2", pool="a"), _worker("w3", pool="a"))
+    assert roster.pools(now=0.0) == ("a", "b")
+    assert roster.pools(now=EXPIRES_AFTER_S) == ()
+
+
+def test_slots_add_up_over_the_live_workers_of_a_pool() -> None:
+    roster = _roster(_worker("w1", slots=2), _worker("w2", slots=3), _worker("w3", pool="other", slots=7))
+    assert roster.slots("std", now=0.0) == 5
+    assert roster.slots("nowhere", now=0.0) == 0
+
+
+def test_models_are_named_once_and_sorted() -> None:
+    roster = _roster(_worker("w1", model="large"), _worker("w2"), _worker("w3"))
+    assert roster.models(now=0.0) == ("base", "large")
+
+
+def test_a_model_that_nobody_ever_served_is_unknown_and_the_text_says_what_there_is() -> None:
+    roster = _roster(_worker("w1", model="large"), _worker("w2"))
+    with pytest.raises(UnknownModel, match="available: base, large") as caught:
+        roster.pool_for("whatever the client wrote", now=0.0)
+    assert "whatever" not in caught.value.message
+
+
+def test_a_model_whose_workers_are_just_gone_is_no_mistake_of_the_client() -> None:
+    roster = _roster(_worker("w1", model="large"), _worker("w2"))
+    roster.on_presence(_worker("w1", model="large", state="leaving"), now=0.1)
+    with pytest.raises(NoWorker, match="at the moment"):
+        roster.pool_for("large", now=0.1)
+
+
+def test_no_wish_takes_the_default_model_while_it_is_served() -> None:
+    roster = Roster(default_model="large")
+    roster.on_presence(_worker("w1"), now=0.0)
+    assert roster.pool_for(None, now=0.0).model == "base"
+    roster.on_presence(_worker("w2", model="large", pool="big"), now=0.0)
+    assert roster.pool_for(None, now=0.0) == Route("big", "large")
+
+
+def test_among_pools_with_one_model_the_one_with_most_slots_is_taken() -> None:
+    roster = _roster(_worker("w1", pool="a", slots=1), _worker("w2", pool="b", slots=4))
+    assert roster.pool_for("base", now=0.0).pool == "b"
+
+
+def test_between_equal_pools_the_name_decides() -> None:
+    roster = _roster(_worker("w1", pool="b"), _worker("w2", pool="a"))
+    assert roster.pool_for("base", now=0.0).pool == "a"
+
+
+def test_a_pool_name_that_no_subject_could_hold_is_refused() -> None:
+    with pytest.raises(ValueError, match="pool must be"):
+        Roster().on_presence(_worker("w1", pool="a.b"), now=0.0)
+
+
+def _roster(*workers: WorkerPresence) -> Roster:
+    roster = Roster()
+    for worker in workers:
+        roster.on_presence(worker, now=0.0)
+    return roster
+
+
+def _worker(
+    worker: str,
+    *,
+    pool: str = "std",
+    model: str = "base",
+    slots: int = 2,
+    state: Literal["ready", "leaving"] = "ready",
+) -> WorkerPresence:
+    return WorkerPresence(worker=worker, pool=pool, model=model, slots=slots, state=state)

@@ -1,0 +1,58 @@
+from dataclasses import replace
+from pathlib import Path
+
+from bus.control.stack import StackOptions, managed_nats_url, nats_spec, service_specs
+
+OPTIONS = StackOptions(
+    host="127.0.0.1",
+    port=8080,
+    gateways=1,
+    asr_workers=1,
+    data_dir=Path("/data"),
+    nats_url=managed_nats_url(4333),
+    nats_port=4333,
+    settings={"HARKEN_LOG_LEVEL": "info"},
+)
+
+
+def test_the_managed_server_keeps_its_store_below_the_data_folder() -> None:
+    spec = nats_spec(OPTIONS, "python", {})
+    assert spec is not None
+    assert spec.argv == ("python", "-m", "bus.nats_server", "--data-dir", "/data/nats", "--port", "4333")
+
+
+def test_an_external_server_is_not_started_but_everybody_is_told_of_it() -> None:
+    options = replace(OPTIONS, nats_port=None, nats_url="nats://elsewhere")
+    assert nats_spec(options, "python", {}) is None
+    assert {s.environment["NATS_URL"] for s in service_specs(options, "python", {}, cores=2)} == {"nats://elsewhere"}
+
+
+def test_one_of_a_kind_has_a_plain_name_and_several_are_numbered() -> None:
+    specs = service_specs(replace(OPTIONS, gateways=2), "python", {}, cores=2)
+    assert [s.name for s in specs] == ["gateway.1", "gateway.2", "asr"]
+
+
+def test_gateways_share_the_address_that_was_asked_for() -> None:
+    gateways = service_specs(replace(OPTIONS, gateways=2, port=9000), "python", {}, cores=2)[:2]
+    assert {s.environment["HARKEN_GATEWAY_PORT"] for s in gateways} == {"9000"}
+    assert {s.environment["HARKEN_GATEWAY_HOST"] for s in gateways} == {"127.0.0.1"}
+
+
+def test_cores_are_split_over_the_workers_but_each_has_one() -> None:
+    def threads(cores: int, workers: int) -> list[str]:
+        specs = service_specs(replace(OPTIONS, asr_workers=workers), "python", {}, cores=cores)
+        return [s.environment["HARKEN_ASR_THREADS"] for s in specs if s.name.startswith("asr")]
+
+    assert threads(8, 2) == ["4", "4"]
+    assert threads(2, 3) == ["1", "1", "1"]
+
+
+def test_a_number_of_threads_in_the_environment_is_kept() -> None:
+    worker = service_specs(OPTIONS, "python", {"HARKEN_ASR_THREADS": "3"}, cores=8)[-1]
+    assert worker.environment["HARKEN_ASR_THREADS"] == "3"
+
+
+def test_flags_win_over_the_environment_and_the_rest_is_passed_on() -> None:
+    gateway = service_specs(OPTIONS, "python", {"HARKEN_LOG_LEVEL": "debug", "PATH": "/bin"}, cores=2)[0]
+    assert gateway.environment["HARKEN_LOG_LEVEL"] == "info"
+    assert gateway.environment["PATH"] == "/bin"

@@ -1,0 +1,22 @@
+import urllib.request
+
+import pytest
+
+from bus.runtime import metrics
+
+
+def test_the_page_holds_what_was_counted() -> None:
+    page, content_type = metrics.render()
+    assert b"python_info" in page
+    assert content_type.startswith("text/plain")
+
+
+def test_a_process_without_a_port_of_its_own_can_serve_metrics() -> None:
+    server = metrics.serve_metrics(0)
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=5) as answer:
+            assert b"python_info" in answer.read()
+        with pytest.raises(OSError):
+            metrics.serve_metrics(server.port)
+    finally:
+        server.close()

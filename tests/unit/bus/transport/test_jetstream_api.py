@@ -1,0 +1,38 @@
+import json
+
+import pytest
+
+from bus.contract.errors import BusUnavailable, HarkenError, InternalError, Overloaded
+from bus.transport.jetstream_api import AssetMissing, StoredAck, parse_reply, parse_stored
+
+
+def test_a_stored_message_has_its_sequence() -> None:
+    assert parse_stored(b'{"stream":"TRANSCRIPTS","seq":7}') == StoredAck(seq=7, duplicate=False)
+    assert parse_stored(b'{"stream":"TRANSCRIPTS","seq":7,"duplicate":true}') == StoredAck(seq=7, duplicate=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (503, 10077, Overloaded),
+        (500, 10028, Overloaded),
+        (500, 10047, Overloaded),
+        (503, 10023, Overloaded),
+        (503, 10008, BusUnavailable),
+        (404, 10059, AssetMissing),
+        (404, 10014, AssetMissing),
+        (400, 10025, InternalError),
+        (500, 10074, InternalError),
+    ],
+)
+def test_each_refusal_becomes_the_error_that_says_what_to_do(status: int, code: int, kind: type[HarkenError]) -> None:
+    reply = {"error": {"code": status, "err_code": code, "description": "why"}}
+    with pytest.raises(kind, match=f"why .JetStream error {code}") as caught:
+        parse_reply(json.dumps(reply).encode())
+    assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize("data", [b"", b"not json", b"[]", b"\xff"])
+def test_anything_but_an_object_is_a_fault(data: bytes) -> None:
+    with pytest.raises(InternalError):
+        parse_reply(data)

@@ -1,0 +1,405 @@
+import asyncio
+from http import HTTPStatus
+
+import pytest
+
+from bus.contract.client_protocol import (
+    AudioCommitted,
+    AudioEnd,
+    AudioFormat,
+    SessionDraining,
+    SessionStart,
+    TranscriptFinal,
+    VadOptions,
+)
+from bus.contract.errors import ClientTooSlow, Draining, IdleTimeout, NoWorker, Overloaded, Unauthorized, UnknownModel
+from clients.failures import Busy, CannotConnect, ConnectionLost, NotHarken, SessionOver
+from clients.sdk import connect
+from clients.session import Phase
+from tests.unit.clients.events import ended, error, final, started
+from tests.unit.clients.stub_service import StubService, StubSession, refusal
+
+SECOND = bytes(32_000)
+PATIENCE_S = 10.0
+
+
+async def test_audio_goes_out_and_typed_events_come_back_until_the_session_has_ended() -> None:
+    async with StubService() as service, connect(service.url) as session:
+        assert session.started.model == "base"
+        await session.send(SECOND * 2)
+        await session.end()
+        events = [event async for event in session]
+    assert [event.text for event in events if isinstance(event, TranscriptFinal)] == [
+        "This is segment 1.",
+        "This is segment 2.",
+    ]
+    assert events[-1].seq == max(event.seq for event in events)
+    assert session.phase is Phase.ENDED
+    assert session.committed_offset == 32_000
+    assert bytes(service.audio) == SECOND * 2
+
+
+async def test_everything_asked_for_arrives_in_the_start_and_the_key_as_bearer_token() -> None:
+    async with (
+        StubService() as service,
+        connect(
+            service.url,
+            key="k-123",
+            audio=AudioFormat(encoding="mulaw", sample_rate=8_000),
+            language="de",
+            task="translate",
+            model="base",
+            hotwords=["Harken", "NATS"],
+            prompt="before",
+            vad=VadOptions(endpoint_s=0.4),
+            partials=False,
+            word_times=False,
+        ),
+    ):
+        pass
+    assert service.keys == ["Bearer k-123"]
+    assert service.starts == [
+        SessionStart(
+            audio=AudioFormat(encoding="mulaw", sample_rate=8_000),
+            language="de",
+            task="translate",
+            model="base",
+            hotwords=("Harken", "NATS"),
+            prompt="before",
+            vad=VadOptions(endpoint_s=0.4),
+            partials=False,
+            word_times=False,
+        )
+    ]
+
+
+async def test_frames_stay_within_the_announced_size() -> None:
+    sizes: list[int] = []
+
+    async def measure(session: StubSession) -> None:
+        await session.open()
+        while isinstance(frame := await session.receive(), bytes):
+            sizes.append(len(frame))
+        await session.send(ended(session.next_seq()))
+
+    async with StubService(measure, max_frame_bytes=1_000) as service, connect(service.url) as session:
+        await session.send(bytes(2_500))
+        await session.end()
+        assert [event async for event in session][-1].seq == 2
+    assert sizes == [1_000, 1_000, 500]
+
+
+async def test_end_may_be_called_twice_and_sending_after_it_is_refused() -> None:
+    async with StubService() as service, connect(service.url) as session:
+        await session.end()
+        await session.end()
+        with pytest.raises(SessionOver):
+            await session.send(SECOND)
+
+
+async def test_leaving_early_closes_the_socket_cleanly() -> None:
+    async with StubService() as service:
+        async with connect(service.url) as session:
+            await session.send(SECOND)
+            await anext(session)
+        async with asyncio.timeout(PATIENCE_S):
+            assert all([isinstance(event, TranscriptFinal | AudioCommitted) async for event in session])
+
+
+async def test_leaving_takes_bounded_time_although_the_service_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clients.connecting.CLOSE_TIMEOUT_S", 0.05)
+    released = asyncio.Event()
+
+    async def freeze(session: StubSession) -> None:
+        await session.open()
+        session.socket.transport.pause_reading()
+        await released.wait()
+        session.socket.transport.abort()
+
+    async with StubService(freeze) as service:
+        async with asyncio.timeout(PATIENCE_S):
+            async with connect(service.url):
+                pass
+        released.set()
+
+
+async def test_a_cancelled_task_leaves_the_session_and_the_cancellation_goes_on() -> None:
+    async with StubService() as service:
+        opened = asyncio.Event()
+
+        async def listen() -> None:
+            async with connect(service.url) as session:
+                opened.set()
+                await anext(session)
+
+        task = asyncio.create_task(listen())
+        await asyncio.wait_for(opened.wait(), PATIENCE_S)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_the_address_may_leave_out_the_path_and_use_http() -> None:
+    async with StubService() as service:
+        for url in (service.url, f"{service.url}/v1/stream", service.url.replace("ws:", "http:")):
+            async with connect(url) as session:
+                assert session.phase is Phase.OPEN
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://127.0.0.1", "ws://", ""])
+async def test_what_is_no_address_is_refused_with_an_example(url: str) -> None:
+    with pytest.raises(CannotConnect, match="such as ws://"):
+        async with connect(url):
+            pass
+
+
+async def test_a_service_that_is_not_running_is_named() -> None:
+    async with StubService() as service:
+        url = service.url
+    with pytest.raises(CannotConnect, match="connection refused"):
+        async with connect(url):
+            pass
+
+
+async def test_a_host_that_does_not_exist_is_named() -> None:
+    with pytest.raises(CannotConnect, match="cannot connect to ws://nowhere.invalid"):
+        async with connect("ws://nowhere.invalid:1"):
+            pass
+
+
+async def test_a_refused_key_is_unauthorized() -> None:
+    async with StubService() as service:
+        service.refusal = refusal(HTTPStatus.UNAUTHORIZED, b'{"error":{"code":"unauthorized","message":"wrong key"}}')
+        with pytest.raises(Unauthorized, match="wrong key"):
+            async with connect(service.url, key="k"):
+                pass
+
+
+async def test_a_full_service_says_when_to_come_back() -> None:
+    async with StubService() as service:
+        service.refusal = refusal(
+            HTTPStatus.SERVICE_UNAVAILABLE, b'{"error":{"code":"no_worker","message":"no worker"}}', Retry_After="5"
+        )
+        with pytest.raises(Busy) as caught:
+            async with connect(service.url):
+                pass
+    assert isinstance(caught.value, NoWorker)
+    assert caught.value.retry_after_s == 5.0
+
+
+async def test_a_proxy_that_answers_503_counts_as_overloaded() -> None:
+    async with StubService() as service:
+        service.refusal = refusal(
+            HTTPStatus.SERVICE_UNAVAILABLE, b"<html>", Retry_After="Fri, 31 Dec 1999 23:59:59 GMT"
+        )
+        with pytest.raises(Overloaded) as caught:
+            async with connect(service.url):
+                pass
+    assert isinstance(caught.value, Busy)
+    assert caught.value.retry_after_s is None
+
+
+async def test_another_path_is_no_harken() -> None:
+    async with StubService() as service:
+        with pytest.raises(NotHarken, match="HTTP 404"):
+            async with connect(f"{service.url}/elsewhere"):
+                pass
+
+
+async def test_a_service_of_another_protocol_is_no_harken() -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example.org ESMTP\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    async with server:
+        with pytest.raises(NotHarken, match="not a WebSocket service"):
+            async with connect(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"):
+                pass
+
+
+async def test_another_websocket_service_is_no_harken() -> None:
+    async def greet(session: StubSession) -> None:
+        await session.socket.send("welcome to the chat")
+        await session.socket.wait_closed()
+
+    async with StubService(greet) as service:
+        with pytest.raises(NotHarken, match="protocol v1"):
+            async with connect(service.url):
+                pass
+
+
+async def test_a_service_that_does_not_answer_the_start_is_given_up() -> None:
+    async def ignore(session: StubSession) -> None:
+        await session.socket.wait_closed()
+
+    async with StubService(ignore) as service:
+        with pytest.raises(CannotConnect, match="did not open the session within"):
+            async with connect(service.url, open_timeout_s=0.05):
+                pass
+
+
+async def test_a_socket_that_nobody_upgrades_is_given_up() -> None:
+    left = asyncio.Event()
+
+    async def ignore(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        left.set()
+
+    server = await asyncio.start_server(ignore, "127.0.0.1", 0)
+    async with server:
+        with pytest.raises(CannotConnect, match="no answer"):
+            async with connect(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", open_timeout_s=0.05):
+                pass
+        await asyncio.wait_for(left.wait(), PATIENCE_S)
+
+
+async def test_what_the_service_answers_to_the_start_is_raised() -> None:
+    async def refuse(session: StubSession) -> None:
+        await session.receive()
+        await session.send(error(1, code="unknown_model", fatal=True))
+        await session.socket.close(4404)
+
+    async with StubService(refuse) as service:
+        with pytest.raises(UnknownModel, match="what went wrong"):
+            async with connect(service.url, model="huge"):
+                pass
+
+
+async def test_a_close_before_the_start_is_answered_is_raised() -> None:
+    async def close(session: StubSession) -> None:
+        await session.receive()
+        await session.socket.close(1013, "full")
+
+    async with StubService(close) as service:
+        with pytest.raises(Overloaded, match="full"):
+            async with connect(service.url):
+                pass
+
+
+async def test_a_fatal_error_comes_after_the_events_before_it() -> None:
+    async def break_down(session: StubSession) -> None:
+        await session.open()
+        await session.receive()
+        await session.send(final(2))
+        await session.send(error(3, code="client_too_slow", fatal=True))
+        await session.socket.close(4429)
+
+    async with StubService(break_down) as service, connect(service.url) as session:
+        await session.send(SECOND)
+        assert isinstance(await anext(session), TranscriptFinal)
+        with pytest.raises(ClientTooSlow):
+            await anext(session)
+        with pytest.raises(ClientTooSlow):
+            await session.send(SECOND)
+
+
+async def test_a_broken_connection_is_an_error_and_never_looks_like_the_end() -> None:
+    async def vanish(session: StubSession) -> None:
+        await session.open()
+        session.socket.transport.abort()
+
+    async with StubService(vanish) as service, connect(service.url) as session:
+        with pytest.raises(ConnectionLost):
+            await anext(session)
+
+
+async def test_sending_into_a_closed_socket_gives_the_reason_of_the_service() -> None:
+    async def refuse_audio(session: StubSession) -> None:
+        await session.open()
+        await session.receive()
+        await session.socket.close(1013, "no place left")
+
+    async with StubService(refuse_audio) as service, connect(service.url) as session:
+        with pytest.raises(Overloaded, match="no place left"):
+            while True:
+                await session.send(SECOND)
+
+
+async def test_a_send_that_waits_for_a_frozen_service_learns_that_the_session_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("clients.connecting.CLOSE_TIMEOUT_S", 0.05)
+    released = asyncio.Event()
+
+    async def freeze(session: StubSession) -> None:
+        await session.open()
+        await session.receive()
+        await session.send(error(2, code="idle_timeout", fatal=True))
+        session.socket.transport.pause_reading()
+        await released.wait()
+        session.socket.transport.abort()
+
+    async with StubService(freeze) as service, connect(service.url) as session:
+        with pytest.raises(IdleTimeout):
+            while True:
+                await session.send(SECOND)
+        released.set()
+
+
+async def test_a_sender_that_takes_no_events_still_learns_why_the_socket_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("clients.inbox.EventInbox.__init__.__kwdefaults__", {"max_events": 1})
+    monkeypatch.setattr("clients.sdk._LAST_EVENTS_TIMEOUT_S", 0.05)
+
+    async def flood(session: StubSession) -> None:
+        await session.open()
+        for seq in (2, 3, 4):
+            await session.send(final(seq, segment=seq))
+        await session.receive()
+        await session.socket.close(1012, "going away")
+
+    async with StubService(flood) as service, connect(service.url) as session:
+        with pytest.raises(Draining, match="going away"):
+            while True:
+                await session.send(SECOND)
+
+
+async def test_draining_is_announced_and_the_session_still_ends_well() -> None:
+    async def drain(session: StubSession) -> None:
+        await session.open()
+        await session.send(SessionDraining(seq=2, within_s=8.0))
+        assert isinstance(await session.receive(), AudioEnd)
+        await session.send(ended(3))
+
+    async with StubService(drain) as service, connect(service.url) as session:
+        assert isinstance(await anext(session), SessionDraining)
+        assert session.draining_within_s == 8.0
+        await session.end()
+        assert [event.seq async for event in session] == [3]
+
+
+async def test_a_whole_recording_may_be_sent_before_any_event_is_taken() -> None:
+    async with StubService() as service, connect(service.url) as session:
+        for _ in range(300):
+            await session.send(SECOND)
+        await session.end()
+        events = [event async for event in session]
+    assert len([event for event in events if isinstance(event, TranscriptFinal)]) == 300
+    assert [event.offset for event in events if isinstance(event, AudioCommitted)][-1] == 300 * 16_000
+
+
+async def test_a_full_inbox_stops_the_reading_and_no_final_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clients.inbox.EventInbox.__init__.__kwdefaults__", {"max_events": 2})
+    async with StubService() as service, connect(service.url) as session:
+        await session.send(SECOND * 20)
+        await session.end()
+        events = [event async for event in session]
+    assert len([event for event in events if isinstance(event, TranscriptFinal)]) == 20
+
+
+async def test_binary_frames_of_a_newer_service_are_ignored() -> None:
+    async def chatter(session: StubSession) -> None:
+        await session.receive()
+        await session.socket.send(b"?")
+        await session.socket.send('{"type":"news","seq":0}')
+        await session.send(started(1))
+        await session.socket.send(b"?")
+        await session.send(ended(2))
+
+    async with StubService(chatter) as service, connect(service.url) as session:
+        assert [event.seq async for event in session] == [2]

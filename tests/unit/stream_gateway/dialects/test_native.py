@@ -1,0 +1,170 @@
+import json
+
+import pytest
+
+from bus.contract.client_protocol import AudioEnd, AudioFormat, Limits, SessionStart, StageTimes, decode_event
+from bus.contract.errors import HarkenError, IdleTimeout, InvalidMessage, NoWorker, UnknownMessageType
+from bus.contract.work import Word
+from stream_gateway.dialects.native import NativeDialect
+from stream_gateway.session import events
+
+LIMITS = Limits(max_frame_bytes=1_000_000, max_session_s=60.0, idle_timeout_s=10.0, max_buffered_audio_s=30.0)
+TIMES = StageTimes(
+    endpoint_s=0.1, queue_s=0.2, batch_wait_s=0.3, encode_s=0.4, decode_s=0.5, publish_s=0.6, total_s=0.7
+)
+
+
+def a_dialect() -> NativeDialect:
+    return NativeDialect(limits=LIMITS)
+
+
+def rendered(event: events.SessionEvent, dialect: NativeDialect | None = None) -> dict[str, object]:
+    """The one frame of `event`, checked to be readable by any client of the protocol."""
+    (text,) = (dialect or a_dialect()).render(event)
+    decode_event(text)
+    fields: dict[str, object] = json.loads(text)
+    return fields
+
+
+def test_a_session_start_is_read_with_its_defaults() -> None:
+    assert a_dialect().parse('{"type": "session.start"}') == SessionStart()
+
+
+def test_a_session_start_is_read_with_its_wishes_and_unknown_fields_are_ignored() -> None:
+    text = '{"type": "session.start", "language": "de", "audio": {"encoding": "mulaw", "colour": 1}, "new": []}'
+    assert a_dialect().parse(text) == SessionStart(language="de", audio=AudioFormat(encoding="mulaw"))
+
+
+def test_an_audio_end_is_read() -> None:
+    assert a_dialect().parse('{"type": "audio.end"}') == AudioEnd()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "garbage",
+        "[]",
+        "{}",
+        '{"type": 5}',
+        '{"type": "session.start", "audio": 5}',
+        '{"type": "session.start", "task": "summarise"}',
+        '{"type": "session.start", "vad": {"threshold": 1e999}}',
+        '{"type": "audio.end", "deep": ' + "[" * 100_000,
+    ],
+)
+def test_a_frame_that_is_not_a_valid_message_is_named_as_such(text: str) -> None:
+    with pytest.raises(InvalidMessage):
+        a_dialect().parse(text)
+
+
+def test_an_invalid_field_is_named_by_its_path() -> None:
+    with pytest.raises(InvalidMessage, match=r"session\.start: .*audio\.sample_rate"):
+        a_dialect().parse('{"type": "session.start", "audio": {"sample_rate": "high"}}')
+
+
+def test_an_unknown_type_is_told_what_exists_even_if_its_fields_are_strange() -> None:
+    with pytest.raises(UnknownMessageType, match=r"session\.start and audio\.end"):
+        a_dialect().parse('{"type": "session.begin", "audio": 5}')
+
+
+def test_events_are_numbered_without_gaps_from_one() -> None:
+    dialect = a_dialect()
+    numbers = [rendered(events.Committed(sample), dialect)["seq"] for sample in (1, 2, 3)]
+    assert numbers == [1, 2, 3]
+
+
+def test_the_start_tells_limits_model_and_the_rate_in_which_offsets_count() -> None:
+    dialect = a_dialect()
+    dialect.offset_rate_hz = 8000
+
+    assert rendered(events.Started("s1", "base", 2), dialect) == {
+        "type": "session.started",
+        "seq": 1,
+        "session": "s1",
+        "audio_offset": 0,
+        "sample_rate": 8000,
+        "channels": 2,
+        "model": "base",
+        "limits": json.loads(json.dumps({name: getattr(LIMITS, name) for name in LIMITS.__struct_fields__})),
+    }
+
+
+def test_speech_events_carry_segment_channel_and_time() -> None:
+    assert rendered(events.SpeechStarted(3, 1, 1.25)) == {
+        "type": "speech.started",
+        "seq": 1,
+        "segment": 3,
+        "channel": 1,
+        "start_s": 1.25,
+    }
+    assert rendered(events.SpeechEnded(3, 1, 2.5))["end_s"] == 2.5
+
+
+def test_a_partial_shows_stable_and_running_text_but_not_our_lag() -> None:
+    assert rendered(events.Partial(1, 0, 0.1, 1.1, "hello", "hello wor", "en", 0.7)) == {
+        "type": "transcript.partial",
+        "seq": 1,
+        "segment": 1,
+        "channel": 0,
+        "start_s": 0.1,
+        "end_s": 1.1,
+        "stable": "hello",
+        "text": "hello wor",
+        "language": "en",
+    }
+
+
+def test_a_final_carries_words_language_model_and_stage_times() -> None:
+    word = Word("hello", 0.1, 0.5, 0.9)
+
+    final = rendered(events.Final(1, 0, 0.1, 1.1, "hello", (word,), "en", "base", TIMES))
+
+    assert final["text"] == "hello"
+    assert final["words"] == [{"text": "hello", "start_s": 0.1, "end_s": 0.5, "probability": 0.9}]
+    assert (final["language"], final["model"]) == ("en", "base")
+    assert final["times"] == {name: getattr(TIMES, name) for name in TIMES.__struct_fields__}
+
+
+def test_a_failed_segment_says_why() -> None:
+    failed = rendered(events.Failed(2, 0, 0.1, 1.1, "decode_failed", "no result after 4 attempts"))
+    assert (failed["code"], failed["message"]) == ("decode_failed", "no result after 4 attempts")
+
+
+def test_times_are_shown_to_the_millisecond() -> None:
+    assert rendered(events.SpeechStarted(1, 0, 1.23456))["start_s"] == 1.235
+
+
+@pytest.mark.parametrize(("rate_hz", "offset"), [(16_000, 16_001), (8_000, 8_000), (44_100, 44_102), (48_000, 48_003)])
+def test_commits_are_counted_in_the_client_rate_and_never_rounded_up(rate_hz: int, offset: int) -> None:
+    dialect = a_dialect()
+    dialect.offset_rate_hz = rate_hz
+    assert rendered(events.Committed(16_001), dialect)["offset"] == offset
+
+
+@pytest.mark.parametrize(
+    ("error", "retryable"), [(NoWorker("none"), True), (InvalidMessage("bad"), False), (IdleTimeout("late"), True)]
+)
+def test_a_fault_shows_code_message_and_whether_to_retry(error: HarkenError, retryable: bool) -> None:
+    assert rendered(events.Fault(error, fatal=True)) == {
+        "type": "error",
+        "seq": 1,
+        "code": error.code,
+        "message": error.message,
+        "retryable": retryable,
+        "fatal": True,
+    }
+
+
+def test_a_drain_notice_says_how_long_is_left() -> None:
+    assert rendered(events.DrainNotice(30.0)) == {"type": "session.draining", "seq": 1, "within_s": 30.0}
+
+
+def test_the_end_says_why_and_how_much_there_was() -> None:
+    assert rendered(events.Ended("audio_end", 12.34567, 4)) == {
+        "type": "session.ended",
+        "seq": 1,
+        "reason": "audio_end",
+        "audio_s": 12.346,
+        "segments": 4,
+    }

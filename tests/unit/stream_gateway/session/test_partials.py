@@ -1,0 +1,212 @@
+from itertools import count
+
+import pytest
+
+from stream_gateway.policy.cadence import CadenceOptions
+from stream_gateway.session.audio_clock import AudioClock
+from stream_gateway.session.effects import Decode, Dropped, Effect
+from stream_gateway.session.events import Partial
+from stream_gateway.session.languages import SpokenLanguage
+from stream_gateway.session.partials import Partials
+from stream_gateway.session.utterance import Utterance
+from tests.unit.stream_gateway.session.builders import a_failure, a_result, emitted, of_type, samples
+
+CADENCE = CadenceOptions(base_s=0.4, max_s=3.0, give_up_s=3.0, pause_s=6.0)
+
+
+def an_utterance(segment: int = 1, *, channel: int = 0, start_s: float = 1.0) -> Utterance:
+    return Utterance(segment, channel, start_sample=samples(start_s - 0.3), speech_start_sample=samples(start_s))
+
+
+class Desk:
+    """Partials with a clock: audio arrives in real time from wall time 0, and is scored at once."""
+
+    def __init__(self, *utterances: Utterance) -> None:
+        clock = AudioClock()
+        for tenth in range(1, 301):
+            clock.on_audio(samples(tenth / 10), tenth / 10)
+        self.utterances = list(utterances)
+        self.partials = Partials(windows=count(1), clock=clock, language=SpokenLanguage(None), options=CADENCE)
+
+    def settle(self, now: float) -> list[Effect]:
+        return self.partials.settle(self.utterances, samples(now), now)
+
+    def sent(self, now: float) -> Decode:
+        (decode,) = of_type(self.settle(now), Decode)
+        return decode
+
+    def answer(self, decode: Decode, text: str, now: float) -> list[Effect]:
+        return self.partials.on_result(a_result(decode, text), self.utterances, now)
+
+    def deadline(self, now: float) -> float | None:
+        return self.partials.deadline(self.utterances, now)
+
+
+def test_nothing_is_asked_while_nobody_speaks() -> None:
+    assert Desk().settle(2.0) == []
+
+
+def test_half_a_second_of_speech_is_asked_for_with_its_pre_roll() -> None:
+    desk = Desk(an_utterance(start_s=1.0))
+    assert desk.settle(1.4) == []
+
+    decode = desk.sent(1.5)
+
+    assert (decode.kind, decode.segment, decode.word_times) == ("partial", 1, True)
+    assert (decode.start_sample, decode.end_sample) == (samples(0.7), samples(1.5))
+
+
+def test_one_window_is_in_flight_at_most() -> None:
+    desk = Desk(an_utterance(1), an_utterance(2, channel=1))
+    desk.sent(2.0)
+    assert desk.settle(4.0) == []
+
+
+def test_the_next_window_waits_for_the_cadence_and_for_news() -> None:
+    desk = Desk(an_utterance())
+    desk.answer(desk.sent(2.0), "hello", 2.1)
+
+    assert desk.settle(2.3) == []
+    assert desk.partials.settle(desk.utterances, samples(2.2), 2.4) == [], "too little was said since"
+    assert desk.sent(2.4).end_sample == samples(2.4)
+
+
+def test_a_speaker_who_pauses_is_not_asked_about_for_the_final_is_under_way() -> None:
+    utterance = an_utterance()
+    utterance.pausing = True
+    assert Desk(utterance).settle(2.0) == []
+
+
+def test_the_utterance_shown_least_recently_goes_first() -> None:
+    desk = Desk(an_utterance(1), an_utterance(2, channel=1))
+    first = desk.sent(2.0)
+    desk.answer(first, "hello", 2.1)
+    second = desk.sent(2.5)
+    desk.answer(second, "hello", 2.6)
+
+    assert [first.segment, second.segment, desk.sent(3.0).segment] == [1, 2, 1]
+
+
+def test_an_answer_is_shown_with_its_place_and_lag() -> None:
+    desk = Desk(an_utterance(start_s=1.0))
+
+    (partial,) = emitted(desk.answer(desk.sent(2.0), "hello there", 2.5), Partial)
+
+    assert (partial.segment, partial.channel, partial.start_s, partial.end_s) == (1, 0, 1.0, 2.0)
+    assert (partial.stable, partial.text, partial.language) == ("", "hello there", "en")
+    assert partial.lag_s == 0.5
+
+
+def test_words_that_two_answers_share_become_stable() -> None:
+    desk = Desk(an_utterance(start_s=1.0))
+    desk.answer(desk.sent(2.0), "hello there", 2.1)
+
+    (partial,) = emitted(desk.answer(desk.sent(3.0), "hello there you", 3.1), Partial)
+
+    assert (partial.stable, partial.text) == ("hello there", "hello there you")
+
+
+def test_a_late_or_doubled_answer_is_counted_and_not_shown() -> None:
+    desk = Desk(an_utterance())
+    decode = desk.sent(2.0)
+    desk.answer(decode, "hello", 2.1)
+
+    assert desk.answer(decode, "hello", 2.2) == [Dropped("partial", "stale")]
+
+
+def test_an_answer_to_an_older_window_does_not_clear_the_newer_one() -> None:
+    desk = Desk(an_utterance())
+    old = desk.sent(2.0)
+    desk.settle(6.0)
+    new = desk.sent(12.5)
+
+    assert desk.answer(old, "hello", 12.6) == [Dropped("partial", "stale")]
+    assert emitted(desk.answer(new, "hello", 12.7), Partial)
+
+
+def test_an_answer_to_an_utterance_that_has_ended_is_stale() -> None:
+    desk = Desk(an_utterance())
+    decode = desk.sent(2.0)
+    desk.utterances.clear()
+
+    assert desk.answer(decode, "hello", 2.1) == [Dropped("partial", "stale")]
+
+
+def test_an_answer_without_words_shows_nothing() -> None:
+    desk = Desk(an_utterance())
+    assert desk.answer(desk.sent(2.0), "", 2.1) == [Dropped("partial", "empty")]
+
+
+def test_a_failed_window_is_not_repeated_but_followed_by_a_newer_one() -> None:
+    desk = Desk(an_utterance())
+    decode = desk.sent(2.0)
+
+    assert desk.partials.on_result(a_failure(decode), desk.utterances, 2.2) == [Dropped("partial", "failed")]
+
+    assert desk.sent(2.7).end_sample == samples(2.7)
+
+
+def test_a_window_that_got_no_answer_is_given_up_and_slows_the_cadence() -> None:
+    desk = Desk(an_utterance())
+    desk.sent(2.0)
+    assert desk.deadline(2.0) == 6.0
+
+    assert desk.settle(6.0) == [Dropped("partial", "lost")]
+
+    assert desk.deadline(6.0) == 12.0, "a pool that answers nothing is only probed"
+
+
+def test_a_window_that_was_never_published_frees_the_way_after_the_usual_interval() -> None:
+    desk = Desk(an_utterance())
+    decode = desk.sent(2.0)
+
+    assert desk.partials.on_publish_failed(decode.window, 2.1) == [Dropped("partial", "unpublished")]
+
+    assert desk.deadline(2.1) == pytest.approx(2.5)
+    assert desk.sent(2.6)
+
+
+def test_fast_publish_failures_do_not_make_a_slow_pool_look_fast() -> None:
+    desk = Desk(an_utterance())
+    desk.answer(desk.sent(2.0), "hello", 4.0)
+    slow = desk.sent(5.0)
+
+    desk.partials.on_publish_failed(slow.window, 5.0)
+
+    assert desk.deadline(5.0) == 8.0
+
+
+def test_a_report_on_an_old_window_changes_nothing() -> None:
+    desk = Desk(an_utterance())
+    decode = desk.sent(2.0)
+
+    assert desk.partials.on_publish_failed(decode.window - 1, 2.1) == []
+    desk.answer(decode, "hello", 2.2)
+    assert desk.partials.on_publish_failed(decode.window, 2.3) == []
+
+
+def test_slow_answers_stretch_the_interval() -> None:
+    desk = Desk(an_utterance())
+    desk.answer(desk.sent(2.0), "hello", 3.0)
+    desk.answer(desk.sent(4.0), "hello", 5.0)
+
+    assert desk.deadline(5.0) == 5.5, "one and a half round trips after the last sending"
+
+
+def test_no_timer_runs_for_an_idle_session_or_once_the_interval_has_passed() -> None:
+    desk = Desk()
+    assert desk.deadline(0.0) is None
+    desk.utterances.append(an_utterance())
+    desk.answer(desk.sent(2.0), "hello", 2.1)
+
+    assert desk.deadline(2.1) == 2.4
+    assert desk.deadline(2.4) is None, "the next scores decide"
+
+
+def test_a_window_of_a_long_utterance_begins_at_its_newest_agreed_words() -> None:
+    desk = Desk(an_utterance(start_s=1.0))
+    text = " ".join(f"w{number}" for number in range(20))
+    desk.answer(desk.sent(9.0), text, 9.1)
+    desk.answer(desk.sent(9.5), text, 9.6)
+
+    assert desk.sent(10.5).start_sample > samples(5.0)
