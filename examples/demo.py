@@ -1,7 +1,7 @@
 """The whole service on this machine, shown on one recording: what `make demo` runs.
 
-Fetches the weights if they are missing, starts `harken up` on a free port with a temporary store, streams a recording in
-real time through a WebSocket as any client would, shows the transcript as it grows, and stops everything again.
+Fetches the weights if they are missing, starts `harken up` on a free port with a temporary store, streams a recording
+in real time through a WebSocket as any client would, shows the transcript as it grows, and stops everything again.
 """
 
 import re
@@ -81,11 +81,11 @@ def wait_until_ready(up: subprocess.Popen[str], log: Path) -> str:
 
 
 def stop(up: subprocess.Popen[str]) -> None:
-    """Ctrl-C, as a person would; force only if that takes too long."""
+    """Ctrl-C, as a person would; force if that takes too long, or if the person asks again."""
     up.send_signal(SIGINT)
     try:
         up.wait(STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
         up.send_signal(SIGINT)
 
 

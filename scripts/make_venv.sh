@@ -27,8 +27,9 @@ fi
 is_new_enough "$python" || fail "Python 3.11 or newer is needed, and $python is not." \
     "Debian and Ubuntu: apt install python3.11 python3.11-venv; or name one with: make setup PYTHON=/path/to/python3"
 
-# An environment whose interpreter has gone or is too old cannot be mended.
-if [ -e "$venv" ] && ! is_new_enough "$venv/bin/python"; then
+# An environment that was left half-made, or whose interpreter has gone or is too old, cannot be mended.
+if [ -e "$venv" ] && ! { is_new_enough "$venv/bin/python" && "$venv/bin/python" -m pip --version >/dev/null 2>&1; }; then
+    [ -e "$venv/pyvenv.cfg" ] || fail "$venv exists and is not a virtual environment; move it away"
     rm -rf "$venv"
 fi
 

@@ -1,4 +1,4 @@
-"""The shell of one client socket: reads frames, performs the session machine's effects, writes events. Decides nothing."""
+"""The shell of one client socket: reads frames, performs the machine's effects, writes events. Decides nothing."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ from bus.contract.errors import (
     InternalError,
     InvalidMessage,
 )
-from bus.contract.records import Record, encode_record, record_id
+from bus.contract.records import Record, SegmentFailed, encode_record, record_id
 from bus.contract.work import SAMPLE_RATE_HZ, AsrRequest, AsrResult, encode
 from stream_gateway.audio.pipeline import AudioDecoder, open_audio
 from stream_gateway.audio.ring import AudioBuffer
@@ -30,7 +30,7 @@ from stream_gateway.segmentation.scorer import ScoringTrack
 from stream_gateway.services import Services
 from stream_gateway.session.config import SessionConfig, check_start, segmenter_options
 from stream_gateway.session.effects import Close, Decode, Dropped, Effect, Emit, Release, Store
-from stream_gateway.session.events import Failed, Final, Partial, SessionEvent
+from stream_gateway.session.events import Final, Partial, SessionEvent
 from stream_gateway.session.outbox import Outbox
 from stream_gateway.session.session import Phase, Session
 
@@ -67,7 +67,7 @@ class Connection:
         self._closed = asyncio.Event()
         self._closing: Close | None = None
         self._client_gone = False
-        self._finals = 0
+        self._stored = 0
 
     async def run(self) -> None:
         """Serve the socket; returns once it is closed and everything said on it is stored."""
@@ -89,7 +89,7 @@ class Connection:
                     "tenant": self.tenant,
                     "close_code": self._closing.code if self._closing else 1006,
                     "reason": self._closing.reason if self._closing else "client_gone",
-                    "finals": self._finals,
+                    "stored": self._stored,
                 },
             )
 
@@ -271,13 +271,10 @@ class Connection:
     def _emit(self, event: SessionEvent) -> None:
         match event:
             case Final():
-                self._finals += 1
                 self._services.metrics.on_final(event)
-            case Failed():
-                self._services.metrics.segments.labels("failed").inc()
             case Partial():
                 self._services.metrics.on_partial(event)
-        if self._client_gone:
+        if self._client_gone or self._closing is not None:
             return
         fits = self._outbox.offer(event)
         self._services.metrics.outbox_events.observe(len(self._outbox))
@@ -319,6 +316,9 @@ class Connection:
     async def _store(self, record: Record) -> None:
         subject = subjects.transcripts(self.tenant, self.session_id)
         succeeded = await self._put(subject, encode_record(record), record_id(self.session_id, record.segment))
+        if succeeded:
+            self._stored += 1
+            self._services.metrics.segments.labels("failed" if isinstance(record, SegmentFailed) else "final").inc()
         self._apply(self._machine.on_stored(record, self._now(), succeeded=succeeded))
 
     async def _put(self, subject: str, data: bytes, msg_id: str) -> bool:

@@ -31,10 +31,11 @@ class Gateway:
         gateway: str,
         bus: BusConnection,
         metrics: GatewayMetrics,
+        default_model: str | None,
         max_sessions: int,
         services: Callable[["Gateway"], Services],
     ) -> None:
-        self.roster = Roster()
+        self.roster = Roster(default_model=default_model)
         self.draining = False
         self._gateway = gateway
         self._bus = bus
@@ -86,7 +87,6 @@ class Gateway:
     def look(self) -> None:
         """One round of `watch`."""
         now = self._loop.time()
-        self.roster.expire(now)
         connected = self._bus.is_connected
         self._metrics.bus_connected.set(connected)
         if self._bus_was_connected and not connected:
@@ -95,6 +95,7 @@ class Gateway:
                 connection.on_bus(connected=False)
         if not connected:
             return  # heartbeats cannot arrive either: nothing is known about workers
+        self.roster.expire(now)
         for connection in list(self._connections.values()):
             if connection.pool is not None:
                 connection.on_workers(alive=self.roster.slots(connection.pool, now) > 0)
@@ -148,8 +149,6 @@ class Gateway:
 
     def _on_presence(self, subject: str, data: bytes) -> None:
         try:
-            presence = decode_presence(data)
+            self.roster.on_presence(decode_presence(data), self._loop.time())
         except ValueError as error:
             log.warning("bad heartbeat", extra={"error": str(error)})
-            return
-        self.roster.on_presence(presence, self._loop.time())

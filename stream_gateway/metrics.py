@@ -14,7 +14,7 @@ class GatewayMetrics:
         self.registry = registry
         self.sessions = Gauge("harken_gateway_sessions", "Open client sockets", registry=registry)
         self.sessions_total = Counter(
-            "harken_gateway_sessions_total", "Sockets by how they ended", ["outcome"], registry=registry
+            "harken_gateway_sockets_total", "Sockets by how they ended", ["outcome"], registry=registry
         )
         self.refused = Counter(
             "harken_gateway_refused_total", "Upgrades refused before a session", ["reason"], registry=registry
@@ -50,7 +50,6 @@ class GatewayMetrics:
 
     def on_final(self, final: Final) -> None:
         """Record the stages of one final."""
-        self.segments.labels("final").inc()
         times = final.times
         for stage, seconds in (
             ("endpoint", times.endpoint_s),

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -22,6 +21,9 @@ log = logging.getLogger(__name__)
 _PATHS = (PATH, "/healthz", "/readyz", "/metrics")
 _READ_AHEAD_FRAMES = 8
 """Frames that websockets holds before it stops reading the socket: the bound of what a flood can occupy."""
+
+_CLOSE_TIMEOUT_S = 2.0
+"""A socket whose read queue is full cannot see the client's close frame; it is cut after this long."""
 
 
 class FrontDoor:
@@ -42,13 +44,14 @@ class FrontDoor:
             compression=None,
             max_size=max_frame_bytes,
             max_queue=_READ_AHEAD_FRAMES,
+            close_timeout=_CLOSE_TIMEOUT_S,
             reuse_port=reuse_port,
             server_header=None,
         )
 
     def answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer a plain HTTP request, refuse an upgrade, or return None to let it happen."""
-        path = urlsplit(request.path).path
+        path = request.path.partition("?")[0]
         match path:
             case "/healthz":
                 return _text(HTTPStatus.OK, "ok\n")

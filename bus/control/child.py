@@ -9,9 +9,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
+from bus.control.child_spec import ChildSpec
 from bus.control.console import LineSplitter, Show
 from bus.control.restart_policy import RestartOptions, RestartPolicy
 
@@ -20,17 +20,6 @@ _LAST_OUTPUT_S = 0.5
 _PR_SET_PDEATHSIG = 1
 # Loaded here because nothing may be imported between fork and exec.
 _LIBC = ctypes.CDLL(None, use_errno=True)
-
-
-@dataclass(frozen=True, slots=True)
-class ChildSpec:
-    """What to run under `name`. `environment` is the whole of it."""
-
-    name: str
-    argv: tuple[str, ...]
-    environment: Mapping[str, str] = field(default_factory=dict)
-    stop_stage: int = 0
-    stop_budget_s: float = 10.0
 
 
 class CrashLoop(Exception):

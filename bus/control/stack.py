@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bus.control.child import ChildSpec
+from bus.control.child_spec import ChildSpec
 from bus.control.process_types import ASR, GATEWAY, NATS, NATS_HOST, ProcessType
 
 

@@ -1,22 +1,15 @@
 """A set of children that live and stop together."""
 
 import asyncio
-import itertools
-from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from bus.control.child import Child, ChildSpec
+from bus.control.child import Child
+from bus.control.child_spec import ChildSpec, stop_order
 from bus.control.console import Show
 from bus.control.restart_policy import RestartOptions
 
 _CRASHES_AT_START = 3
-
-
-def stop_order(specs: Sequence[ChildSpec]) -> list[list[str]]:
-    """Names grouped by stop stage, first to stop first; those of one group stop together."""
-    ordered = sorted(specs, key=lambda s: (s.stop_stage, s.name))
-    return [[s.name for s in stage] for _, stage in itertools.groupby(ordered, key=lambda s: s.stop_stage)]
 
 
 class Supervisor:

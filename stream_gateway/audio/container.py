@@ -126,7 +126,7 @@ def _decode(exchange: Exchange, source: ByteSource, demuxer: Demuxer, is_separat
     """Body of the thread."""
     error: HarkenError | None = None
     try:
-        for tracks in _convert(read_blocks(source, demuxer), is_separate):
+        for tracks in _convert(read_blocks(source, demuxer), is_separate=is_separate):
             exchange.put(tracks)
     except Closed:
         pass  # nobody is left to hear of it
@@ -138,7 +138,7 @@ def _decode(exchange: Exchange, source: ByteSource, demuxer: Demuxer, is_separat
     exchange.done(error)
 
 
-def _convert(blocks: Iterable[Block], is_separate: bool) -> Iterator[Tracks]:
+def _convert(blocks: Iterable[Block], *, is_separate: bool) -> Iterator[Tracks]:
     """Tracks of all blocks. If `blocks` raises BadContainer, what the resampler still holds comes first."""
     converter: TrackConverter | None = None
     layout = (0, 0)

@@ -51,23 +51,22 @@ class Exchange:
     # From the thread
 
     def read(self, size: int, /) -> bytes:
-        """Up to `size` bytes; waits for the first. b"" once the input is complete.
+        """Up to `size` bytes; waits for the first. b"" once the input is complete, or there is no point in going on.
 
-        Raises Closed, and BadContainer if very much was read before the first `put`.
+        Never raises: PyAV prints what a source raises while it closes a file.
         """
         with self._changed:
             while not self._input and not self._is_complete and not self._is_closed:
                 self._settle(Settled.HUNGRY)
                 self._changed.wait()
-            if self._is_closed:
-                raise Closed
-            if not self._input:
+            if self._is_closed or not self._input:
                 return b""
             first = self._input[0]
             if self._header_bytes is not None:
                 self._header_bytes += min(size, len(first))
                 if self._header_bytes > _MAX_HEADER_BYTES:
-                    raise BadContainer(f"no audio within the first {_MAX_HEADER_BYTES >> 20} MiB of the file")
+                    self.error = BadContainer(f"no audio within the first {_MAX_HEADER_BYTES >> 20} MiB of the file")
+                    return b""
             if len(first) <= size:
                 self._input.popleft()
             else:
@@ -89,7 +88,7 @@ class Exchange:
     def done(self, error: HarkenError | None) -> None:
         """The thread is about to return; it calls nothing after this."""
         with self._changed:
-            self.error = error
+            self.error = self.error or error
             self._settle(Settled.DONE)
 
     def _settle(self, state: Settled) -> None:

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import log10
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +27,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class _Lane:
-    """One track as the scorer sees it. The lock guards the first half; the second is the thread's alone."""
+    """One track as the scorer sees it. The lock guards the first half; the second is the thread's while `is_queued`."""
 
     inbox: list[NDArray[np.int16]] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     waiter: asyncio.Future[None] | None = None
     is_queued: bool = False
     is_closed: bool = False
-    error: Exception | None = None
 
     gate: EnergyGate = field(default_factory=EnergyGate)
     audio: NDArray[np.int16] = field(default_factory=lambda: np.empty(0, dtype=np.int16))
@@ -52,7 +52,7 @@ class _Lane:
             self.audio = self.audio[FRAME_SAMPLES:]
             window: Floats = np.concatenate([self.context, frame])
             self.context = frame[-CONTEXT_SAMPLES:]
-            if self.gate.admits(10 * float(np.log10(np.mean(np.square(frame)) + 1e-12))):
+            if self.gate.admits(10 * log10(float(np.dot(frame, frame)) / FRAME_SAMPLES + 1e-12)):
                 return window
             scores.append(0.0)
         return None
@@ -69,7 +69,7 @@ class FrameScorer:
         gate: GateOptions | None = None,
         load_model: Callable[[Path], SpeechModel] = SileroModel,
     ) -> None:
-        """`max_batch`: tracks per run of the model. Beyond 16 a frame costs more, not less: the CPU's cache is full."""
+        """`max_batch`: tracks per run of the model. Beyond 16 a frame costs hardly less and a round takes longer."""
         self._model_path = model_path
         self._max_batch = max_batch
         self._gate = gate
@@ -100,19 +100,25 @@ class FrameScorer:
         """A new track, at silence. Costs no time while it is not fed."""
         return ScoringTrack(self, _Lane(gate=EnergyGate(self._gate)))
 
-    def submit(self, lane: _Lane, samples: NDArray[np.int16], waiter: asyncio.Future[None]) -> None:
-        """Queue samples of `lane`; `waiter` is resolved when all its complete frames are scored. For ScoringTrack."""
+    def submit(self, lane: _Lane, samples: NDArray[np.int16], waiter: asyncio.Future[None]) -> bool:
+        """Queue samples of `lane`; `waiter` is resolved when all its complete frames are scored. For ScoringTrack.
+
+        False if that is the case already: no frame is complete yet.
+        """
         with self._changed:
             if not self._is_running or lane.is_closed:
                 raise InternalError("the frame scorer or this track of it is closed")
             if lane.waiter is not None and not lane.waiter.done():
                 raise RuntimeError("one score() at a time per track")
             lane.inbox.append(samples)
-            lane.waiter = waiter
             if not lane.is_queued:
+                if len(lane.audio) + sum(map(len, lane.inbox)) < FRAME_SAMPLES:
+                    return False  # worth a test: waking the thread costs as much as scoring a frame
                 lane.is_queued = True
                 self._waiting.append(lane)
                 self._changed.notify()
+            lane.waiter = waiter
+            return True
 
     def take_scores(self, lane: _Lane) -> list[float]:
         """Scores of `lane` not taken before. For ScoringTrack."""
@@ -171,8 +177,8 @@ class FrameScorer:
                     continue
                 lane.is_queued = False
                 lane.audio = lane.audio.copy()  # a remainder must not keep its whole block in memory
-                if lane.waiter is not None:
-                    finished.append(lane.waiter)
+                assert lane.waiter is not None  # submit() sets it with is_queued
+                finished.append(lane.waiter)
         if finished:
             loop.call_soon_threadsafe(_resolve, finished, error)
 
@@ -192,8 +198,8 @@ class ScoringTrack:
         track is of no more use then.
         """
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._scorer.submit(self._lane, samples, waiter)
-        await waiter
+        if self._scorer.submit(self._lane, samples, waiter):
+            await waiter
         return self._scorer.take_scores(self._lane)
 
     def close(self) -> None:

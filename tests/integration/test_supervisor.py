@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bus.control.child import ChildSpec, CrashLoop
+from bus.control.child import CrashLoop
+from bus.control.child_spec import ChildSpec
 from bus.control.restart_policy import RestartOptions
-from bus.control.supervisor import Supervisor, stop_order
+from bus.control.supervisor import Supervisor
 
 FAST = RestartOptions(first_delay_s=0.01, max_delay_s=0.02)
 WAIT = "import signal; print('up', flush=True); signal.pause()"
@@ -86,11 +87,6 @@ async def until_gone(pid: int) -> None:
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
-
-
-def test_stages_stop_in_order_and_names_within_one_together() -> None:
-    specs = [child("nats", "", stage=2), child("b", ""), child("asr", "", stage=1), child("a", "")]
-    assert stop_order(specs) == [["a", "b"], ["asr"], ["nats"]]
 
 
 async def test_output_of_both_streams_is_shown_under_the_childs_name() -> None:
@@ -206,7 +202,7 @@ async def test_nothing_starts_once_draining() -> None:
 
 _PARENT = """
 import asyncio, os, sys
-from bus.control.child import ChildSpec
+from bus.control.child_spec import ChildSpec
 from bus.control.supervisor import Supervisor
 async def main():
     async with Supervisor(lambda name, line: print(line, flush=True)) as supervisor:

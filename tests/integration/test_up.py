@@ -1,8 +1,10 @@
 """`harken up` as a real command, over stand-ins for its processes: small programs under the same names."""
 
 import asyncio
+import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.control.probes import free_port
+from bus.control.probes import free_port, nats_is_serving
 from bus.runtime.model_store.catalogue import SILERO_VAD
 from tests.integration.test_supervisor import is_alive, until_gone
 
@@ -252,3 +254,29 @@ async def test_a_misspelt_setting_is_refused_before_anything_starts(bench: Bench
     async with bench.up(environ={"HARKEN_UP_GATWAYS": "2"}) as up:
         assert await up.end() == 1
     assert "unknown setting HARKEN_UP_GATWAYS: did you mean HARKEN_UP_GATEWAYS?" in "".join(up.errors)
+
+
+@pytest.mark.nats
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
+async def test_the_real_nats_server_comes_and_goes_with_it(bench: Bench, ending: signal.Signals) -> None:
+    shutil.rmtree(bench.folder / "stand_ins" / "bus")
+    async with bench.up() as up:
+        await up.ready_line()
+        line = await up.until_said("worker has")
+        host, _, port = line.partition("nats://")[2].split()[0].partition(":")
+        assert await nats_is_serving(host, int(port))
+        lock = bench.folder / "data" / "nats" / "harken.lock"
+        up.process.send_signal(ending)
+        assert await up.process.wait() == (0 if ending is signal.SIGINT else -signal.SIGKILL)
+        await until_unlocked(lock)
+    assert not await nats_is_serving(host, int(port))
+
+
+async def until_unlocked(path: Path) -> None:
+    """The server holds the lock of its store for as long as it lives."""
+
+    def wait() -> None:
+        with path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+
+    await asyncio.wait_for(asyncio.to_thread(wait), TIMEOUT_S)

@@ -78,6 +78,16 @@ def build(kind: Kind, samples: Samples, rate_hz: int, *, cover: bool = False) ->
     return file.getvalue()
 
 
+def build_video() -> bytes:
+    """A file with pictures only."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as container:
+        stream = container.add_stream("mjpeg", rate=1, width=32, height=32, pix_fmt="yuvj420p")
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")))
+        container.mux(stream.encode(None))
+    return file.getvalue()
+
+
 def decode_directly(data: bytes, *, channels: int = 1) -> NDArray[np.int16]:
     """What FFmpeg alone makes of a whole file that it may seek in, at 16 kHz: [channels, samples]."""
     layout = "mono" if channels == 1 else "stereo"

@@ -117,6 +117,20 @@ async def test_what_a_cancelled_call_handed_in_is_returned_by_the_next_one() -> 
         assert await following == pytest.approx([1, 2.001, 3.002])
 
 
+async def test_scores_that_nobody_waited_for_are_not_lost() -> None:
+    model = CountingModel()
+    async with running(model) as scorer:
+        track = scorer.open_track()
+        model.go.clear()
+        cancelled = asyncio.create_task(track.score(frames(1)))
+        await until(model.entered)
+        cancelled.cancel()
+        await asyncio.gather(cancelled, return_exceptions=True)
+        model.go.set()
+        await scorer.open_track().score(frames(9))
+        assert await track.score(frames()) == [1]
+
+
 async def test_two_calls_at_once_on_one_track_are_refused() -> None:
     model = CountingModel()
     async with running(model) as scorer:

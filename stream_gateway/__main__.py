@@ -1,0 +1,148 @@
+"""`python -m stream_gateway`: one gateway process, until SIGTERM."""
+
+import asyncio
+import logging
+import os
+import secrets
+import sys
+from pathlib import Path
+
+import click
+from prometheus_client import CollectorRegistry
+
+from bus.contract.errors import HarkenError
+from bus.runtime import logs
+from bus.runtime.lifecycle import Drain, DrainStep, run_until_signal
+from bus.runtime.model_store.catalogue import SILERO_VAD
+from bus.runtime.model_store.errors import ModelStoreError
+from bus.runtime.model_store.store import default_cache_dir, resolve
+from bus.runtime.settings import UnknownSetting, click_options, refuse_unknown_environment
+from bus.runtime.shared_settings import SharedSettings
+from bus.transport.assets import AssetLimits, ensure_assets
+from bus.transport.connection import BusConnection
+from stream_gateway.gateway import Gateway
+from stream_gateway.metrics import GatewayMetrics
+from stream_gateway.policy.cadence import CadenceOptions
+from stream_gateway.policy.keys import parse_keys
+from stream_gateway.segmentation.scorer import FrameScorer
+from stream_gateway.segmentation.segmenter import SegmenterOptions
+from stream_gateway.server import FrontDoor
+from stream_gateway.services import Services
+from stream_gateway.session.config import RetryOptions, SessionLimits
+from stream_gateway.settings import GatewaySettings
+
+log = logging.getLogger(__name__)
+
+_FINISH_S = 15.0
+"""After the drain time-out sessions are ended by force; their finals get this long."""
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click_options(GatewaySettings)
+@click_options(SharedSettings, "shared")
+def main(settings: GatewaySettings, shared: SharedSettings) -> None:
+    """Run one gateway: sockets in, NATS out."""
+    logs.configure(shared.log_level, service="gateway", log_format=shared.log_format)
+    logging.getLogger("websockets").setLevel(logging.WARNING)  # it has a line for every probe of /healthz
+    try:
+        refuse_unknown_environment(GatewaySettings.section, (GatewaySettings, SharedSettings), os.environ)
+        tenants = parse_keys(settings.api_keys)
+        vad_path = resolve(SILERO_VAD.name, cache_dir=shared.cache_dir or default_cache_dir())
+    except (UnknownSetting, ModelStoreError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
+    sys.exit(run_until_signal(lambda stop: serve(settings, shared.nats_url, vad_path, tenants, stop)))
+
+
+async def serve(
+    settings: GatewaySettings, nats_url: str, vad_path: Path, tenants: dict[str, str], stop: asyncio.Event
+) -> int:
+    """Run until `stop`, then drain; returns the exit code."""
+    gateway_id = f"g{secrets.token_hex(6)}"
+    try:
+        bus = await BusConnection.connect(
+            nats_url,
+            name=f"harken-gateway-{gateway_id}",
+            inbox_prefix="_INBOX_gw",
+            connect_timeout_s=settings.connect_timeout_s,
+        )
+        await ensure_assets(bus, limits=AssetLimits(transcripts_max_age_s=settings.transcript_retention_s))
+    except HarkenError as error:
+        log.error("gateway cannot start", extra={"code": error.code, "reason": error.message})
+        return 1
+    scorer = FrameScorer(vad_path)
+    await scorer.start()
+    metrics = GatewayMetrics(CollectorRegistry())
+    gateway = Gateway(
+        gateway=gateway_id,
+        bus=bus,
+        metrics=metrics,
+        default_model=settings.default_model,
+        max_sessions=settings.max_sessions,
+        services=lambda self: _services(settings, gateway_id, bus, scorer, metrics, self),
+    )
+    await gateway.start()
+    door = FrontDoor(gateway, metrics=metrics, tenants=tenants)
+    try:
+        server = await door.listen(
+            settings.host, settings.port, max_frame_bytes=settings.max_frame_bytes, reuse_port=settings.reuse_port
+        )
+    except OSError as error:
+        log.error("gateway cannot listen", extra={"host": settings.host, "port": settings.port, "reason": str(error)})
+        return 1
+    log.info("gateway listens", extra={"host": settings.host, "port": settings.port, "gateway": gateway_id})
+    watcher = asyncio.create_task(gateway.watch(), name="watch")
+    waiters = [asyncio.create_task(stop.wait()), asyncio.create_task(bus.closed.wait())]
+    await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
+
+    async def stop_listening() -> None:
+        gateway.draining = True
+        server.close(close_connections=False)
+
+    async def close_bus() -> None:
+        for task in (watcher, *waiters):
+            task.cancel()
+        await scorer.aclose()
+        await bus.aclose()
+
+    well = await Drain(
+        [
+            DrainStep("stop_listening", stop_listening, 1.0),
+            DrainStep(
+                "finish_sessions", lambda: gateway.drain(settings.drain_timeout_s), settings.drain_timeout_s + _FINISH_S
+            ),
+            DrainStep("close_bus", close_bus, 5.0),
+        ]
+    ).run()
+    return 0 if well and stop.is_set() else 1
+
+
+def _services(
+    settings: GatewaySettings,
+    gateway_id: str,
+    bus: BusConnection,
+    scorer: FrameScorer,
+    metrics: GatewayMetrics,
+    gateway: Gateway,
+) -> Services:
+    return Services(
+        gateway=gateway_id,
+        bus=bus,
+        scorer=scorer,
+        metrics=metrics,
+        route=gateway.route,
+        limits=SessionLimits(
+            start_timeout_s=settings.start_timeout_s,
+            idle_timeout_s=settings.idle_timeout_s,
+            max_session_s=settings.max_session_s,
+            max_buffered_audio_s=settings.max_buffered_audio_s,
+        ),
+        max_frame_bytes=settings.max_frame_bytes,
+        max_outbox_events=settings.max_outbox_events,
+        segmenter=SegmenterOptions(endpoint_s=settings.endpoint_s, max_utterance_s=settings.max_utterance_s),
+        cadence=CadenceOptions(base_s=settings.partial_interval_s),
+        retry=RetryOptions(deadline_s=settings.final_deadline_s),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""Settings of a gateway process: HARKEN_GATEWAY_* or flags."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from bus.runtime.settings import setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """Read once by `__main__`; everything below receives values."""
+
+    section: ClassVar[str] = "GATEWAY"
+
+    host: str = setting("127.0.0.1", help="Address to listen on; 0.0.0.0 for all.")
+    port: int = setting(8080, help="Port to listen on.", minimum=0, maximum=65535)
+    reuse_port: bool = setting(True, help="Let several gateway processes share the port.")
+    api_keys: tuple[str, ...] = setting(
+        (), help="Keys as tenant=key,tenant=key; without any, everyone is the tenant `default`."
+    )
+    default_model: str | None = setting(None, help="Model of sessions that name none; by default any that is served.")
+    max_sessions: int = setting(500, help="Sockets held before upgrades are answered with 503.", minimum=1)
+    max_frame_bytes: int = setting(1_048_576, help="Largest WebSocket frame taken.", minimum=1024)
+    max_outbox_events: int = setting(256, help="Events that may wait for a slow reader.", minimum=16)
+    start_timeout_s: float = setting(10.0, help="Time for session.start after the upgrade.", minimum=0.1)
+    idle_timeout_s: float = setting(120.0, help="A session without audio for this long ends.", minimum=1)
+    max_session_s: float = setting(14_400.0, help="Longest session.", minimum=1)
+    max_buffered_audio_s: float = setting(
+        60.0, help="Audio not yet transcribed above which a socket is not read.", minimum=30
+    )
+    endpoint_s: float = setting(
+        0.5, help="Silence that ends an utterance, unless a session says.", minimum=0.2, maximum=5
+    )
+    max_utterance_s: float = setting(25.0, help="Longest utterance, unless a session says.", minimum=5, maximum=28)
+    partial_interval_s: float = setting(0.4, help="Time between partials while the pool is idle.", minimum=0.1)
+    final_deadline_s: float = setting(12.0, help="A final without an answer is asked for again.", minimum=1)
+    drain_timeout_s: float = setting(20.0, help="How long sessions may go on after SIGTERM.", minimum=0)
+    transcript_retention_s: float = setting(604_800.0, help="How long stored transcripts are kept.", minimum=60)
+    connect_timeout_s: float = setting(30.0, help="How long to try to reach NATS at the start.", minimum=0.1)
