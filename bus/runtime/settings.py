@@ -30,8 +30,8 @@ import click
 PREFIX = "HARKEN_"
 SHARED_SECTION = ""
 SECTIONS = (SHARED_SECTION, "GATEWAY", "ASR", "LLM", "CLI", "UP", "NATS")
-# Read by the test suite, and inherited by the processes that it starts.
-_NOT_SETTINGS = frozenset({"HARKEN_SPEECH_DATA"})
+# Read by the test suite and by clients, and inherited by processes that are started beside them.
+_NOT_SETTINGS = frozenset({"HARKEN_SPEECH_DATA", "HARKEN_URL", "HARKEN_API_KEY"})
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
