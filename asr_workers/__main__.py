@@ -13,7 +13,7 @@ import click
 
 from asr_workers.batch.plan import PlanLimits
 from asr_workers.batch.scheduler import Scheduler
-from asr_workers.engines.base import Engine, EngineOptions, EngineUnavailable
+from asr_workers.engines.base import Engine, EngineCapabilities, EngineOptions, EngineUnavailable
 from asr_workers.engines.table import open_engine
 from asr_workers.metrics import WorkerMetrics
 from asr_workers.presence import Heartbeats
@@ -93,8 +93,7 @@ async def serve(settings: AsrSettings, nats_url: str, engine: Engine, stop: asyn
         await bus.aclose()
 
 
-async def _work(settings: AsrSettings, bus: BusConnection, engine: Engine, worker_id: str, stop: asyncio.Event) -> int:
-    able = engine.capabilities
+def _scheduler(settings: AsrSettings, able: EngineCapabilities) -> Scheduler:
     limits = PlanLimits(
         executors=able.executors,
         final_batch=able.max_batch,
@@ -102,7 +101,12 @@ async def _work(settings: AsrSettings, bus: BusConnection, engine: Engine, worke
         max_wait_s=settings.batch_wait_s,
     )
     # Held beyond what runs: enough to fill the next batches, little enough to leave the rest to other workers.
-    scheduler = Scheduler(limits, finals_held=2 * able.executors * able.max_batch, partials_held=able.max_batch)
+    return Scheduler(limits, finals_held=2 * able.executors * able.max_batch, partials_held=able.max_batch)
+
+
+async def _work(settings: AsrSettings, bus: BusConnection, engine: Engine, worker_id: str, stop: asyncio.Event) -> int:
+    able = engine.capabilities
+    scheduler = _scheduler(settings, able)
     consumer = subjects.asr_consumer(settings.pool)
     finals = RawPull(bus, stream=subjects.STREAM_ASR_FINAL, consumer=consumer, priority=settings.priority)
     partials = RawPull(bus, stream=subjects.STREAM_ASR_PARTIAL, consumer=consumer, priority=settings.priority)
@@ -137,16 +141,16 @@ async def _work(settings: AsrSettings, bus: BusConnection, engine: Engine, worke
             os._exit(1)
 
         async def leave() -> None:
-            beating.cancel()
-            await asyncio.gather(beating, return_exceptions=True)
+            for task in (beating, *waiters):
+                task.cancel()
+            await asyncio.gather(beating, *waiters, return_exceptions=True)
             await beats.leave()
 
         async def close_pulls() -> None:
-            for waiter in waiters:
-                waiter.cancel()
             await finals.aclose()
             await partials.aclose()
 
+        stopped = stop.is_set()
         well = await Drain(
             [
                 DrainStep("leave", leave, 1.0),
@@ -154,7 +158,7 @@ async def _work(settings: AsrSettings, bus: BusConnection, engine: Engine, worke
                 DrainStep("close_pulls", close_pulls, 2.0),
             ]
         ).run()
-        return 0 if well and stop.is_set() else 1
+        return 0 if well and stopped else 1
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 from prometheus_client import CollectorRegistry
+from websockets.asyncio.server import Server
 
 from bus.contract.errors import HarkenError
 from bus.runtime import logs
@@ -59,13 +60,7 @@ async def serve(
     """Run until `stop`, then drain; returns the exit code."""
     gateway_id = f"g{secrets.token_hex(6)}"
     try:
-        bus = await BusConnection.connect(
-            nats_url,
-            name=f"harken-gateway-{gateway_id}",
-            inbox_prefix="_INBOX_gw",
-            connect_timeout_s=settings.connect_timeout_s,
-        )
-        await ensure_assets(bus, limits=AssetLimits(transcripts_max_age_s=settings.transcript_retention_s))
+        bus = await _join_bus(settings, nats_url, gateway_id)
     except HarkenError as error:
         log.error("gateway cannot start", extra={"code": error.code, "reason": error.message})
         return 1
@@ -90,6 +85,28 @@ async def serve(
         log.error("gateway cannot listen", extra={"host": settings.host, "port": settings.port, "reason": str(error)})
         return 1
     log.info("gateway listens", extra={"host": settings.host, "port": settings.port, "gateway": gateway_id})
+    return await _run(settings, gateway, server, bus, scorer, stop)
+
+
+async def _join_bus(settings: GatewaySettings, nats_url: str, gateway_id: str) -> BusConnection:
+    bus = await BusConnection.connect(
+        nats_url,
+        name=f"harken-gateway-{gateway_id}",
+        inbox_prefix="_INBOX_gw",
+        connect_timeout_s=settings.connect_timeout_s,
+    )
+    await ensure_assets(bus, limits=AssetLimits(transcripts_max_age_s=settings.transcript_retention_s))
+    return bus
+
+
+async def _run(
+    settings: GatewaySettings,
+    gateway: Gateway,
+    server: Server,
+    bus: BusConnection,
+    scorer: FrameScorer,
+    stop: asyncio.Event,
+) -> int:
     watcher = asyncio.create_task(gateway.watch(), name="watch")
     waiters = [asyncio.create_task(stop.wait()), asyncio.create_task(bus.closed.wait())]
     await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)

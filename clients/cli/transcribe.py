@@ -17,7 +17,10 @@ DEFAULT_URL = "ws://127.0.0.1:8080/v1/stream"
 _SHARED_STREAM_FORMATS: Final = ("text", "jsonl")
 
 
-@click.command()
+@click.command(
+    epilog="Exit status: 0 all transcribed (a microphone stopped by Ctrl-C included), 1 something failed, 2 wrong"
+    " usage, 130 interrupted."
+)
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option("--mic", is_flag=True, help="Record from the microphone until Ctrl-C.")
 @click.option("--device", metavar="NAME|NUMBER", help="Microphone to record from; default: the system's.")
@@ -97,9 +100,6 @@ def transcribe(
 
     Text is written as it becomes final. Ctrl-C stops the sending and waits for the finals of what was sent; a
     second Ctrl-C stops at once.
-
-    Exit status: 0 all transcribed (a microphone stopped by Ctrl-C included), 1 something failed, 2 wrong usage,
-    130 interrupted.
     """
     inputs = InputOptions(
         files=files,

@@ -109,6 +109,11 @@ class OggLength(LengthCheck):
     _header_bytes = _OGG_HEADER_BYTES
     _is_in_table = False
 
+    @property
+    def is_cut(self) -> bool:
+        """Also between the header of a page and its table of segments."""
+        return super().is_cut or self._is_in_table
+
     def _on_header(self, header: bytes) -> int:
         if self._is_in_table:
             self._is_in_table, self._header_bytes = False, _OGG_HEADER_BYTES
