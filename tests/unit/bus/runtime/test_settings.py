@@ -95,7 +95,9 @@ def test_two_classes_give_two_parameters() -> None:
     def main(settings: GatewaySettings, shared: SharedSettings) -> None:
         seen.update(settings=settings, shared=shared)
 
-    result = CliRunner().invoke(main, ["--log-level", "debug"], env={"NATS_URL": "nats://elsewhere:1", "HARKEN_CACHE_DIR": None})
+    result = CliRunner().invoke(
+        main, ["--log-level", "debug"], env={"NATS_URL": "nats://elsewhere:1", "HARKEN_CACHE_DIR": None}
+    )
     assert result.exit_code == 0
     assert seen["settings"] == GatewaySettings()
     assert seen["shared"] == SharedSettings(log_level="debug", nats_url="nats://elsewhere:1")

@@ -1,0 +1,99 @@
+"""A gateway and a scripted worker as real processes on a real nats-server."""
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from bus.transport.embedded import EmbeddedNats
+
+_STARTED_WITHIN_S = 40.0
+
+
+class ServiceProcess:
+    """One process of ours, followed by its log lines."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.port = 0
+
+    async def logged(self, message: str) -> None:
+        """Return once the process logs `message`."""
+        assert self.process.stderr is not None
+        async with asyncio.timeout(_STARTED_WITHIN_S):
+            async for line in self.process.stderr:
+                if line.startswith(b"{") and json.loads(line)["message"] == message:
+                    return
+        raise AssertionError(f"the process ended before it logged {message!r}")
+
+    async def stop(self, number: int) -> int:
+        """Send a signal and return the exit status."""
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        await self.process.communicate()
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+
+Launch = Callable[..., Awaitable[ServiceProcess]]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def _running(module: str, nats_url: str, settings: dict[str, str]) -> AsyncIterator[ServiceProcess]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("HARKEN_")}
+    cache = {name: os.environ[name] for name in ("HARKEN_CACHE_DIR",) if name in os.environ}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", module),
+        env={**environ, **cache, "NATS_URL": nats_url, **settings},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        limit=2**20,
+    )
+    try:
+        yield ServiceProcess(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+@pytest.fixture
+async def launch_gateway(nats_server: EmbeddedNats, silero_path: Path) -> AsyncIterator[Launch]:
+    """Start gateways; `launch_gateway(HARKEN_GATEWAY_...="...")`."""
+    async with AsyncExitStack() as stack:
+
+        async def launch(**settings: str) -> ServiceProcess:
+            port = free_port()
+            running = _running("stream_gateway", nats_server.url, {"HARKEN_GATEWAY_PORT": str(port), **settings})
+            service = await stack.enter_async_context(running)
+            service.port = port
+            await service.logged("gateway listens")
+            return service
+
+        yield launch
+
+
+@pytest.fixture
+async def launch_worker(nats_server: EmbeddedNats) -> AsyncIterator[Launch]:
+    """Start workers with the scripted engine."""
+    async with AsyncExitStack() as stack:
+
+        async def launch(**settings: str) -> ServiceProcess:
+            running = _running("asr_workers", nats_server.url, {"HARKEN_ASR_ENGINE": "scripted", **settings})
+            service = await stack.enter_async_context(running)
+            await service.logged("worker ready")
+            return service
+
+        yield launch
