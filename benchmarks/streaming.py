@@ -55,7 +55,7 @@ async def _round(url: str, clients: int, recordings: Sequence[Recording]) -> dic
         await asyncio.sleep(number * _STAGGER_S)
         while queue:
             recording = queue.pop(0)
-            done.append((recording, await play(url, recording.pcm(), speed=1.0)))
+            done.append((recording, await play(url, recording.pcm(), speed=1.0, language=recording.language)))
 
     await asyncio.gather(*(client(number) for number in range(clients)))
     return _row(clients, done)
@@ -67,6 +67,7 @@ def _row(clients: int, done: Sequence[tuple[Recording, Played]]) -> dict[str, ob
     sights = [one.first_sight_s for one in measured if one.first_sight_s is not None]
     partials = [one.first_partial_s for one in measured if one.first_partial_s is not None]
     shown, changed, stable_changed = (sum(column) for column in zip(*(revisions(p) for _, p in done), strict=True))
+    english = [(recording, played) for recording, played in done if recording.language == "en"]
     totals = [final.times.total_s for _, played in done for _, final in played.finals]
     return {
         "sessions": clients,
@@ -80,7 +81,7 @@ def _row(clients: int, done: Sequence[tuple[Recording, Played]]) -> dict[str, ob
         "server total p50": percentile(totals, 50),
         "revised": changed / max(1, shown),
         "stable revised": stable_changed / max(1, shown),
-        "WER": word_error_rate([one.text for one, _ in done], [played.text for _, played in done]),
+        "English WER": word_error_rate([one.text for one, _ in english], [played.text for _, played in english]),
     }
 
 
