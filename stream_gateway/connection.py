@@ -22,7 +22,8 @@ from bus.contract.errors import (
     InvalidMessage,
 )
 from bus.contract.records import Record, SegmentFailed, encode_record, record_id
-from bus.contract.work import SAMPLE_RATE_HZ, AsrRequest, AsrResult, encode
+from bus.contract.work import SAMPLE_RATE_HZ, AsrRequest, AsrResult, Failure, encode
+from bus.transport.jetstream_api import StoredAck
 from stream_gateway.audio.pipeline import AudioDecoder, open_audio
 from stream_gateway.audio.ring import AudioBuffer
 from stream_gateway.dialects.native import NativeDialect
@@ -68,6 +69,8 @@ class Connection:
         self._closing: Close | None = None
         self._client_gone = False
         self._stored = 0
+        self._in_broker: dict[int, Decode] = {}
+        """Finals by their number in the work stream; at most a few per segment that is not stored yet."""
 
     async def run(self) -> None:
         """Serve the socket; returns once it is closed and everything said on it is stored."""
@@ -97,8 +100,24 @@ class Connection:
         """A worker answered. Called on the loop."""
         self._apply(self._machine.on_result(result, self._now()))
 
+    def on_given_up(self, stream_seq: int, deliveries: int) -> None:
+        """The broker will not deliver this message again: nobody answers it. Called on the loop."""
+        decode = self._in_broker.pop(stream_seq, None)
+        if decode is not None:
+            failure = Failure("decode_failed", f"{deliveries} workers took it and none answered")
+            self.on_result(
+                AsrResult(
+                    session=self.session_id,
+                    segment=decode.segment,
+                    window=decode.window,
+                    kind=decode.kind,
+                    failure=failure,
+                )
+            )
+
     def on_bus(self, *, connected: bool) -> None:
         """The bus went or came back. Called on the loop."""
+        self._in_broker.clear()  # a restarted broker counts from 1 again
         self._apply(self._machine.on_bus(self._now(), connected=connected))
 
     def on_workers(self, *, alive: bool) -> None:
@@ -310,24 +329,26 @@ class Connection:
         assert self.pool is not None
         to = subjects.asr_final if decode.kind == "final" else subjects.asr_partial
         msg_id = f"{self.session_id}:{decode.segment}:{decode.window}:{decode.attempt}"
-        succeeded = await self._put(to(self.pool, self.tenant, self.session_id), encode(request), msg_id)
-        self._apply(self._machine.on_published(decode, self._now(), succeeded=succeeded))
+        ack = await self._put(to(self.pool, self.tenant, self.session_id), encode(request), msg_id)
+        if ack is not None and decode.kind == "final":
+            self._in_broker[ack.seq] = decode
+        self._apply(self._machine.on_published(decode, self._now(), succeeded=ack is not None))
 
     async def _store(self, record: Record) -> None:
         subject = subjects.transcripts(self.tenant, self.session_id)
-        succeeded = await self._put(subject, encode_record(record), record_id(self.session_id, record.segment))
-        if succeeded:
+        ack = await self._put(subject, encode_record(record), record_id(self.session_id, record.segment))
+        if ack is not None:
             self._stored += 1
+            self._in_broker = {seq: one for seq, one in self._in_broker.items() if one.segment != record.segment}
             self._services.metrics.segments.labels("failed" if isinstance(record, SegmentFailed) else "final").inc()
-        self._apply(self._machine.on_stored(record, self._now(), succeeded=succeeded))
+        self._apply(self._machine.on_stored(record, self._now(), succeeded=ack is not None))
 
-    async def _put(self, subject: str, data: bytes, msg_id: str) -> bool:
+    async def _put(self, subject: str, data: bytes, msg_id: str) -> StoredAck | None:
         try:
-            await self._services.bus.publish_stored(subject, data, msg_id=msg_id)
+            return await self._services.bus.publish_stored(subject, data, msg_id=msg_id)
         except HarkenError as error:
             log.warning("publish failed", extra={"session": self.session_id, "code": error.code})
-            return False
-        return True
+            return None
 
     def _rearm(self) -> None:
         if self._timer is not None:

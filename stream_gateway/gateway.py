@@ -7,6 +7,7 @@ from collections.abc import Callable
 from websockets.asyncio.server import ServerConnection
 
 from bus.contract import subjects
+from bus.contract.advisories import decode_max_deliveries
 from bus.contract.presence import decode_presence
 from bus.contract.work import decode_result
 from bus.control.roster import Roster, Route
@@ -77,6 +78,7 @@ class Gateway:
         self._bus.on_reconnect(self._on_bus_back)
         await self._bus.subscribe(subjects.inbox_all(self._gateway), self._on_inbox)
         await self._bus.subscribe(subjects.PRESENCE_ASR_ALL, self._on_presence)
+        await self._bus.subscribe(subjects.ADVISORY_MAX_DELIVERIES, self._on_given_up)
 
     async def watch(self) -> None:
         """Tell connections when the bus or their workers go or come back. Runs until cancelled."""
@@ -146,6 +148,15 @@ class Gateway:
             self._metrics.dropped.labels("result", "session_gone").inc()
         else:
             connection.on_result(result)
+
+    def _on_given_up(self, subject: str, data: bytes) -> None:
+        try:
+            advisory = decode_max_deliveries(data)
+        except ValueError as error:
+            log.warning("bad advisory", extra={"error": str(error)})
+            return
+        for connection in list(self._connections.values()):
+            connection.on_given_up(advisory.stream_seq, advisory.deliveries)
 
     def _on_presence(self, subject: str, data: bytes) -> None:
         try:

@@ -8,9 +8,13 @@ import pytest
 import soundfile
 
 from bus.contract import subjects
+from bus.contract.presence import HEARTBEAT_INTERVAL_S, WorkerPresence, encode_presence
 from bus.contract.records import Record, TranscriptFinal, decode_record
+from bus.transport.assets import ensure_assets
 from bus.transport.connection import BusConnection
 from bus.transport.embedded import EmbeddedNats
+from bus.transport.raw_pull import RawPull
+from tests.conftest import ConnectBus
 from tests.integration.conftest import Launch
 from tests.integration.test_gateway_errors import closed_with, event, started
 
@@ -91,3 +95,36 @@ async def test_a_restart_of_nats_in_mid_session_costs_a_pause_and_no_word(
     assert (await event(socket, "transcript.final"))["text"] == expected
     await event(socket, "session.ended")
     assert await closed_with(socket) == 1000
+
+
+async def test_a_window_that_kills_every_worker_fails_its_segment_and_nothing_else(
+    launch_gateway: Launch, connect_bus: ConnectBus
+) -> None:
+    gateway = await launch_gateway()
+    worker = await connect_bus()
+    await ensure_assets(worker, pools=("std",))
+    presence = WorkerPresence(worker="w1", pool="std", model="base", slots=1, state="ready")
+    pull = RawPull(worker, stream=subjects.STREAM_ASR_FINAL, consumer=subjects.asr_consumer("std"))
+
+    async def hand_back_everything() -> None:
+        while (job := await pull.fetch(wait_s=None)) is not None:
+            await job.nak()
+
+    async def stay_known() -> None:
+        while True:
+            await worker.publish(subjects.presence_asr("std", "w1"), encode_presence(presence))
+            await asyncio.sleep(HEARTBEAT_INTERVAL_S)
+
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(hand_back_everything()), tasks.create_task(stay_known())]
+        socket = await started(gateway.port, partials=False)
+        await socket.send(speech())
+        await socket.send(json.dumps({"type": "audio.end"}))
+        failed = await event(socket, "transcript.failed")
+        await event(socket, "session.ended")
+        for task in running:
+            task.cancel()
+
+    assert failed["code"] == "decode_failed"
+    assert await closed_with(socket) == 1000
+    await pull.aclose()
