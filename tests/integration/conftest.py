@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,13 +24,14 @@ class ServiceProcess:
         self.process = process
         self.port = 0
 
-    async def logged(self, message: str) -> None:
-        """Return once the process logs `message`."""
+    async def logged(self, message: str) -> dict[str, Any]:
+        """The fields of the next line with `message` that the process logs."""
         assert self.process.stderr is not None
         async with asyncio.timeout(_STARTED_WITHIN_S):
             async for line in self.process.stderr:
-                if line.startswith(b"{") and json.loads(line)["message"] == message:
-                    return
+                fields: dict[str, Any] = json.loads(line) if line.startswith(b"{") else {}
+                if fields.get("message") == message:
+                    return fields
         raise AssertionError(f"the process ended before it logged {message!r}")
 
     async def stop(self, number: int) -> int:
