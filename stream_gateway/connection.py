@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from bus.contract import subjects
 from bus.contract.client_protocol import AudioEnd, SessionStart
 from bus.contract.errors import (
     AudioBeforeStart,
@@ -21,9 +20,8 @@ from bus.contract.errors import (
     InternalError,
     InvalidMessage,
 )
-from bus.contract.records import Record, SegmentFailed, encode_record, record_id
-from bus.contract.work import SAMPLE_RATE_HZ, AsrRequest, AsrResult, Failure, encode
-from bus.transport.jetstream_api import StoredAck
+from bus.contract.records import Record, SegmentFailed
+from bus.contract.work import SAMPLE_RATE_HZ, AsrResult
 from stream_gateway.audio.pipeline import AudioDecoder, open_audio
 from stream_gateway.audio.ring import AudioBuffer
 from stream_gateway.dialects.native import NativeDialect
@@ -34,6 +32,7 @@ from stream_gateway.session.effects import Close, Decode, Dropped, Effect, Emit,
 from stream_gateway.session.events import Final, Partial, SessionEvent
 from stream_gateway.session.outbox import Outbox
 from stream_gateway.session.session import Phase, Session
+from stream_gateway.session_work import SessionWork
 
 log = logging.getLogger(__name__)
 
@@ -49,14 +48,13 @@ class Connection:
     def __init__(self, socket: ServerConnection, *, services: Services, tenant: str) -> None:
         self.session_id = f"s{secrets.token_hex(10)}"
         self.tenant = tenant
-        self.pool: str | None = None
         self._socket = socket
         self._services = services
         self._dialect = NativeDialect(limits=services.announced_limits())
         self._loop = asyncio.get_running_loop()
         self._machine = Session(limits=services.limits, now=self._loop.time())
         self._outbox = Outbox(max_events=services.max_outbox_events)
-        self._start: SessionStart | None = None
+        self._work: SessionWork | None = None
         self._decoder: AudioDecoder | None = None
         self._buffers: list[AudioBuffer] = []
         self._scoring: list[ScoringTrack] = []
@@ -69,8 +67,6 @@ class Connection:
         self._closing: Close | None = None
         self._client_gone = False
         self._stored = 0
-        self._in_broker: dict[int, Decode] = {}
-        """Finals by their number in the work stream; at most a few per segment that is not stored yet."""
 
     async def run(self) -> None:
         """Serve the socket; returns once it is closed and everything said on it is stored."""
@@ -96,28 +92,25 @@ class Connection:
                 },
             )
 
+    @property
+    def pool(self) -> str | None:
+        """The pool that serves this session, once it is open."""
+        return self._work.pool if self._work is not None else None
+
     def on_result(self, result: AsrResult) -> None:
         """A worker answered. Called on the loop."""
         self._apply(self._machine.on_result(result, self._now()))
 
     def on_given_up(self, stream_seq: int, deliveries: int) -> None:
         """The broker will not deliver this message again: nobody answers it. Called on the loop."""
-        decode = self._in_broker.pop(stream_seq, None)
-        if decode is not None:
-            failure = Failure("decode_failed", f"{deliveries} workers took it and none answered")
-            self.on_result(
-                AsrResult(
-                    session=self.session_id,
-                    segment=decode.segment,
-                    window=decode.window,
-                    kind=decode.kind,
-                    failure=failure,
-                )
-            )
+        result = self._work.given_up(stream_seq, deliveries) if self._work is not None else None
+        if result is not None:
+            self.on_result(result)
 
     def on_bus(self, *, connected: bool) -> None:
         """The bus went or came back. Called on the loop."""
-        self._in_broker.clear()  # a restarted broker counts from 1 again
+        if self._work is not None:
+            self._work.on_bus_lost()
         self._apply(self._machine.on_bus(self._now(), connected=connected))
 
     def on_workers(self, *, alive: bool) -> None:
@@ -174,7 +167,6 @@ class Connection:
         except HarkenError as error:
             self._apply(self._machine.on_fault(error, self._now(), fatal=True))
             return
-        self._start = start
         self._dialect.offset_rate_hz = self._decoder.offset_rate_hz
         self._buffers = [AudioBuffer() for _ in range(self._decoder.tracks)]
         self._scoring = [self._services.scorer.open_track() for _ in range(self._decoder.tracks)]
@@ -196,7 +188,14 @@ class Connection:
         if not self._services.bus.is_connected:
             raise BusUnavailable("the gateway has no connection to the bus; try again later")
         route = self._services.route(start.model)
-        self.pool = route.pool
+        self._work = SessionWork(
+            self._services.bus,
+            gateway=self._services.gateway,
+            tenant=self.tenant,
+            session=self.session_id,
+            pool=route.pool,
+            start=start,
+        )
         separate = start.audio.channels == 2 and start.audio.channel_mode == "separate"
         return SessionConfig(
             session=self.session_id,
@@ -270,7 +269,8 @@ class Connection:
                 case Emit(event):
                     self._emit(event)
                 case Decode():
-                    self._tasks.create_task(self._publish(effect, self._request(effect)))
+                    pcm = self._buffers[effect.channel].slice_bytes(effect.start_sample, effect.end_sample)
+                    self._tasks.create_task(self._publish(effect, pcm))
                 case Store(record):
                     self._tasks.create_task(self._store(record))
                 case Release(channel, before_sample):
@@ -307,48 +307,18 @@ class Connection:
         self._something_to_write.set()
         self._loop.call_later(_CLOSE_GRACE_S, self._socket.transport.abort)
 
-    def _request(self, decode: Decode) -> AsrRequest:
-        assert self._start is not None
-        return AsrRequest(
-            tenant=self.tenant,
-            session=self.session_id,
-            gateway=self._services.gateway,
-            segment=decode.segment,
-            window=decode.window,
-            kind=decode.kind,
-            start_sample=decode.start_sample,
-            pcm=self._buffers[decode.channel].slice_bytes(decode.start_sample, decode.end_sample),
-            language=decode.language,
-            task=self._start.task,
-            prompt=self._start.prompt,
-            hotwords=" ".join(self._start.hotwords),
-            word_times=decode.word_times,
-        )
-
-    async def _publish(self, decode: Decode, request: AsrRequest) -> None:
-        assert self.pool is not None
-        to = subjects.asr_final if decode.kind == "final" else subjects.asr_partial
-        msg_id = f"{self.session_id}:{decode.segment}:{decode.window}:{decode.attempt}"
-        ack = await self._put(to(self.pool, self.tenant, self.session_id), encode(request), msg_id)
-        if ack is not None and decode.kind == "final":
-            self._in_broker[ack.seq] = decode
-        self._apply(self._machine.on_published(decode, self._now(), succeeded=ack is not None))
+    async def _publish(self, decode: Decode, pcm: bytes) -> None:
+        assert self._work is not None
+        succeeded = await self._work.publish(decode, pcm)
+        self._apply(self._machine.on_published(decode, self._now(), succeeded=succeeded))
 
     async def _store(self, record: Record) -> None:
-        subject = subjects.transcripts(self.tenant, self.session_id)
-        ack = await self._put(subject, encode_record(record), record_id(self.session_id, record.segment))
-        if ack is not None:
+        assert self._work is not None
+        succeeded = await self._work.store(record)
+        if succeeded:
             self._stored += 1
-            self._in_broker = {seq: one for seq, one in self._in_broker.items() if one.segment != record.segment}
             self._services.metrics.segments.labels("failed" if isinstance(record, SegmentFailed) else "final").inc()
-        self._apply(self._machine.on_stored(record, self._now(), succeeded=ack is not None))
-
-    async def _put(self, subject: str, data: bytes, msg_id: str) -> StoredAck | None:
-        try:
-            return await self._services.bus.publish_stored(subject, data, msg_id=msg_id)
-        except HarkenError as error:
-            log.warning("publish failed", extra={"session": self.session_id, "code": error.code})
-            return None
+        self._apply(self._machine.on_stored(record, self._now(), succeeded=succeeded))
 
     def _rearm(self) -> None:
         if self._timer is not None:

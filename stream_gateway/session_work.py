@@ -1,0 +1,89 @@
+"""One session's side of the bus: its windows and records out, and which message of the broker is which of them."""
+
+import logging
+
+from bus.contract import subjects
+from bus.contract.client_protocol import SessionStart
+from bus.contract.errors import HarkenError
+from bus.contract.records import Record, encode_record, record_id
+from bus.contract.work import AsrRequest, AsrResult, Failure, encode
+from bus.transport.connection import BusConnection
+from bus.transport.jetstream_api import StoredAck
+from stream_gateway.session.effects import Decode
+
+log = logging.getLogger(__name__)
+
+
+class SessionWork:
+    """Created once a session is open. Every call may be repeated: ids make the second one harmless."""
+
+    def __init__(
+        self, bus: BusConnection, *, gateway: str, tenant: str, session: str, pool: str, start: SessionStart
+    ) -> None:
+        self.pool = pool
+        self._bus = bus
+        self._gateway = gateway
+        self._tenant = tenant
+        self._session = session
+        self._start = start
+        self._in_broker: dict[int, Decode] = {}
+        """Finals by their number in the work stream; a few at most for each segment that is not stored yet."""
+
+    async def publish(self, decode: Decode, pcm: bytes) -> bool:
+        """Hand a window to the broker; tell whether it has it."""
+        subject = subjects.asr_final if decode.kind == "final" else subjects.asr_partial
+        msg_id = f"{self._session}:{decode.segment}:{decode.window}:{decode.attempt}"
+        data = encode(self._request(decode, pcm))
+        ack = await self._put(subject(self.pool, self._tenant, self._session), data, msg_id)
+        if ack is not None and decode.kind == "final":
+            self._in_broker[ack.seq] = decode
+        return ack is not None
+
+    async def store(self, record: Record) -> bool:
+        """Store a record; tell whether it is durable."""
+        subject = subjects.transcripts(self._tenant, self._session)
+        ack = await self._put(subject, encode_record(record), record_id(self._session, record.segment))
+        if ack is not None:
+            self._in_broker = {seq: one for seq, one in self._in_broker.items() if one.segment != record.segment}
+        return ack is not None
+
+    def given_up(self, stream_seq: int, deliveries: int) -> AsrResult | None:
+        """The answer to a window that the broker will not deliver again, if it is one of this session's."""
+        decode = self._in_broker.pop(stream_seq, None)
+        if decode is None:
+            return None
+        return AsrResult(
+            session=self._session,
+            segment=decode.segment,
+            window=decode.window,
+            kind=decode.kind,
+            failure=Failure("decode_failed", f"{deliveries} workers took it and none answered"),
+        )
+
+    def on_bus_lost(self) -> None:
+        """A broker that restarts counts from 1 again: the numbers known so far mean nothing to it."""
+        self._in_broker.clear()
+
+    def _request(self, decode: Decode, pcm: bytes) -> AsrRequest:
+        return AsrRequest(
+            tenant=self._tenant,
+            session=self._session,
+            gateway=self._gateway,
+            segment=decode.segment,
+            window=decode.window,
+            kind=decode.kind,
+            start_sample=decode.start_sample,
+            pcm=pcm,
+            language=decode.language,
+            task=self._start.task,
+            prompt=self._start.prompt,
+            hotwords=" ".join(self._start.hotwords),
+            word_times=decode.word_times,
+        )
+
+    async def _put(self, subject: str, data: bytes, msg_id: str) -> StoredAck | None:
+        try:
+            return await self._bus.publish_stored(subject, data, msg_id=msg_id)
+        except HarkenError as error:
+            log.warning("publish failed", extra={"session": self._session, "code": error.code})
+            return None
