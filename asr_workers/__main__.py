@@ -8,6 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -100,8 +101,8 @@ def _scheduler(settings: AsrSettings, able: EngineCapabilities) -> Scheduler:
         partial_batch=able.max_batch,
         max_wait_s=settings.batch_wait_s,
     )
-    # Held beyond what runs: enough to fill the next batches, little enough to leave the rest to other workers.
-    return Scheduler(limits, finals_held=2 * able.executors * able.max_batch, partials_held=able.max_batch)
+    # Held beyond what runs: enough for the next batch; the rest is left to workers that may be idle.
+    return Scheduler(limits, finals_held=max(able.executors, able.max_batch), partials_held=able.max_batch)
 
 
 async def _work(settings: AsrSettings, bus: BusConnection, engine: Engine, worker_id: str, stop: asyncio.Event) -> int:
@@ -110,7 +111,7 @@ async def _work(settings: AsrSettings, bus: BusConnection, engine: Engine, worke
     consumer = subjects.asr_consumer(settings.pool)
     finals = RawPull(bus, stream=subjects.STREAM_ASR_FINAL, consumer=consumer, priority=settings.priority)
     partials = RawPull(bus, stream=subjects.STREAM_ASR_PARTIAL, consumer=consumer, priority=settings.priority)
-    beats = Heartbeats(bus, worker=worker_id, pool=settings.pool, model=able.model, slots=able.executors)
+    beats = Heartbeats(bus, worker=worker_id, pool=settings.pool, model=able.model, slots=able.slots)
     with (
         ThreadPoolExecutor(able.executors, "decode") as model_threads,
         ThreadPoolExecutor(_FEATURE_THREADS, "features") as feature_threads,
@@ -135,10 +136,7 @@ async def _work(settings: AsrSettings, bus: BusConnection, engine: Engine, worke
         log.info("worker ready", extra={"worker": worker_id, "pool": settings.pool, "model": able.model})
         await asyncio.wait((working, *waiters), return_when=asyncio.FIRST_COMPLETED)
         if working.done() and (error := working.exception()) is not None:
-            # A thread that is stuck in a model call cannot be joined: only the end of the process frees it.
-            log.critical("worker failed", extra={"error": type(error).__name__})
-            logging.shutdown()
-            os._exit(1)
+            _end_at_once("worker failed", type(error).__name__)
 
         async def leave() -> None:
             for task in (beating, *waiters):
@@ -158,7 +156,16 @@ async def _work(settings: AsrSettings, bus: BusConnection, engine: Engine, worke
                 DrainStep("close_pulls", close_pulls, 2.0),
             ]
         ).run()
-        return 0 if well and stopped else 1
+        if not well:
+            _end_at_once("drain incomplete", "a step failed or took too long")
+        return 0 if stopped else 1
+
+
+def _end_at_once(what: str, reason: str) -> NoReturn:
+    """End the process. A thread that is stuck in a model call cannot be joined; the jobs return by their leases."""
+    log.critical(what, extra={"reason": reason})
+    logging.shutdown()
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,17 @@
 """Jobs between their pull and their last word to the broker: leases, acknowledgements, and when none is left."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from asr_workers.engines.base import Prepared
 from asr_workers.metrics import WorkerMetrics
 from bus.contract.errors import BusUnavailable
 from bus.contract.work import AsrRequest
+
+Answer: TypeAlias = Callable[[], Awaitable[None]]
+"""A call to the broker that is still to be made."""
 
 
 class Job(Protocol):
@@ -55,6 +58,8 @@ class HeldJob:
     request: AsrRequest
     pulled_at: float
     prepared: Prepared | None = None
+    answered: bool = False
+    """The broker has been, or is being, told what became of the job."""
     batch_wait_s: float | None = None
 
 
@@ -73,28 +78,28 @@ class HeldJobs:
         self._none_left.clear()
         self._metrics.in_flight.labels(held.request.kind).inc()
 
-    def __contains__(self, held: HeldJob) -> bool:
-        return held.number in self._held
-
     def get(self, numbers: Iterable[int]) -> list[HeldJob]:
         """The jobs of these numbers, all of them held."""
         return [self._held[number] for number in numbers]
 
-    async def release(self, held: HeldJob, answer: Awaitable[None], call: Literal["ack", "nak", "term"]) -> None:
-        """Give the broker its answer, and forget the job."""
+    async def release(self, held: HeldJob, answer: Answer, call: Literal["ack", "nak", "term"]) -> None:
+        """Give the broker its answer, and forget the job. Only the first call for a job has an effect."""
+        if held.answered:
+            return
+        held.answered = True
         await self.tell(answer, call)
         del self._held[held.number]
         self._metrics.in_flight.labels(held.request.kind).dec()
         if not self._held:
             self._none_left.set()
 
-    async def tell(self, answer: Awaitable[None], call: str) -> None:
+    async def tell(self, answer: Answer, call: str) -> None:
         """Make a call to the broker. If it fails, the lease runs out and the job is delivered again.
 
         That is harmless: a gateway takes the second answer to a window for the first.
         """
         try:
-            await answer
+            await answer()
         except BusUnavailable:
             self._metrics.bus_errors.labels(call).inc()
 
@@ -103,7 +108,7 @@ class HeldJobs:
         while True:
             await asyncio.sleep(interval_s)
             for held in list(self._held.values()):
-                await self.tell(held.job.in_progress(), "in_progress")
+                await self.tell(held.job.in_progress, "in_progress")
 
     async def wait_until_none(self) -> None:
         """Return when no job is held."""

@@ -23,5 +23,5 @@ class AsrSettings:
     priority: int = setting(0, help="Pull priority: 0 at home, up to 9 as a reserve.", minimum=0, maximum=9)
     metrics_port: int | None = setting(None, help="Port for /metrics on loopback; none by default.", minimum=0)
     decode_timeout_s: float = setting(60.0, help="A model call longer than this ends the process.", minimum=1)
-    drain_timeout_s: float = setting(30.0, help="How long running decodes may take after SIGTERM.", minimum=0)
+    drain_timeout_s: float = setting(15.0, help="How long running decodes may take after SIGTERM.", minimum=0)
     connect_timeout_s: float = setting(30.0, help="How long to try to reach NATS at the start.", minimum=0.1)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 
 from asr_workers.batch.plan import Batch
 from asr_workers.batch.scheduler import Arrival, Scheduler
@@ -20,7 +21,7 @@ from asr_workers.engines.base import Decoded, Engine, Outcome, Prepared
 from asr_workers.held_jobs import HeldJob, HeldJobs, Job, JobSource
 from asr_workers.metrics import WorkerMetrics
 from asr_workers.presence import Publisher
-from asr_workers.results import decoded_result, failed_result, on_failure, window_of
+from asr_workers.results import DECODE_FAILED, decoded_result, failed_result, on_failure, window_of
 from bus.contract import subjects
 from bus.contract.errors import BusUnavailable
 from bus.contract.work import AsrResult, Timings, WindowKind, decode_request, encode
@@ -95,7 +96,7 @@ class Worker:
             pull.cancel()
         await asyncio.gather(*self._pulls, return_exceptions=True)
         for held in self._held.get(self._scheduler.withdraw()):
-            await self._held.release(held, held.job.nak(), "nak")
+            await self._held.release(held, held.job.nak, "nak")
         await self._held.wait_until_none()
 
     async def _pull(self, kind: WindowKind, source: JobSource) -> None:
@@ -114,7 +115,7 @@ class Worker:
         except ValueError as error:
             self._metrics.failures.labels("undecodable").inc()
             _log.warning("undecodable request refused", extra={"kind": kind, "reason": str(error)})
-            self._tasks.create_task(self._held.tell(job.term(str(error)), "term"))
+            self._tasks.create_task(self._held.tell(partial(job.term, str(error)), "term"))
             return
         held = HeldJob(next(self._numbers), job, request, time.monotonic())
         self._held.add(held)
@@ -130,7 +131,7 @@ class Worker:
         )
         for superseded in self._held.get(stale):
             self._metrics.dropped.labels("superseded").inc()
-            self._tasks.create_task(self._held.release(superseded, superseded.job.ack(), "ack"))
+            self._tasks.create_task(self._held.release(superseded, superseded.job.ack, "ack"))
         self._update_room()
         if held.number not in stale:
             self._tasks.create_task(self._prepare(held))
@@ -140,7 +141,7 @@ class Worker:
         try:
             prepared = await loop.run_in_executor(self._feature_threads, self._engine.prepare, window_of(held.request))
         except Exception as error:  # an engine may raise anything; it concerns this window only
-            if held in self._held:
+            if not held.answered:
                 self._scheduler.remove(held.number)
                 self._changed.set()
                 await self._fail(held, error, permanent=isinstance(error, ValueError))
@@ -209,7 +210,7 @@ class Worker:
             worker=self._options.worker,
         )
         if await self._send(held, result):
-            await self._held.release(held, held.job.ack(), "ack")
+            await self._held.release(held, held.job.ack, "ack")
 
     async def _fail(self, held: HeldJob, error: Exception, *, permanent: bool) -> None:
         request, deliveries = held.request, held.job.deliveries
@@ -231,15 +232,15 @@ class Worker:
             },
         )
         if action == "retry":
-            await self._held.release(held, held.job.nak(self._options.retry_delay_s), "nak")
+            await self._held.release(held, partial(held.job.nak, self._options.retry_delay_s), "nak")
             return
         result = failed_result(request, error, model=self._engine.capabilities.model, worker=self._options.worker)
         if not await self._send(held, result):
             return
         if request.kind == "final":
-            await self._held.release(held, held.job.term(f"decode_failed {reason}"), "term")
+            await self._held.release(held, partial(held.job.term, f"{DECODE_FAILED} {reason}"), "term")
         else:
-            await self._held.release(held, held.job.ack(), "ack")
+            await self._held.release(held, held.job.ack, "ack")
 
     async def _send(self, held: HeldJob, result: AsrResult) -> bool:
         """Publish a result; on failure hand the job back, so that another worker answers, and return False."""
@@ -248,7 +249,7 @@ class Worker:
             await self._bus.publish(subjects.inbox(request.gateway, request.session), encode(result))
         except BusUnavailable:
             self._metrics.bus_errors.labels("publish").inc()
-            await self._held.release(held, held.job.nak(), "nak")
+            await self._held.release(held, held.job.nak, "nak")
             return False
         return True
 

@@ -23,6 +23,7 @@ from tests.integration.conftest import Launch
 from tests.unit.asr_workers.requests import request
 
 WITHIN_S = 30.0
+ONE_SLOT = {"HARKEN_ASR_THREADS": "1", "HARKEN_ASR_BATCH_SIZE": "1"}
 
 
 class Desk:
@@ -89,6 +90,14 @@ async def desk(bus: BusConnection) -> Desk:
 async def within(awaitable: Awaitable[Any]) -> Any:
     async with asyncio.timeout(WITHIN_S):
         return await awaitable
+
+
+async def give_until_the_first_runs(desk: Desk, first: AsrRequest) -> None:
+    """Give a job and another, `waiting`. A worker with one slot takes the second only when the first is running."""
+    await desk.give(first)
+    await desk.unacknowledged(lambda held: held == 1)
+    await desk.give(request(session="waiting"))
+    await desk.unacknowledged(lambda held: held == 2)
 
 
 async def test_windows_of_many_sessions_are_answered_in_batches(desk: Desk, launch_worker: Launch) -> None:
@@ -164,11 +173,8 @@ async def test_a_slow_decode_keeps_its_lease(desk: Desk, launch_worker: Launch) 
 
 
 async def test_a_drained_worker_answers_what_runs_and_hands_back_what_waits(desk: Desk, launch_worker: Launch) -> None:
-    drained = await launch_worker(HARKEN_ASR_THREADS="1", HARKEN_ASR_BATCH_SIZE="1")
-    await desk.give(request(session="running", hotwords="scripted:sleep=1"))
-    await desk.unacknowledged(lambda held: held == 1)
-    await desk.give(request(session="waiting"))
-    await desk.unacknowledged(lambda held: held == 2)
+    drained = await launch_worker(**ONE_SLOT)
+    await give_until_the_first_runs(desk, request(session="running", hotwords="scripted:sleep=1"))
     assert await within(drained.stop(signal.SIGTERM)) == 0
     assert set(await desk.take(1)) == {"running"}
     states = [desk.presence.get_nowait().state for _ in range(desk.presence.qsize())]
@@ -187,9 +193,8 @@ async def test_a_model_call_that_never_returns_ends_the_process(desk: Desk, laun
 
 
 async def test_a_drain_does_not_wait_for_ever_for_a_model_call(desk: Desk, launch_worker: Launch) -> None:
-    stuck = await launch_worker(HARKEN_ASR_DRAIN_TIMEOUT_S="0.2")
-    await desk.give(request(hotwords="scripted:hang"))
-    await desk.unacknowledged(lambda held: held == 1)
+    stuck = await launch_worker(HARKEN_ASR_DRAIN_TIMEOUT_S="0.2", **ONE_SLOT)
+    await give_until_the_first_runs(desk, request(session="running", hotwords="scripted:hang"))
     assert await within(stuck.stop(signal.SIGTERM)) == 1
 
 
@@ -201,7 +206,7 @@ async def test_a_drain_does_not_wait_for_ever_for_a_model_call(desk: Desk, launc
         ({"HARKEN_ASR_THREDS": "2"}, "did you mean HARKEN_ASR_THREADS?"),
         (
             {"HARKEN_ASR_ENGINE": "scripted", "NATS_URL": "nats://127.0.0.1:1", "HARKEN_ASR_CONNECT_TIMEOUT_S": "0.3"},
-            "no connection to NATS at 127.0.0.1:1",
+            "no connection to NATS at nats://127.0.0.1:1",
         ),
     ],
 )
