@@ -18,10 +18,14 @@ _MAX_HOTWORDS_CHARS = 1000
 class RetryOptions:
     """How long a final may take before it is tried again. Wall time."""
 
-    deadline_s: float = 12.0
-    """A published window without a result for this long is published again: longer than `ack_wait`, after which the
-    broker hands a dead worker's window to another by itself."""
-    max_misses: int = 4
+    deadline_s: float = 30.0
+    """A published window without a result for this long is published again, and each further time after twice as
+    long. The broker itself hands a dead worker's window to another after `ack_wait`, and unanswered work is published
+    again when the bus comes back; this is for what neither sees. Short deadlines double the load of a busy pool."""
+    max_misses: int = 3
+    max_in_broker: int = 4
+    """Finals of one session with the broker at a time: a file sent in one piece does not queue in front of people who
+    speak, and none of its windows expires in the queue."""
     backoff_s: float = 0.25
     max_backoff_s: float = 2.0
 
@@ -35,8 +39,8 @@ class SessionLimits:
     max_session_s: float = 4 * 3600.0
     max_buffered_audio_s: float = 60.0
     """Audio time. Above it the socket is not read until finals are stored."""
-    ending_timeout_s: float = 120.0
-    """How long finals may be owed after the last audio."""
+    ending_timeout_s: float = 240.0
+    """How long the next final may take after the last audio: longer than a final with all its retries."""
     max_client_errors: int = 100
 
 

@@ -48,8 +48,12 @@ class _Job:
     store_failures: int = 0
 
     @property
+    def is_answered(self) -> bool:
+        return self.result is not None or self.failure is not None
+
+    @property
     def is_ready(self) -> bool:
-        return self.confirmed_at is not None and (self.result is not None or self.failure is not None)
+        return self.confirmed_at is not None and self.is_answered
 
 
 class Finals:
@@ -91,14 +95,10 @@ class Finals:
     def settle(self, now: float, *, workers_alive: bool) -> list[Effect]:
         """Publish what is due, notice what is missed, store what is ready."""
         effects: list[Effect] = []
-        for job in self._jobs.values():
-            if job.result is not None or job.failure is not None or now < job.try_at:
-                continue
-            if job.publish is _Publish.IN_BROKER:
-                effects += self._miss(job, now, workers_alive=workers_alive)
-            if job.publish is _Publish.DUE and job.failure is None:
-                job.publish = _Publish.SENDING
-                effects.append(self._decode(job))
+        # Not over a list taken before: a job that fails here makes room for the next in line.
+        for job in self._attended():
+            if now >= job.try_at:
+                effects += self._attend(job, now, workers_alive=workers_alive)
         return effects + self._store_next(now)
 
     def on_published(self, segment: int, window: int, now: float) -> None:
@@ -107,7 +107,7 @@ class Finals:
         if job is not None and job.publish is _Publish.SENDING:
             job.publish = _Publish.IN_BROKER
             job.publish_failures = 0
-            job.try_at = now + self._config.retry.deadline_s
+            job.try_at = now + self._config.retry.deadline_s * 2**job.misses
 
     def on_publish_failed(self, segment: int, window: int, now: float) -> list[Effect]:
         """The broker may or may not have it: publish again under the same id, after a back-off."""
@@ -122,7 +122,7 @@ class Finals:
     def on_result(self, result: AsrResult, now: float) -> list[Effect]:
         """Take the first answer to a job; count any other."""
         job = self._job(result.segment, result.window)
-        if job is None or job.result is not None or job.failure is not None:
+        if job is None or job.is_answered:
             return [Dropped("final_result", "stale")]
         job.answered_at = now
         if result.failure is not None:
@@ -156,14 +156,27 @@ class Finals:
 
     def deadline(self) -> float | None:
         """When `settle` has something to do by itself."""
-        times = [
-            job.try_at
-            for job in self._jobs.values()
-            if job.publish is not _Publish.SENDING and job.result is None and job.failure is None
-        ]
+        times = [job.try_at for job in self._attended() if job.publish is not _Publish.SENDING]
         if self._storing is None:
             times += [job.store_at for job in self._heads() if job.is_ready]
         return min(times, default=None)
+
+    def _attended(self) -> Iterator[_Job]:
+        """Unanswered jobs that may be with the broker; the rest of a burst waits its turn here."""
+        room = self._config.retry.max_in_broker
+        for job in self._jobs.values():
+            if room and not job.is_answered:
+                yield job
+                room -= not job.is_answered
+
+    def _attend(self, job: _Job, now: float, *, workers_alive: bool) -> list[Effect]:
+        effects: list[Effect] = []
+        if job.publish is _Publish.IN_BROKER:
+            effects += self._miss(job, now, workers_alive=workers_alive)
+        if job.publish is _Publish.DUE and job.failure is None:
+            job.publish = _Publish.SENDING
+            effects.append(self._decode(job))
+        return effects
 
     def _job(self, segment: int, window: int) -> _Job | None:
         job = self._jobs.get(segment)

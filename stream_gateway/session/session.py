@@ -165,6 +165,7 @@ class Session:
             self._finals.on_store_failed(record.segment, now)
             return self._settle([], now)
         self._tell_commit = True
+        self._ending_at = now  # in ENDING: progress was made, the rest gets its time anew
         return self._settle(self._finals.on_stored(record.segment, now), now)
 
     def on_bus(self, now: float, *, connected: bool) -> list[Effect]:

@@ -253,16 +253,33 @@ def test_a_missed_answer_is_asked_for_again_as_a_new_attempt_and_either_answer_w
 def test_too_many_misses_fail_the_segment_and_not_the_session() -> None:
     desk = Desk()
     decode = desk.published(now=0.0)
-    for miss in (1, 2):
-        desk.settle(12.0 * miss)
-        desk.finals.on_published(1, decode.window, 12.0 * miss)
+    for missed_at in (12.0, 36.0):  # each try has twice the time of the one before
+        assert desk.settle(missed_at - 0.1) == []
+        desk.settle(missed_at)
+        desk.finals.on_published(1, decode.window, missed_at)
 
-    effects = desk.settle(36.0)
+    effects = desk.settle(84.0)
 
     assert of_type(effects, Decode) == []
     (store,) = of_type(effects, Store)
     assert isinstance(store.record, SegmentFailed)
     assert "3 attempts" in store.record.message
+
+
+def test_of_a_burst_only_a_few_finals_are_with_the_broker_and_the_rest_follows_as_they_are_answered() -> None:
+    desk = Desk()
+    for segment in range(1, 8):
+        desk.finals.confirm(a_final_window(segment, start_s=3.0 * segment, end_s=3.0 * segment + 2.0), now=30.0)
+
+    sent = of_type(desk.settle(30.0), Decode)
+    assert [decode.segment for decode in sent] == [1, 2, 3, 4]
+    for decode in sent:
+        desk.finals.on_published(decode.segment, decode.window, 30.0)
+    assert desk.settle(31.0) == []
+    assert desk.finals.deadline() == 42.0
+
+    desk.finals.on_result(a_result(sent[1]), 31.0)
+    assert [decode.segment for decode in of_type(desk.settle(31.0), Decode)] == [5]
 
 
 def test_nothing_counts_as_missed_while_no_worker_is_alive() -> None:

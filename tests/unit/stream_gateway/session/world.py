@@ -17,7 +17,7 @@ from bus.contract.errors import ClientTooSlow
 from bus.contract.records import Record, SegmentFailed, record_id
 from bus.contract.work import MAX_WINDOW_S, SAMPLE_RATE_HZ, AsrResult, Failure, Word
 from stream_gateway.segmentation.segmenter import FRAME_SAMPLES, SegmenterOptions
-from stream_gateway.session.config import SessionLimits
+from stream_gateway.session.config import RetryOptions, SessionLimits
 from stream_gateway.session.effects import Close, Decode, Dropped, Effect, Emit, Release, Store
 from stream_gateway.session.events import Committed, Ended, Failed, Final, Partial, SpeechEnded, SpeechStarted
 from stream_gateway.session.session import Phase, Session
@@ -26,8 +26,9 @@ from tests.unit.stream_gateway.session.builders import FRAME_S, QUIET, SPEECH, a
 BLOCK_FRAMES = 8
 WORD_S = 0.3
 LOST_PARTIAL_S = 4.0
+RETRY = RetryOptions(deadline_s=3.0)
 SETTLES_WITHIN_S = 30.0
-"""How long after the last trouble finals may be owed: above the retry deadline of 12 s and one back-off of 2 s."""
+"""How long after the last trouble finals may be owed: two last tries of 12 s, one behind the other, and back-offs."""
 Ending = Literal["audio_end", "gone", "drain", "fault", "too_long"]
 
 
@@ -104,6 +105,7 @@ class World:
 
     def run(self) -> None:
         config = a_config(
+            retry=RETRY,
             partials=True,
             channels=len(self.frames),
             segmenter=SegmenterOptions(max_utterance_s=5.0, cut_search_s=2.0),
