@@ -2,22 +2,28 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from benchmarks.recordings import BYTES_PER_S, Recording
 from bus.contract import client_protocol as wire
 from bus.contract.errors import HarkenError
-from clients.sdk import connect
+from clients.sdk import LiveSession, connect
 
 _CHUNK_S = 0.1
-_BYTES_PER_S = 32_000
 
 
 @dataclass(slots=True)
 class Played:
-    """What one session gave. Times are seconds of audio time as heard: wall time since its first sample, by pace."""
+    """What one session gave.
+
+    Times are seconds of audio time as it was heard: wall time since the session's first sample was spoken, times the
+    pace. The clock is read when an event comes out of the SDK.
+    """
 
     events: list[tuple[float, wire.ServerEvent]] = field(default_factory=list)
     error: str = ""
+    """Codes of failed segments, or what ended the session before `session.ended`; empty if all went well."""
 
     @property
     def finals(self) -> list[tuple[float, wire.TranscriptFinal]]:
@@ -35,30 +41,74 @@ class Played:
         return " ".join(final.text for _, final in self.finals)
 
 
-async def play(url: str, pcm: bytes, *, speed: float | None, delay_s: float = 0.0, language: str = "en") -> Played:
-    """Send `pcm` at `speed` times real time (None: as fast as it is taken) and collect all events."""
+async def play(
+    url: str,
+    pcm: bytes,
+    *,
+    speed: float | None,
+    language: str | None,
+    partials: bool = True,
+    prompt: str = "",
+) -> Played:
+    """Send `pcm` (16 kHz mono linear16) at `speed` times real time, and collect all events until the session ends.
+
+    `speed` None: as fast as it is taken; then the times mean nothing. Failures end up in `error`, never raised.
+    """
     played = Played()
-    await asyncio.sleep(delay_s)
     try:
-        async with connect(url, language=language) as session, asyncio.TaskGroup() as tasks:
+        async with (
+            connect(url, language=language, partials=partials, prompt=prompt) as session,
+            asyncio.TaskGroup() as tasks,
+        ):
             began = time.monotonic()
-
-            async def send() -> None:
-                step = int(_CHUNK_S * _BYTES_PER_S)
-                for start in range(0, len(pcm), step):
-                    chunk = pcm[start : start + step]
-                    if speed is not None:
-                        # A chunk can be sent once its last sample was spoken.
-                        due = began + (start + len(chunk)) / _BYTES_PER_S / speed
-                        await asyncio.sleep(max(0.0, due - time.monotonic()))
-                    await session.send(chunk)
-                await session.end()
-
-            tasks.create_task(send())
+            tasks.create_task(_send(session, pcm, began, speed))
             async for event in session:
                 played.events.append(((time.monotonic() - began) * (speed or 1.0), event))
-                if isinstance(event, wire.TranscriptFailed):
-                    played.error = event.code
     except* HarkenError as group:
         played.error = ", ".join(type(one).__name__ for one in group.exceptions)
+    failed = [event.code for _, event in played.events if isinstance(event, wire.TranscriptFailed)]
+    played.error = played.error or ", ".join(failed)
     return played
+
+
+async def play_all(
+    url: str,
+    recordings: Sequence[Recording],
+    *,
+    at_once: int,
+    speed: float | None,
+    stagger_s: float = 0.0,
+    name_language: bool = True,
+    partials: bool = True,
+) -> list[Played]:
+    """Play every recording once, `at_once` of them at any time; the results stand in the order of `recordings`.
+
+    Clients start `stagger_s` apart. Without `name_language` the service has to detect it.
+    """
+    results = [Played() for _ in recordings]
+    waiting = iter(range(len(recordings)))
+
+    async def client(number: int) -> None:
+        await asyncio.sleep(number * stagger_s)
+        for index in waiting:
+            one = recordings[index]
+            pcm = await asyncio.to_thread(one.pcm)
+            language = one.language if name_language else None
+            results[index] = await play(url, pcm, speed=speed, language=language, partials=partials)
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(at_once):
+            tasks.create_task(client(number))
+    return results
+
+
+async def _send(session: LiveSession, pcm: bytes, began: float, speed: float | None) -> None:
+    step = int(_CHUNK_S * BYTES_PER_S)
+    for start in range(0, len(pcm), step):
+        chunk = pcm[start : start + step]
+        if speed is not None:
+            # A chunk can be sent once its last sample was spoken. The schedule is absolute: delays do not add up.
+            due = began + (start + len(chunk)) / BYTES_PER_S / speed
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+        await session.send(chunk)
+    await session.end()

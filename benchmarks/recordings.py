@@ -1,8 +1,11 @@
 """Recordings with transcripts, from a manifest as the speech set has it."""
 
 import json
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import soundfile
@@ -10,6 +13,8 @@ import soxr
 from numpy.typing import NDArray
 
 SAMPLE_RATE_HZ = 16_000
+BYTES_PER_S = 2 * SAMPLE_RATE_HZ
+DEFAULT_SPEECH = Path(os.environ.get("HARKEN_SPEECH_DATA", "../shared/speech/dev"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,8 @@ class Spoken:
     start_s: float
     end_s: float
     text: str
+    longest_pause_s: float = 0.0
+    """Longest silence inside it: an endpoint shorter than this may rightly cut it in two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +38,11 @@ class Recording:
     kind: str
     tags: tuple[str, ...]
     text: str
+    duration_s: float
     utterances: tuple[Spoken, ...]
 
     def pcm(self) -> bytes:
-        """16-bit mono at 16 kHz."""
+        """16-bit little-endian mono at 16 kHz."""
         audio, rate_hz = soundfile.read(self.path, dtype="float32", always_2d=True)
         mono: NDArray[np.float32] = audio.mean(axis=1)
         if rate_hz != SAMPLE_RATE_HZ:
@@ -43,30 +51,50 @@ class Recording:
 
 
 def load(folder: Path) -> list[Recording]:
-    """All recordings of a folder with a manifest.jsonl."""
-    rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
-    return [
-        Recording(
-            id=row["id"],
-            path=folder / row["path"],
-            language=row["lang"],
-            kind=row["kind"],
-            tags=tuple(row["tags"]),
-            text=row["text"],
-            utterances=tuple(
-                Spoken(one["speech_start"], one["speech_end"], one["text"]) for one in row.get("utterances", ())
-            ),
-        )
-        for row in rows
-        if row["transcript_confidence"] != "uncertain"
-    ]
+    """All recordings of a folder with a manifest.jsonl whose transcript can be trusted."""
+    rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [_recording(folder, row) for row in rows if row["transcript_confidence"] != "uncertain"]
 
 
-def scenarios(recordings: list[Recording]) -> list[Recording]:
-    """Those with several utterances at known times."""
-    return [one for one in recordings if "scenario" in one.tags]
+def select(recordings: Sequence[Recording], names: str) -> list[Recording]:
+    """Those of the named sets (comma separated, see `SETS`), in the order of the manifest; KeyError for no such set."""
+    belongs = [SETS[name] for name in names.split(",")]
+    return [one for one in recordings if any(test(one) for test in belongs)]
 
 
-def english_read(recordings: list[Recording]) -> list[Recording]:
-    """English read speech, scenarios included."""
-    return [one for one in recordings if one.language == "en" and (one.kind == "read" or "scenario" in one.tags)]
+def is_scenario(one: Recording) -> bool:
+    """Tell whether it has several utterances at known times."""
+    return "scenario" in one.tags
+
+
+def is_english_read(one: Recording) -> bool:
+    """Tell whether it is English read speech or an English scenario."""
+    return one.language == "en" and (one.kind == "read" or is_scenario(one))
+
+
+SETS: Final[Mapping[str, Callable[[Recording], bool]]] = {
+    "scenario": is_scenario,
+    "read": lambda one: one.language == "en" and one.kind == "read" and not is_scenario(one),
+    "long": lambda one: one.kind == "long",
+    "conversation": lambda one: one.kind == "conversation",
+    "telephone": lambda one: one.kind == "telephone" and not is_scenario(one),
+    "digits": lambda one: one.kind == "digits",
+    "multilingual": lambda one: one.kind == "multilingual" and not is_scenario(one),
+    "noise": lambda one: one.kind == "noise",
+}
+
+
+def _recording(folder: Path, row: Mapping[str, Any]) -> Recording:
+    return Recording(
+        id=row["id"],
+        path=folder / row["path"],
+        language=row["lang"],
+        kind=row["kind"],
+        tags=tuple(row["tags"]),
+        text=row["text"],
+        duration_s=row["duration_s"],
+        utterances=tuple(
+            Spoken(one["speech_start"], one["speech_end"], one["text"], one["max_internal_pause_s"])
+            for one in row.get("utterances", ())
+        ),
+    )

@@ -1,88 +1,129 @@
 """Latency in real time: N concurrent clients play recordings, staggered, against any URL.
 
-Prints a table and one JSON line. `python -m benchmarks.streaming --help`
+Prints tables and one JSON line. `python -m benchmarks.streaming --help`
 """
 
 import asyncio
-import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
+import msgspec
 
-from benchmarks.playback import Played, play
-from benchmarks.recordings import Recording, load, scenarios
-from benchmarks.scoring import latencies, percentile, revisions, word_error_rate
+from benchmarks.offline import transcribe_offline
+from benchmarks.playback import Played, play_all
+from benchmarks.recordings import DEFAULT_SPEECH, SETS, Recording, load, select
+from benchmarks.report import Row, show_json, show_lines, show_table
+from benchmarks.scoring import count_errors, percentile, total
 from benchmarks.service import service
+from benchmarks.timing import Heard, Revisions, heard, merged, revisions
+from bus.contract.client_protocol import StageTimes
 
-DEFAULT_SPEECH = Path(os.environ.get("HARKEN_SPEECH_DATA", "../shared/speech/dev"))
 _STAGGER_S = 1.7
+"""No divisor of usual utterance lengths: clients do not fall into step."""
 _RANKS = (50, 95, 99)
+_SLOWEST = 8
 
 
 @click.command()
 @click.option("--url", help="Service to measure; by default one is started and stopped.")
 @click.option("--sessions", default="1,4", show_default=True, help="Numbers of concurrent clients, one round each.")
+@click.option("--recordings", "sets", default="scenario", show_default=True, help=f"Of {', '.join(SETS)}.")
 @click.option("--speech", type=click.Path(path_type=Path), default=DEFAULT_SPEECH, show_default=True)
+@click.option("--detect", is_flag=True, help="Let the service detect the language instead of naming it.")
+@click.option("--offline", is_flag=True, help="Decode the same files offline too, for the word error rate.")
 @click.option("--limit", type=int, help="Use only the first so many recordings.")
-def main(url: str | None, sessions: str, speech: Path, limit: int | None) -> None:
-    """Measure how late text comes, on the scenario recordings."""
-    recordings = scenarios(load(speech))[:limit]
-    rows = asyncio.run(_measure(url, [int(one) for one in sessions.split(",")], recordings))
-    table = Table(title="seconds after the true end (or start) of speech")
-    for name in rows[0]:
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
-    Console(width=200).print(table)
-    print(json.dumps({"benchmark": "streaming", "recordings": len(recordings), "rows": rows}))
+def main(
+    url: str | None, sessions: str, sets: str, speech: Path, detect: bool, offline: bool, limit: int | None
+) -> None:
+    """Measure how late text comes, by default on the scenario recordings."""
+    recordings = select(load(speech), sets)[:limit]
+    rounds = [int(one) for one in sessions.split(",")]
+    played = asyncio.run(_play(url, rounds, recordings, detect=detect))
+    rows = [_latency_row(clients, recordings, done) for clients, done in zip(rounds, played, strict=True)]
+    stages = [_stage_row(clients, done) for clients, done in zip(rounds, played, strict=True)]
+    show_table("seconds after the true start or end of speech, as a client sees them", rows)
+    show_table("where the time of a final goes, in seconds, as the service says", stages)
+    for clients, done in zip(rounds, played, strict=True):
+        show_lines(f"slowest finals of {clients} sessions, in seconds", _slowest(recordings, done))
+    figures: dict[str, object] = {"recordings": len(recordings), "rounds": rows, "stages": stages}
+    if offline:
+        reference = _word_error_rate(recordings, transcribe_offline(recordings))
+        print(f"offline WER of the same files: {reference:.4f}")
+        figures["offline_wer"] = reference
+    show_json("streaming", figures)
 
 
-async def _measure(url: str | None, rounds: Sequence[int], recordings: Sequence[Recording]) -> list[dict[str, object]]:
+async def _play(
+    url: str | None, rounds: Sequence[int], recordings: Sequence[Recording], *, detect: bool
+) -> list[list[Played]]:
     async with service(url) as (address, _):
-        return [await _round(address, clients, recordings) for clients in rounds]
+        return [
+            await play_all(
+                address, recordings, at_once=clients, speed=1.0, stagger_s=_STAGGER_S, name_language=not detect
+            )
+            for clients in rounds
+        ]
 
 
-async def _round(url: str, clients: int, recordings: Sequence[Recording]) -> dict[str, object]:
-    """Every recording once, `clients` of them at any time."""
-    queue = list(recordings)
-    done: list[tuple[Recording, Played]] = []
-
-    async def client(number: int) -> None:
-        await asyncio.sleep(number * _STAGGER_S)
-        while queue:
-            recording = queue.pop(0)
-            done.append((recording, await play(url, recording.pcm(), speed=1.0, language=recording.language)))
-
-    await asyncio.gather(*(client(number) for number in range(clients)))
-    return _row(clients, done)
-
-
-def _row(clients: int, done: Sequence[tuple[Recording, Played]]) -> dict[str, object]:
-    measured = [one for recording, played in done for one in latencies(recording, played)]
-    finals = [one.final_s for one in measured if one.final_s is not None]
-    sights = [one.first_sight_s for one in measured if one.first_sight_s is not None]
-    partials = [one.first_partial_s for one in measured if one.first_partial_s is not None]
-    shown, changed, stable_changed = (sum(column) for column in zip(*(revisions(p) for _, p in done), strict=True))
-    english = [(recording, played) for recording, played in done if recording.language == "en"]
-    totals = [final.times.total_s for _, played in done for _, final in played.finals]
+def _latency_row(clients: int, recordings: Sequence[Recording], played: Sequence[Played]) -> Row:
+    pairs = list(zip(recordings, played, strict=True))
+    rows = [one for recording, done in pairs for one in heard(recording, done)]
+    changes = sum((revisions(done, recording.language) for recording, done in pairs), Revisions())
     return {
         "sessions": clients,
-        "utterances": len(measured),
-        "lost": sum(1 for one in measured if one.final_s is None),
-        "errors": sum(1 for _, played in done if played.error),
-        **{f"final p{rank}": percentile(finals, rank) for rank in _RANKS},
-        "last word seen p50": percentile(sights, 50),
-        "first partial p50": percentile(partials, 50),
-        "first partial p95": percentile(partials, 95),
-        "server total p50": percentile(totals, 50),
-        "revised": changed / max(1, shown),
-        "stable revised": stable_changed / max(1, shown),
-        "English WER": word_error_rate([one.text for one, _ in english], [played.text for _, played in english]),
+        "utterances": len(rows),
+        "utterances lost": sum(1 for one in rows if one.parts == 0),
+        "sessions with an error": sum(1 for done in played if done.error),
+        **_ranks("final", [one.final_s for one in rows]),
+        **_ranks("last word settled", [one.settled_s for one in rows]),
+        **_ranks("last word seen", [one.sight_s for one in rows]),
+        **_ranks("first partial", [one.first_partial_s for one in rows]),
+        "words shown that changed": changes.changed / max(1, changes.shown),
+        "stable words that changed": changes.stable_changed / max(1, changes.stable),
+        "cut where nobody paused": _cuts(rows, excusable=False),
+        "cut at a long pause": _cuts(rows, excusable=True),
+        "finals with two utterances": sum(merged(recording, done) for recording, done in pairs),
+        "English WER": _word_error_rate(recordings, [done.text for done in played]),
     }
+
+
+def _cuts(rows: Sequence[Heard], *, excusable: bool) -> int:
+    return sum(max(0, one.parts - 1) for one in rows if one.excusable is excusable)
+
+
+def _stage_row(clients: int, played: Sequence[Played]) -> Row:
+    times = [final.times for done in played for _, final in done.finals]
+    row: dict[str, float | int | str] = {"sessions": clients, "finals": len(times)}
+    for field in msgspec.structs.fields(StageTimes):
+        row |= _ranks(field.name.removesuffix("_s"), [getattr(one, field.name) for one in times])
+    return row
+
+
+def _slowest(recordings: Sequence[Recording], played: Sequence[Played]) -> list[Row]:
+    finals = [(one.id, final) for one, done in zip(recordings, played, strict=True) for _, final in done.finals]
+    finals.sort(key=lambda pair: pair[1].times.total_s, reverse=True)
+    return [
+        {
+            "recording": name,
+            "segment": final.segment,
+            "length": final.end_s - final.start_s,
+            "words": len(final.words),
+            **{name.removesuffix("_s"): value for name, value in msgspec.structs.asdict(final.times).items()},
+        }
+        for name, final in finals[:_SLOWEST]
+    ]
+
+
+def _ranks(name: str, values: Sequence[float | None]) -> dict[str, float]:
+    known = [one for one in values if one is not None]
+    return {f"{name} p{rank}": percentile(known, rank) for rank in _RANKS}
+
+
+def _word_error_rate(recordings: Sequence[Recording], texts: Sequence[str]) -> float:
+    return total(
+        count_errors(one.text, text) for one, text in zip(recordings, texts, strict=True) if one.language == "en"
+    ).rate
 
 
 if __name__ == "__main__":

@@ -3,22 +3,26 @@
 import asyncio
 import json
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import jiwer
+import nats
 import psutil
 import pytest
 import soundfile
 from whisper_normalizer.english import EnglishTextNormalizer
 
 from bus.contract import client_protocol as wire
+from bus.contract import records, subjects
 from clients.sdk import connect
 from tests.e2e.conftest import Stack
 
 SAMPLES = Path(__file__).parents[2] / "samples"
+MAX_WORD_ERROR_RATE = 0.12
 pytestmark = pytest.mark.weights
-_CHUNK_SAMPLES = 1600
-_MAX_WORD_ERROR_RATE = 0.12
+_CHUNK_BYTES = 3200
+_normalise = EnglishTextNormalizer()
 
 
 def recording() -> bytes:
@@ -31,73 +35,115 @@ def utterances() -> list[str]:
     return [one["text"] for one in json.loads((SAMPLES / "austen.json").read_text())["utterances"]]
 
 
-def word_error_rate(finals: list[wire.TranscriptFinal]) -> float:
-    normalise = EnglishTextNormalizer()
-    said = normalise(" ".join(utterances()))
-    return float(jiwer.wer(said, normalise(" ".join(final.text for final in finals))))
+def word_error_rate(texts: Sequence[str]) -> float:
+    """Of the recording's transcript, given in parts."""
+    return float(jiwer.wer(_normalise(" ".join(utterances())), _normalise(" ".join(texts))))
 
 
-async def transcribe(url: str, pcm: bytes, *, on_event: asyncio.Event | None = None) -> list[wire.ServerEvent]:
-    """Send everything as fast as it is taken, and return all events. Sets `on_event` at the first speech."""
-    events: list[wire.ServerEvent] = []
-    async with connect(url, language="en") as session, asyncio.TaskGroup() as tasks:
+class Session:
+    """One session that sends the recording as fast as it is taken, and keeps all events."""
 
-        async def send() -> None:
-            for start in range(0, len(pcm), 2 * _CHUNK_SAMPLES):
-                await session.send(pcm[start : start + 2 * _CHUNK_SAMPLES])
-            await session.end()
+    def __init__(self) -> None:
+        self.id = ""
+        self.events: list[wire.ServerEvent] = []
+        self.speaking = asyncio.Event()
 
-        tasks.create_task(send())
-        async for event in session:
-            events.append(event)
-            if on_event is not None and isinstance(event, wire.SpeechStarted):
-                on_event.set()
-    return events
+    async def run(self, url: str) -> None:
+        """Return after `session.ended`."""
+        async with connect(url, language="en") as session, asyncio.TaskGroup() as tasks:
+            self.id = session.started.session
+
+            async def send() -> None:
+                pcm = recording()
+                for start in range(0, len(pcm), _CHUNK_BYTES):
+                    await session.send(pcm[start : start + _CHUNK_BYTES])
+                await session.end()
+
+            tasks.create_task(send())
+            async for event in session:
+                self.events.append(event)
+                if isinstance(event, wire.SpeechStarted):
+                    self.speaking.set()
+
+    @property
+    def finals(self) -> list[wire.TranscriptFinal]:
+        return [event for event in self.events if isinstance(event, wire.TranscriptFinal)]
 
 
-def check_promises(events: list[wire.ServerEvent]) -> list[wire.TranscriptFinal]:
-    """What holds for every session; returns its finals."""
+def check_promises(session: Session) -> None:
+    """What holds for every session that ended well."""
+    events = session.events
+    numbers = [event.seq for event in events]
+    assert numbers == sorted(set(numbers))  # in order; a reader that lags is shown only the newest partial and commit
     stable: dict[int, str] = {}
     for event in events:
         if isinstance(event, wire.TranscriptPartial):
             assert event.text.startswith(event.stable)
             assert event.stable.startswith(stable.get(event.segment, ""))
             stable[event.segment] = event.stable
-    numbers = [event.seq for event in events]
-    assert numbers == sorted(set(numbers))  # in order; a reader that lags is shown only the newest partial and commit
-    finals = [event for event in events if isinstance(event, wire.TranscriptFinal)]
-    assert [final.segment for final in finals] == list(range(1, len(finals) + 1))
+    assert [final.segment for final in session.finals] == list(range(1, len(session.finals) + 1))
+    for final in session.finals:
+        parts = [type(event) for event in events if getattr(event, "segment", None) == final.segment]
+        shown = parts.count(wire.TranscriptPartial)
+        partials = [wire.TranscriptPartial] * shown
+        assert parts == [wire.SpeechStarted, *partials, wire.SpeechEnded, wire.TranscriptFinal]
     committed = [event.offset for event in events if isinstance(event, wire.AudioCommitted)]
     assert committed == sorted(committed)
-    assert isinstance(events[-1], wire.SessionEnded)
     assert committed[-1] == len(recording()) // 2
-    return finals
+    assert isinstance(events[-1], wire.SessionEnded)
+    assert events[-1].segments == len(session.finals)
 
 
-async def test_the_bundled_recording_is_transcribed_and_the_service_stops_cleanly(stack: Stack) -> None:
+async def stored(nats_url: str, session: str) -> list[records.Record]:
+    """All records of a session, read as a downstream app reads them."""
+    subject = subjects.transcripts("default", session)
+    bus = await nats.connect(nats_url)
+    try:
+        stream = bus.jetstream()
+        info = await stream.stream_info(subjects.STREAM_TRANSCRIPTS, subjects_filter=subject)
+        found = []
+        seq = 0
+        for _ in range((info.state.subjects or {}).get(subject, 0)):
+            message = await stream.get_msg(
+                subjects.STREAM_TRANSCRIPTS, seq=seq + 1, subject=subject, direct=True, next=True
+            )
+            assert message.data is not None and message.seq is not None
+            seq = message.seq
+            found.append(records.decode_record(message.data))
+        return found
+    finally:
+        await bus.close()
+
+
+async def test_the_bundled_recording_is_transcribed_and_stored_and_the_service_stops_cleanly(stack: Stack) -> None:
     children = psutil.Process(stack.process.pid).children(recursive=True)
-    finals = check_promises(await transcribe(stack.url, recording()))
+    session = Session()
+    await session.run(stack.url)
 
-    assert len(finals) == len(utterances())
-    assert word_error_rate(finals) <= _MAX_WORD_ERROR_RATE
-    assert all(final.words for final in finals)
+    check_promises(session)
+    assert len(session.finals) == len(utterances())
+    assert word_error_rate([final.text for final in session.finals]) <= MAX_WORD_ERROR_RATE
+    assert all(final.words for final in session.finals)
+    assert [_contents(record) for record in await stored(stack.nats_url, session.id)] == [
+        _contents(final) for final in session.finals
+    ]
     assert await stack.stop() == 0
     assert not [child for child in children if child.is_running()]
 
 
-async def test_no_word_is_lost_when_the_worker_is_killed_in_mid_session(stack: Stack) -> None:
-    speaking = asyncio.Event()
-    running = asyncio.create_task(transcribe(stack.url, recording(), on_event=speaking))
-    async with asyncio.timeout(90):
-        await speaking.wait()
-        worker = next(
-            child
-            for child in psutil.Process(stack.process.pid).children(recursive=True)
-            if "asr_workers" in " ".join(child.cmdline())
-        )
-        worker.send_signal(signal.SIGKILL)
-        events = await running
+def _contents(one: records.Record | wire.TranscriptFinal) -> tuple[object, ...]:
+    assert isinstance(one, records.TranscriptFinal | wire.TranscriptFinal)
+    return (one.segment, one.channel, one.start_s, one.end_s, one.text, one.language, one.words)
 
-    finals = check_promises(events)
-    assert len(finals) == len(utterances())
-    assert word_error_rate(finals) <= _MAX_WORD_ERROR_RATE
+
+async def test_no_word_is_lost_when_the_worker_is_killed_in_mid_session(stack: Stack) -> None:
+    session = Session()
+    async with asyncio.timeout(90), asyncio.TaskGroup() as tasks:
+        tasks.create_task(session.run(stack.url))
+        await session.speaking.wait()
+        stack.child("asr_workers").send_signal(signal.SIGKILL)
+
+    check_promises(session)
+    assert len(session.finals) == len(utterances())
+    assert word_error_rate([final.text for final in session.finals]) <= MAX_WORD_ERROR_RATE
+    assert len(await stored(stack.nats_url, session.id)) == len(session.finals)
