@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.recordings import BYTES_PER_S, Recording
+from benchmarks.recordings import BYTES_PER_S, NO_LANGUAGE, Recording
 from bus.contract import client_protocol as wire
 from bus.contract.errors import HarkenError
 from clients.sdk import LiveSession, connect
@@ -93,7 +93,7 @@ async def play_all(
         for index in waiting:
             one = recordings[index]
             pcm = await asyncio.to_thread(one.pcm)
-            language = one.language if name_language else None
+            language = one.language if name_language and one.language != NO_LANGUAGE else None
             results[index] = await play(url, pcm, speed=speed, language=language, partials=partials)
 
     async with asyncio.TaskGroup() as tasks:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 SAMPLE_RATE_HZ = 16_000
 BYTES_PER_S = 2 * SAMPLE_RATE_HZ
+NO_LANGUAGE = "und"
+"""ISO 639 for recordings in which nobody speaks."""
 DEFAULT_SPEECH = Path(os.environ.get("HARKEN_SPEECH_DATA", "../shared/speech/dev"))
 
 

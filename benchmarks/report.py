@@ -1,9 +1,9 @@
 """How a benchmark shows its figures: a table for people and one JSON line for machines."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
@@ -37,8 +37,9 @@ def show_lines(title: str, rows: Sequence[Row]) -> None:
 
 
 def show_json(benchmark: str, figures: Mapping[str, object]) -> None:
-    """The one line: all figures, and on how many cores they were taken."""
-    print(json.dumps({"benchmark": benchmark, "cores": len(os.sched_getaffinity(0)), **figures}))
+    """The one line: all figures, and on how many cores they were taken. A figure without a value is null."""
+    line = {"benchmark": benchmark, "cores": len(os.sched_getaffinity(0)), **figures}
+    print(msgspec.json.encode(line).decode())
 
 
 def _text(value: float | int | str) -> str:
