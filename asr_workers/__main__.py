@@ -71,6 +71,7 @@ def _engine_options(settings: AsrSettings, path: Path | None) -> EngineOptions:
         compute_type=settings.compute_type,
         executors=settings.threads,
         max_batch=settings.batch_size,
+        beam_size=settings.beam_size,
     )
 
 

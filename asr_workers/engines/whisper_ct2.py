@@ -1,6 +1,7 @@
 """Whisper on CTranslate2, through faster-whisper's model, tokenizer and feature extractor.
 
-Greedy, without timestamps, on short encoder contexts; what the guards refuse gets a second pass with the full context.
+Without timestamps, on short encoder contexts, partials greedy and finals with a beam. What the guards refuse gets a
+second pass with the full context.
 """
 
 import os
@@ -78,6 +79,7 @@ class WhisperCt2Engine:
         self._extract = model.feature_extractor
         self._tokens = WhisperTokens(model.hf_tokenizer, multilingual=self._calls.multilingual)
         self._guards = Guards()
+        self._beam_size = options.beam_size
         max_batch = options.max_batch or (_CPU_BATCH if self._calls.on_cpu else _GPU_BATCH)
         self._capabilities = EngineCapabilities(
             model=options.model_name,
@@ -131,7 +133,7 @@ class WhisperCt2Engine:
         )
 
     def decode(self, batch: Sequence[Prepared]) -> list[Outcome]:
-        """One greedy pass over the batch; sampling, where the guards ask for it, window by window."""
+        """One pass over the batch, all of one kind; sampling, where the guards ask for it, window by window."""
         return [self._conclude(item, heard) for item, heard in zip(batch, self._hear(batch), strict=True)]
 
     def warm_up(self) -> None:
@@ -159,6 +161,7 @@ class WhisperCt2Engine:
             encoded,
             [self._prompt(item, language) for item, (language, _) in zip(batch, languages, strict=True)],
             max_new_tokens=max(self._ceiling(item) for item in batch),
+            beam_size=self._beam_size if batch[0].window.kind == "final" else 1,
         )
         decode_s = time.perf_counter() - started - encode_s
         return [

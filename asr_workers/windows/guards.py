@@ -25,16 +25,18 @@ class Guards:
     """Fast speech in Latin script has 6; a loop fills whatever it is given. Not applied to the full context."""
     spare_tokens: int = 12
     """Allowed on top, so that a short word with punctuation passes."""
-    max_compression_ratio: float = 2.4
-    """Bytes over zlib bytes of the text: prose stays below 1.7, loops exceed 5."""
+    max_compression_ratio: float = 2.0
+    """Bytes over zlib bytes of the text: 300 windows of speech stay below 1.75, loops exceed 2 and soon 5."""
     min_average_log_probability: float = -1.0
     surely_silent: float = 0.6
-    """No-speech probability from which `doubtful_log_probability` is enough to drop the text."""
+    """No-speech probability at which text of less than `doubtful_log_probability` is dropped, without a second try."""
     maybe_silent: float = 0.25
     """No-speech probability below which a text is never dropped as noise."""
     doubtful_log_probability: float = -0.8
     silence_slope: float = 0.8
-    """How much less sure the tokens must be for each unit of no-speech probability below `surely_silent`."""
+    """How much surer the tokens must be for each unit of no-speech probability below `surely_silent`."""
+    certain_silence_slope: float = 1.6
+    """The same above it, where speech is rare: of 300 windows of speech one, and its tokens were very sure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +70,7 @@ def has_words(text: str) -> bool:
 
 
 def judge(attempt: Attempt, kind: WindowKind, guards: Guards) -> Verdict:
-    """Say what to do with a greedy decode. `full_context` and `temperature` name the decode to try next."""
+    """Say what to do with a decode, unless it was sampled. `full_context` and `temperature` name what to try next."""
     if attempt.tokens == 0:
         return "accept"
     final = kind == "final"
@@ -91,7 +93,7 @@ def is_satisfying(attempt: Attempt, guards: Guards) -> bool:
 
 
 def settle(attempts: Sequence[Attempt], guards: Guards) -> tuple[int, Verdict]:
-    """Choose among all decodes of a window that greedy decoding failed: an index, and what to do with it.
+    """Choose among all decodes of a window whose first ones failed: an index, and what to do with it.
 
     The surest one that does not repeat itself; dropped all the same if it looks like noise. `attempts` is not empty.
     """
@@ -115,7 +117,8 @@ def is_noise(attempt: Attempt, guards: Guards) -> bool:
     silence = attempt.no_speech_probability
     if silence < guards.maybe_silent:
         return False
-    allowance = guards.silence_slope * max(0.0, guards.surely_silent - silence)
+    slope = guards.silence_slope if silence < guards.surely_silent else guards.certain_silence_slope
+    allowance = slope * (guards.surely_silent - silence)
     return attempt.average_log_probability < guards.doubtful_log_probability - allowance
 
 
