@@ -32,11 +32,10 @@ class Guards:
     """No-speech probability at which text of less than `doubtful_log_probability` is dropped, without a second try."""
     maybe_silent: float = 0.25
     """No-speech probability below which a text is never dropped as noise."""
-    doubtful_log_probability: float = -0.8
-    silence_slope: float = 0.8
-    """How much surer the tokens must be for each unit of no-speech probability below `surely_silent`."""
-    certain_silence_slope: float = 1.6
-    """The same above it, where speech is rare: of 300 windows of speech one, and its tokens were very sure."""
+    doubtful_log_probability: float = -0.5
+    silence_slope: float = 1.2
+    """How much surer the tokens must be for each unit of no-speech probability. Of 600 cuts of noise recordings 23 gave
+    text, and all but one of these texts fell under this line; of 300 windows of speech two did, both wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +116,7 @@ def is_noise(attempt: Attempt, guards: Guards) -> bool:
     silence = attempt.no_speech_probability
     if silence < guards.maybe_silent:
         return False
-    slope = guards.silence_slope if silence < guards.surely_silent else guards.certain_silence_slope
-    allowance = slope * (guards.surely_silent - silence)
+    allowance = guards.silence_slope * (guards.surely_silent - silence)
     return attempt.average_log_probability < guards.doubtful_log_probability - allowance
 
 

@@ -39,8 +39,9 @@ class SegmenterOptions:
     """Score below which quiet begins. None: 0.15 under `threshold`, and at least half of it."""
     start_s: float = 0.064
     """Speech in a row that makes an utterance; what is shorter is a click."""
-    pre_roll_s: float = 0.3
-    """Audio before the first speech frame that belongs to the utterance: scores rise late on soft onsets."""
+    pre_roll_s: float = 0.45
+    """Audio before the first speech frame that belongs to the utterance: scores rise late on soft onsets, and the
+    decoder needs a moment of room (0.3 s costs half a point of word error rate against 0.45 s; more gains nothing)."""
     tentative_s: float = 0.2
     """Quiet after which the decoder may begin."""
     endpoint_s: float = 0.5

@@ -101,6 +101,8 @@ def test_the_full_context_may_use_as_many_tokens_as_a_script_needs() -> None:
         (0.57, -0.23, False),  # a hoarse voice
         (0.22, -1.45, False),  # mumbled, and yet speech
         (0.42, -0.46, False),
+        (0.41, -0.68, False),  # a single word
+        (0.35, -0.84, True),  # voices too far away to be understood
         (0.29, -1.37, True),  # an orchestra
         (0.41, -0.98, True),  # a kitchen
         (0.76, -0.92, True),  # digital silence
