@@ -11,6 +11,7 @@ import click
 from prometheus_client import CollectorRegistry
 from websockets.asyncio.server import Server
 
+from bus.contract.client_protocol import VadOptions
 from bus.contract.errors import HarkenError
 from bus.runtime import logs
 from bus.runtime.lifecycle import Drain, DrainStep, run_until_signal
@@ -29,7 +30,7 @@ from stream_gateway.segmentation.scorer import FrameScorer
 from stream_gateway.segmentation.segmenter import SegmenterOptions
 from stream_gateway.server import FrontDoor
 from stream_gateway.services import Services
-from stream_gateway.session.config import RetryOptions, SessionLimits
+from stream_gateway.session.config import RetryOptions, SessionLimits, segmenter_options
 from stream_gateway.settings import GatewaySettings
 
 log = logging.getLogger(__name__)
@@ -107,16 +108,27 @@ async def _run(
     scorer: FrameScorer,
     stop: asyncio.Event,
 ) -> int:
-    watcher = asyncio.create_task(gateway.watch(), name="watch")
-    waiters = [asyncio.create_task(stop.wait()), asyncio.create_task(bus.closed.wait())]
-    await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
+    # A process whose watchers have failed would go on half blind: it drains, and its supervisor starts another.
+    tasks = [
+        asyncio.create_task(work, name=name)
+        for name, work in (
+            ("watch", gateway.watch()),
+            ("follow queues", gateway.follow_queues()),
+            ("stop", stop.wait()),
+            ("bus closed", bus.closed.wait()),
+        )
+    ]
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        if (error := task.exception()) is not None:
+            log.error("gateway task failed", extra={"task": task.get_name()}, exc_info=error)
 
     async def stop_listening() -> None:
         gateway.draining = True
         server.close(close_connections=False)
 
     async def close_bus() -> None:
-        for task in (watcher, *waiters):
+        for task in tasks:
             task.cancel()
         await scorer.aclose()
         await bus.aclose()
@@ -155,7 +167,9 @@ def _services(
         ),
         max_frame_bytes=settings.max_frame_bytes,
         max_outbox_events=settings.max_outbox_events,
-        segmenter=SegmenterOptions(endpoint_s=settings.endpoint_s, max_utterance_s=settings.max_utterance_s),
+        segmenter=segmenter_options(
+            VadOptions(endpoint_s=settings.endpoint_s, max_utterance_s=settings.max_utterance_s), SegmenterOptions()
+        ),
         cadence=CadenceOptions(base_s=settings.partial_interval_s),
         retry=RetryOptions(deadline_s=settings.final_deadline_s),
     )

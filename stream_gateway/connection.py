@@ -107,6 +107,11 @@ class Connection:
         if result is not None:
             self.on_result(result)
 
+    def on_taken(self, upto_seq: int) -> None:
+        """The broker has handed out all work of this session's pool up to this number. Called on the loop."""
+        for decode in self._work.taken(upto_seq) if self._work is not None else ():
+            self._apply(self._machine.on_taken(decode, self._now()))
+
     def on_bus(self, *, connected: bool) -> None:
         """The bus went or came back. Called on the loop."""
         if self._work is not None:
@@ -215,10 +220,11 @@ class Connection:
         if self._machine.phase is Phase.HELLO:
             error = AudioBeforeStart("the first frame must be the text message session.start")
             self._apply(self._machine.on_fault(error, self._now(), fatal=True))
-        elif self._machine.accepts_audio and self._decoder is not None:
+        elif frame and self._machine.accepts_audio and self._decoder is not None:
+            self._machine.on_bytes(self._now())
             try:
                 await self._take(await self._decoder.feed(frame))
-                while self._decoder.pending:
+                while self._decoder.pending and self._machine.accepts_audio:
                     await self._take(await self._decoder.feed(b""))
             except HarkenError as error:
                 self._apply(self._machine.on_audio_end(self._now(), error))
@@ -228,7 +234,7 @@ class Connection:
         if self._machine.accepts_audio and self._decoder is not None:
             try:
                 await self._take(await self._decoder.finish())
-                while self._decoder.pending:
+                while self._decoder.pending and self._machine.accepts_audio:
                     await self._take(await self._decoder.finish())
                 error = self._decoder.fault
             except HarkenError as caught:
@@ -238,6 +244,8 @@ class Connection:
     async def _take(self, tracks: Sequence[NDArray[np.int16]]) -> None:
         for offset in range(0, len(tracks[0]), _BLOCK_SAMPLES):
             await self._has_room.wait()
+            if not self._machine.accepts_audio:
+                return  # it ended meanwhile: nothing would ever release what is kept now
             received_at = self._now()
             blocks = [track[offset : offset + _BLOCK_SAMPLES] for track in tracks]
             for buffer, block in zip(self._buffers, blocks, strict=True):

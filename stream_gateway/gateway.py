@@ -8,10 +8,12 @@ from websockets.asyncio.server import ServerConnection
 
 from bus.contract import subjects
 from bus.contract.advisories import decode_max_deliveries
+from bus.contract.errors import HarkenError
 from bus.contract.presence import decode_presence
 from bus.contract.work import decode_result
 from bus.control.roster import Roster, Route
 from bus.transport.connection import BusConnection
+from bus.transport.queues import finals_queue
 from stream_gateway.connection import Connection
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.policy.admission import Admission, GatewayView, admit
@@ -19,6 +21,8 @@ from stream_gateway.services import Services
 
 log = logging.getLogger(__name__)
 
+_FOLLOW_EVERY_S = 1.0
+"""How often the queues are read: far below any deadline that depends on it."""
 _LOOK_EVERY_S = 0.25
 """How often the roster and the bus connection are looked at: half of what a client may wait for a notice."""
 
@@ -37,6 +41,7 @@ class Gateway:
         services: Callable[["Gateway"], Services],
     ) -> None:
         self.roster = Roster(default_model=default_model)
+        self._known_pools: set[str] = set()
         self.draining = False
         self._gateway = gateway
         self._bus = bus
@@ -101,8 +106,26 @@ class Gateway:
         for connection in list(self._connections.values()):
             if connection.pool is not None:
                 connection.on_workers(alive=self.roster.slots(connection.pool, now) > 0)
-        for pool in self.roster.pools(now):
+        self._known_pools |= set(self.roster.pools(now))
+        for pool in self._known_pools:
             self._metrics.worker_slots.labels(pool).set(self.roster.slots(pool, now))
+
+    async def follow_queues(self) -> None:
+        """Tell connections which of their finals a worker has. Runs until cancelled."""
+        while True:
+            await asyncio.sleep(_FOLLOW_EVERY_S)
+            for pool in sorted(self._known_pools):
+                await self._follow_queue(pool)
+
+    async def _follow_queue(self, pool: str) -> None:
+        try:
+            queue = await finals_queue(self._bus, pool)
+        except HarkenError:
+            return  # the bus is away, or its assets are being restored: the next round will tell
+        self._metrics.queue_depth.labels(pool).set(queue.waiting)
+        for connection in list(self._connections.values()):
+            if connection.pool == pool:
+                connection.on_taken(queue.taken_upto_seq)
 
     async def serve(self, socket: ServerConnection, tenant: str) -> None:
         """Serve one upgraded socket until it and everything it owes is done."""

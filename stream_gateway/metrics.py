@@ -28,6 +28,9 @@ class GatewayMetrics:
         self.worker_slots = Gauge(
             "harken_gateway_worker_slots", "Live decoding slots known", ["pool"], registry=registry
         )
+        self.queue_depth = Gauge(
+            "harken_gateway_queue_depth", "Finals that wait in the broker for a worker", ["pool"], registry=registry
+        )
         self.outbox_events = Histogram(
             "harken_gateway_outbox_events",
             "Events waiting for a client when one is queued",

@@ -22,6 +22,9 @@ _PATHS = (PATH, "/healthz", "/readyz", "/metrics")
 _READ_AHEAD_FRAMES = 8
 """Frames that websockets holds before it stops reading the socket: the bound of what a flood can occupy."""
 
+_PING_INTERVAL_S = 20.0
+"""Tells clients that the service lives. Their pongs are not waited for: while back-pressure holds a socket unread they
+queue behind its audio. A client that is gone is found by its idleness."""
 _CLOSE_TIMEOUT_S = 2.0
 """A socket whose read queue is full cannot see the client's close frame; it is cut after this long."""
 
@@ -44,6 +47,8 @@ class FrontDoor:
             compression=None,
             max_size=max_frame_bytes,
             max_queue=_READ_AHEAD_FRAMES,
+            ping_interval=_PING_INTERVAL_S,
+            ping_timeout=None,
             close_timeout=_CLOSE_TIMEOUT_S,
             reuse_port=reuse_port,
             server_header=None,
@@ -69,11 +74,11 @@ class FrontDoor:
                 return _error(HTTPStatus.NOT_FOUND, "not_found", f"this service answers on {', '.join(_PATHS)}")
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        if request.headers.get("Upgrade", "").lower() != "websocket":
+        if (_first(request.headers, "Upgrade") or "").lower() != "websocket":
             message = f"{PATH} is a WebSocket: connect with ws://, not http://"
             return _error(HTTPStatus.UPGRADE_REQUIRED, "upgrade_required", message, {"Upgrade": "websocket"})
         try:
-            tenant = tenant_for(presented_key(request.path, request.headers.get("Authorization")), self._tenants)
+            tenant = tenant_for(presented_key(request.path, _first(request.headers, "Authorization")), self._tenants)
         except Unauthorized as error:
             self._metrics.refused.labels(error.code).inc()
             return _error(HTTPStatus.UNAUTHORIZED, error.code, error.message)
@@ -91,6 +96,11 @@ class FrontDoor:
         except ExceptionGroup as group:
             log.error("connection crashed", extra={"errors": [type(one).__name__ for one in group.exceptions]})
             raise
+
+
+def _first(headers: Headers, name: str) -> str | None:
+    """Of headers that came twice the first: `Headers.get` would raise, and the client see an internal error."""
+    return next(iter(headers.get_all(name)), None)
 
 
 def _text(status: HTTPStatus, text: str) -> Response:

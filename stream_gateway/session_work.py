@@ -28,6 +28,8 @@ class SessionWork:
         self._start = start
         self._in_broker: dict[int, Decode] = {}
         """Finals by their number in the work stream; a few at most for each segment that is not stored yet."""
+        self._queued: set[int] = set()
+        """Those of them that no worker is known to have."""
 
     async def publish(self, decode: Decode, pcm: bytes) -> bool:
         """Hand a window to the broker; tell whether it has it."""
@@ -37,6 +39,7 @@ class SessionWork:
         ack = await self._put(subject(self.pool, self._tenant, self._session), data, msg_id)
         if ack is not None and decode.kind == "final":
             self._in_broker[ack.seq] = decode
+            self._queued.add(ack.seq)
         return ack is not None
 
     async def store(self, record: Record) -> bool:
@@ -45,11 +48,19 @@ class SessionWork:
         ack = await self._put(subject, encode_record(record), record_id(self._session, record.segment))
         if ack is not None:
             self._in_broker = {seq: one for seq, one in self._in_broker.items() if one.segment != record.segment}
+            self._queued &= self._in_broker.keys()
         return ack is not None
+
+    def taken(self, upto_seq: int) -> list[Decode]:
+        """The windows that the broker handed to a worker since the last call, if it has handed out all `upto_seq`."""
+        news = {seq for seq in self._queued if seq <= upto_seq}
+        self._queued -= news
+        return [self._in_broker[seq] for seq in sorted(news)]
 
     def given_up(self, stream_seq: int, deliveries: int) -> AsrResult | None:
         """The answer to a window that the broker will not deliver again, if it is one of this session's."""
         decode = self._in_broker.pop(stream_seq, None)
+        self._queued.discard(stream_seq)
         if decode is None:
             return None
         return AsrResult(
@@ -63,6 +74,7 @@ class SessionWork:
     def on_bus_lost(self) -> None:
         """A broker that restarts counts from 1 again: the numbers known so far mean nothing to it."""
         self._in_broker.clear()
+        self._queued.clear()
 
     def _request(self, decode: Decode, pcm: bytes) -> AsrRequest:
         return AsrRequest(

@@ -32,7 +32,8 @@ class AssetLimits:
 
     finals_max_messages: int = 4096
     finals_max_bytes: int = 512 * 1024**2
-    finals_max_age_s: float = 60.0
+    finals_max_age_s: float = 600.0
+    """Longer than any queue that `finals_max_bytes` allows should last; what expires was left by gateways that died."""
     partials_max_bytes: int = 256 * 1024**2
     partials_max_age_s: float = 3.0
     transcripts_max_age_s: float = 7 * 86400.0

@@ -33,6 +33,7 @@ class ContainerDecoder:
         self._is_separate = audio.channels == 2 and audio.channel_mode == "separate"
         self._head = bytearray()  # what came before it was clear how to decode it
         self._demuxer: Demuxer | None = None
+        self._index_is_first: bool | None = None  # of an MP4 file, once known
         self._exchange: Exchange | None = None
         self._has_audio = False
         self.tracks = 2 if self._is_separate else 1
@@ -76,7 +77,12 @@ class ContainerDecoder:
         if len(self._head) < HEAD_BYTES:
             return False
         self._demuxer = self._sniffed()
-        if self._demuxer != "mov" or index_comes_first(bytes(self._head)):
+        if self._demuxer != "mov":
+            return True
+        if self._index_is_first is None:
+            with memoryview(self._head) as head:  # looked at with every frame, and may be long: not copied
+                self._index_is_first = index_comes_first(head)
+        if self._index_is_first:
             return True
         if len(self._head) > _MAX_UNSTREAMABLE_BYTES:
             raise BadContainer(

@@ -44,7 +44,10 @@ def read_blocks(source: ByteSource, demuxer: Demuxer) -> Iterator[Block]:
     an accepted codec, are damaged, or end before the length that the container announces.
     """
     try:
-        with av.open(source, "r", format=demuxer, options=_OPTIONS, buffer_size=_BUFFER_BYTES) as container:
+        # Tags are of no interest, and in old files no UTF-8: they must not fail the recording.
+        with av.open(
+            source, "r", format=demuxer, options=_OPTIONS, buffer_size=_BUFFER_BYTES, metadata_errors="replace"
+        ) as container:
             stream = _audio_stream(container)
             announced_s = _announced_s(container, stream)
             decoded_s = 0.0

@@ -89,6 +89,7 @@ class Exchange:
         """The thread is about to return; it calls nothing after this."""
         with self._changed:
             self.error = self.error or error
+            self._input.clear()
             self._settle(Settled.DONE)
 
     def _settle(self, state: Settled) -> None:
@@ -101,7 +102,7 @@ class Exchange:
     def write(self, data: bytes) -> None:
         """Give bytes to the thread. To be followed by `settled`, so no more than one call's bytes are ever held."""
         with self._changed:
-            if data:
+            if data and self._settled is not Settled.DONE:  # else it follows what the container holds: nobody reads it
                 self._input.append(memoryview(data))
             self._resume()
 

@@ -32,7 +32,7 @@ def sniff(head: bytes) -> Demuxer | None:
     return None
 
 
-def index_comes_first(head: bytes) -> bool | None:
+def index_comes_first(head: bytes | memoryview) -> bool | None:
     """Whether an MP4 file has its index before its media, and can be decoded as it arrives. None: not yet known."""
     offset = 0
     while offset + 16 <= len(head):

@@ -19,13 +19,16 @@ class RetryOptions:
     """How long a final may take before it is tried again. Wall time."""
 
     deadline_s: float = 30.0
-    """A published window without a result for this long is published again, and each further time after twice as
-    long. The broker itself hands a dead worker's window to another after `ack_wait`, and unanswered work is published
-    again when the bus comes back; this is for what neither sees. Short deadlines double the load of a busy pool."""
+    """A window that a worker took and did not answer for this long is published again. The broker itself hands a dead
+    worker's window to another after `ack_wait`, and unanswered work is published again when the bus comes back; this
+    is for what neither sees. It does not run while the window queues: work done twice makes a busy pool busier."""
     max_misses: int = 3
+    max_queued_s: float = 630.0
+    """A window that nobody took for this long has expired in the broker and is published again. To be above the age
+    at which it expires there (`AssetLimits.finals_max_age_s`)."""
     max_in_broker: int = 4
     """Finals of one session with the broker at a time: a file sent in one piece does not queue in front of people who
-    speak, and none of its windows expires in the queue."""
+    speak."""
     backoff_s: float = 0.25
     max_backoff_s: float = 2.0
 
@@ -39,8 +42,9 @@ class SessionLimits:
     max_session_s: float = 4 * 3600.0
     max_buffered_audio_s: float = 60.0
     """Audio time. Above it the socket is not read until finals are stored."""
-    ending_timeout_s: float = 240.0
-    """How long the next final may take after the last audio: longer than a final with all its retries."""
+    ending_timeout_s: float = 720.0
+    """How long the next final may take after the last audio: longer than a final with its time in the queue and all its
+    retries."""
     max_client_errors: int = 100
 
 

@@ -17,7 +17,7 @@ class Emit:
 
 @dataclass(frozen=True, slots=True)
 class Decode:
-    """Publish the window `start_sample`..`end_sample` of `channel`; report by `on_published` or `on_publish_failed`."""
+    """Publish the window `start_sample`..`end_sample` of `channel`; report by `on_published`, then `on_taken`."""
 
     kind: WindowKind
     segment: int
@@ -32,7 +32,7 @@ class Decode:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Store a record durably, once; report by `on_stored` or `on_store_failed`."""
+    """Store a record durably, once; report by `on_stored`."""
 
     record: Record
 

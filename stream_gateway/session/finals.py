@@ -1,10 +1,11 @@
 """Finals of one session: from the (tentative) end of an utterance to its stored record. No word may be lost here.
 
 Theory of operation. A job is `proposed` when silence begins (its decoding starts while the endpointer still waits),
-`withdrawn` if speech resumes, `confirmed` when the endpoint fires. It is published until the broker has it, published
-again as a new attempt when its answer does not come in time, and answered exactly once: later answers find no job or
-another window number. Confirmed and answered jobs are stored one at a time, in order within their channel, each under
-an id that makes a repeated store harmless. Only a stored job leaves, and only then is its text shown.
+`withdrawn` if speech resumes, `confirmed` when the endpoint fires. It is published until the broker has it, waits in
+the queue for as long as that takes, and is published again as a new attempt if a worker took it and no answer came in
+time. It is answered exactly once: later answers find no job or another window number. Confirmed and answered jobs are
+stored one at a time, in order within their channel, each under an id that makes a repeated store harmless. Only a
+stored job leaves, and only then is its text shown.
 """
 
 from collections.abc import Iterator
@@ -26,7 +27,8 @@ from stream_gateway.session.utterance import FinalWindow
 class _Publish(Enum):
     DUE = auto()
     SENDING = auto()
-    IN_BROKER = auto()
+    QUEUED = auto()
+    TAKEN = auto()
 
 
 @dataclass(slots=True)
@@ -37,7 +39,7 @@ class _Job:
     confirmed_at: float | None = None
     publish: _Publish = _Publish.DUE
     try_at: float = 0.0
-    """DUE: when to publish. IN_BROKER: when the answer counts as missed."""
+    """DUE: when to publish. QUEUED: when it has expired in the broker. TAKEN: when the answer counts as missed."""
     attempt: int = 1
     misses: int = 0
     publish_failures: int = 0
@@ -91,6 +93,7 @@ class Finals:
             job = _Job(utterance=utterance, window=next(self._windows), proposed_at=now)
             self._jobs[utterance.segment] = job
         job.confirmed_at = now
+        self._learn_language(job)
 
     def settle(self, now: float, *, workers_alive: bool) -> list[Effect]:
         """Publish what is due, notice what is missed, store what is ready."""
@@ -102,12 +105,19 @@ class Finals:
         return effects + self._store_next(now)
 
     def on_published(self, segment: int, window: int, now: float) -> None:
-        """The broker has the window; its answer is due within the retry deadline."""
+        """The broker has the window."""
         job = self._job(segment, window)
         if job is not None and job.publish is _Publish.SENDING:
-            job.publish = _Publish.IN_BROKER
+            job.publish = _Publish.QUEUED
             job.publish_failures = 0
-            job.try_at = now + self._config.retry.deadline_s * 2**job.misses
+            job.try_at = now + self._config.retry.max_queued_s
+
+    def on_taken(self, segment: int, window: int, now: float) -> None:
+        """A worker has the window; its answer is due within the retry deadline."""
+        job = self._job(segment, window)
+        if job is not None and job.publish is _Publish.QUEUED:
+            job.publish = _Publish.TAKEN
+            job.try_at = now + self._config.retry.deadline_s
 
     def on_publish_failed(self, segment: int, window: int, now: float) -> list[Effect]:
         """The broker may or may not have it: publish again under the same id, after a back-off."""
@@ -129,7 +139,7 @@ class Finals:
             job.failure = result.failure
             return []
         job.result = result
-        self._language.on_final(result.language, result.language_probability, result.text)
+        self._learn_language(job)
         return []
 
     def on_stored(self, segment: int, now: float) -> list[Effect]:
@@ -148,9 +158,8 @@ class Finals:
     def on_bus_back(self, now: float) -> None:
         """The broker may have restarted empty: publish unanswered work again, and store at once."""
         for job in self._jobs.values():
-            if job.publish is _Publish.IN_BROKER:
-                job.publish = _Publish.DUE
-                job.attempt += 1
+            if job.publish in (_Publish.QUEUED, _Publish.TAKEN):
+                self._publish_anew(job)
             job.try_at = min(job.try_at, now) if job.publish is _Publish.DUE else job.try_at
             job.store_at = now
 
@@ -171,7 +180,10 @@ class Finals:
 
     def _attend(self, job: _Job, now: float, *, workers_alive: bool) -> list[Effect]:
         effects: list[Effect] = []
-        if job.publish is _Publish.IN_BROKER:
+        if job.publish is _Publish.QUEUED:
+            self._publish_anew(job)
+            effects.append(Dropped("final_queue", "expired"))
+        elif job.publish is _Publish.TAKEN:
             effects += self._miss(job, now, workers_alive=workers_alive)
         if job.publish is _Publish.DUE and job.failure is None:
             job.publish = _Publish.SENDING
@@ -198,7 +210,7 @@ class Finals:
 
     def _miss(self, job: _Job, now: float, *, workers_alive: bool) -> list[Effect]:
         if not workers_alive:
-            # Nobody could have answered; the window waits in the broker, or is published again once someone can.
+            # Nobody could have answered; the broker hands the window to the next worker that comes.
             job.try_at = now + self._config.retry.deadline_s
             return []
         job.misses += 1
@@ -206,9 +218,18 @@ class Finals:
             job.failure = Failure("decode_failed", f"no result after {job.misses} attempts")
             job.answered_at = now
         else:
-            job.publish = _Publish.DUE
-            job.attempt += 1
+            self._publish_anew(job)
         return [Dropped("final_deadline", "missed")]
+
+    def _publish_anew(self, job: _Job) -> None:
+        """Under a new id: the broker remembers those of work that was taken, and would swallow the old one."""
+        job.publish = _Publish.DUE
+        job.attempt += 1
+
+    def _learn_language(self, job: _Job) -> None:
+        """Of speech that ended only: a pause that was none may hold half a word."""
+        if job.confirmed_at is not None and job.result is not None:
+            self._language.on_final(job.result.language, job.result.language_probability, job.result.text)
 
     def _decode(self, job: _Job) -> Decode:
         return Decode(

@@ -7,7 +7,7 @@ broker or died with its worker: nobody misses it, the next one covers its audio.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bus.contract.work import SAMPLE_RATE_HZ, AsrResult
+from bus.contract.work import SAMPLE_RATE_HZ, AsrResult, Task
 from stream_gateway.policy.cadence import CadenceOptions, Lag, partial_interval_s
 from stream_gateway.session.audio_clock import AudioClock
 from stream_gateway.session.effects import Decode, Dropped, Effect, Emit
@@ -35,11 +35,18 @@ class Partials:
     """Decides about partial windows in wall time; `settle` is called after every change."""
 
     def __init__(
-        self, *, windows: Iterator[int], clock: AudioClock, language: SpokenLanguage, options: CadenceOptions
+        self,
+        *,
+        windows: Iterator[int],
+        clock: AudioClock,
+        language: SpokenLanguage,
+        task: Task,
+        options: CadenceOptions,
     ) -> None:
         self._windows = windows
         self._clock = clock
         self._language = language
+        self._task = task
         self._options = options
         self._lag = Lag()
         self._in_flight: _InFlight | None = None
@@ -70,7 +77,8 @@ class Partials:
             return [Dropped("partial", "stale")]
         if not result.words:
             return [Dropped("partial", "empty")]
-        running = utterance.stabiliser.on_hypothesis(result.words, language=result.language)
+        written = "en" if self._task == "translate" else result.language
+        running = utterance.stabiliser.on_hypothesis(result.words, language=written)
         return [
             Emit(
                 Partial(

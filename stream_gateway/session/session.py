@@ -97,7 +97,7 @@ class Session:
         self._finals = Finals(config=config, windows=self._windows, clock=self._clock, language=language)
         if config.partials:
             self._partials = Partials(
-                windows=self._windows, clock=self._clock, language=language, options=config.cadence
+                windows=self._windows, clock=self._clock, language=language, task=config.task, options=config.cadence
             )
         self._tracks = tuple(
             Track(
@@ -109,6 +109,10 @@ class Session:
             for channel in range(config.channels)
         )
         return [Emit(Started(config.session, config.model, config.channels))]
+
+    def on_bytes(self, now: float) -> None:
+        """The client sent audio that may decode to nothing yet: it is not idle."""
+        self._last_audio_at = now
 
     def on_audio(self, end_sample: int, now: float) -> None:
         """Audio up to `end_sample` of every channel was received."""
@@ -156,6 +160,14 @@ class Session:
         elif self._partials and not succeeded:
             effects = self._partials.on_publish_failed(decode.window, now)
         return self._settle(effects, now)
+
+    def on_taken(self, decode: Decode, now: float) -> list[Effect]:
+        """A worker has the window of a `Decode`. May be told late, or more than once."""
+        if self.phase not in (Phase.OPEN, Phase.ENDING):
+            return []
+        if decode.kind == "final":
+            self._finals.on_taken(decode.segment, decode.window, now)
+        return self._settle([], now)
 
     def on_stored(self, record: Record, now: float, *, succeeded: bool) -> list[Effect]:
         """A `Store` was acknowledged, or was not."""

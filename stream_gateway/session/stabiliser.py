@@ -48,7 +48,7 @@ class Stabiliser:
         return max(utterance_start_s, context[0].start_s)
 
     def on_hypothesis(self, words: Sequence[Word], *, language: str | None) -> RunningText:
-        """Take the words of the newest window (any start) and return what to show."""
+        """Take the words of the newest window (any start), written in `language`, and return what to show."""
         tail = self._after_agreed(words)
         agreed = min(_common_prefix(self._tail, tail), max(0, len(tail) - 1))
         self._agreed.extend(tail[:agreed])

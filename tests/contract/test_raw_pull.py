@@ -9,6 +9,8 @@ from bus.contract.errors import BusUnavailable
 from bus.transport import raw_pull
 from bus.transport.connection import BusConnection
 from bus.transport.embedded import EmbeddedNats
+from bus.transport.jetstream_api import AssetMissing
+from bus.transport.queues import QueueState, finals_queue
 from bus.transport.raw_pull import RawPull
 from tests.conftest import ConnectBus
 
@@ -29,6 +31,19 @@ async def test_a_stored_message_is_fetched_with_what_is_known_of_it(bus: BusConn
     assert (job.data, job.subject, job.deliveries) == (b"window", SUBJECT, 1)
     assert 0 <= job.stored_age_s < 2
     assert "window" not in repr(job)
+
+
+async def test_the_queue_tells_what_waits_and_what_was_taken(bus: BusConnection, finals: RawPull) -> None:
+    acks = [await bus.publish_stored(SUBJECT, b"window", msg_id=str(number)) for number in range(3)]
+    assert await finals_queue(bus, "std") == QueueState(waiting=3, taken_upto_seq=0)
+    await finals.fetch(wait_s=2)
+    await finals.fetch(wait_s=2)
+    assert await finals_queue(bus, "std") == QueueState(waiting=1, taken_upto_seq=acks[1].seq)
+
+
+async def test_a_pool_that_nobody_joined_has_no_queue(bus: BusConnection) -> None:
+    with pytest.raises(AssetMissing):
+        await finals_queue(bus, "other")
 
 
 async def test_without_waiting_an_empty_stream_has_no_job(finals: RawPull) -> None:

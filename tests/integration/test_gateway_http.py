@@ -85,6 +85,18 @@ async def test_a_missing_or_wrong_key_is_refused_without_being_repeated(
     assert "wrong" not in head and "secret" not in body
 
 
+async def test_headers_that_come_twice_are_no_internal_error(launch_gateway: Launch) -> None:
+    gateway = await launch_gateway(HARKEN_GATEWAY_API_KEYS="acme=secret")
+    twice = ("Authorization: Bearer wrong", "Authorization: Bearer secret")
+    status, _, _ = await get(gateway.port, "/v1/stream", "Upgrade: websocket", "Connection: Upgrade", *twice)
+    assert status == 401
+
+
+async def test_any_longest_utterance_that_is_offered_can_be_set(launch_gateway: Launch) -> None:
+    gateway = await launch_gateway(HARKEN_GATEWAY_MAX_UTTERANCE_S="5")
+    assert (await get(gateway.port, "/healthz"))[0] == 200
+
+
 async def test_plain_http_on_the_stream_and_unknown_paths_say_what_is_served(launch_gateway: Launch) -> None:
     gateway = await launch_gateway()
     status, _, body = await get(gateway.port, "/v1/stream")

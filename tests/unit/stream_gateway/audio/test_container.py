@@ -2,6 +2,7 @@ import asyncio
 import random
 import struct
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from functools import cache
 
@@ -16,6 +17,7 @@ from stream_gateway.audio import container as container_module
 from stream_gateway.audio import exchange as exchange_module
 from stream_gateway.audio.container import ContainerDecoder
 from stream_gateway.audio.demuxing import Block
+from stream_gateway.audio.sniffing import index_comes_first
 from tests.unit.stream_gateway.audio.feeding import feed_all
 from tests.unit.stream_gateway.audio.files import (
     INDEX_LAST,
@@ -304,3 +306,40 @@ async def test_twenty_files_at_once_do_not_disturb_one_another() -> None:
     alone = {kind: (await feed_all(ContainerDecoder(MIXED), file(kind), [4_096]))[0] for kind in set(kinds)}
     together = await asyncio.gather(*[feed_all(ContainerDecoder(MIXED), file(kind), [4_096]) for kind in kinds])
     assert all(np.array_equal(tracks[0], alone[kind]) for kind, tracks in zip(kinds, together, strict=True))
+
+
+async def test_what_follows_the_end_of_a_file_is_not_kept() -> None:
+    decoder = ContainerDecoder(MIXED)
+    try:
+        await decoder.feed(build(KINDS["mp4-fragmented"], speechlike(1.0, 16_000), 16_000))
+        tracemalloc.start()
+        for _ in range(50):
+            await decoder.feed(bytes(100_000))
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        decoder.close()
+    assert kept_bytes < 1_000_000
+
+
+async def test_tags_that_are_not_utf_8_do_not_matter() -> None:
+    data = file("wav")
+    tag = b"INFOIART" + struct.pack("<I", 4) + b"Jos\xe9"
+    tagged = data[:12] + b"LIST" + struct.pack("<I", len(tag)) + tag + data[12:]
+    (audio,) = await feed_all(ContainerDecoder(MIXED), tagged, [4_096])
+    assert np.array_equal(audio, (await feed_all(ContainerDecoder(MIXED), data, [4_096]))[0])
+
+
+async def test_an_mp4_file_with_its_index_at_the_end_is_looked_at_only_until_that_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[bool | None] = []
+
+    def look(head: bytes | memoryview) -> bool | None:
+        looks.append(index_comes_first(head))
+        return looks[-1]
+
+    monkeypatch.setattr(container_module, "index_comes_first", look)
+    await feed_all(ContainerDecoder(MIXED), file(INDEX_LAST), [16])
+    assert looks.count(False) == 1
+    assert looks[-1] is False

@@ -78,7 +78,7 @@ def emitted(effects: list[Effect], kind: type[T]) -> list[T]:
 
 
 class Harness:
-    """Plays audio in real time and keeps every effect. Publishes are reported at once; answers and stores by tests."""
+    """Plays audio in real time and keeps every effect. Workers take at once what is published; answers and stores by tests."""
 
     def __init__(self, *, limits: SessionLimits | None = None, **config: Any) -> None:
         self.now = 100.0
@@ -102,6 +102,7 @@ class Harness:
             pending = []
             for decode in decodes:
                 pending += self.session.on_published(decode, self.now, succeeded=self.publish_succeeds)
+                pending += self.session.on_taken(decode, self.now)
         return self.effects[since:]
 
     def hear(self, *scores_of_channels: float, seconds: float) -> list[Effect]:

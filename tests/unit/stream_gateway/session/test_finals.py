@@ -48,12 +48,17 @@ class Desk:
         return store
 
     def published(self, segment: int = 1, *, channel: int = 0, start_s: float = 1.0, now: float = 3.6) -> Decode:
-        """A confirmed job that the broker has."""
+        """A confirmed job that a worker has."""
         window = a_final_window(segment, channel=channel, start_s=start_s, end_s=start_s + 2.0)
         self.finals.confirm(window, now)
         decode = self.decode(now)
-        self.finals.on_published(segment, decode.window, now)
+        self.take(decode, now)
         return decode
+
+    def take(self, decode: Decode, now: float) -> None:
+        """The broker gets a request and a worker takes it at once."""
+        self.finals.on_published(decode.segment, decode.window, now)
+        self.finals.on_taken(decode.segment, decode.window, now)
 
 
 def test_a_proposal_is_decoded_before_the_endpoint_but_not_stored() -> None:
@@ -217,8 +222,7 @@ def test_a_success_forgets_earlier_publish_failures() -> None:
     desk.finals.confirm(a_final_window(), now=0.0)
     decode = desk.decode(0.0)
     desk.finals.on_publish_failed(1, decode.window, 0.0)
-    desk.decode(0.25)
-    desk.finals.on_published(1, decode.window, 0.25)
+    desk.take(desk.decode(0.25), 0.25)
 
     again = desk.decode(12.25)
     desk.finals.on_publish_failed(1, again.window, 12.25)
@@ -231,6 +235,7 @@ def test_reports_that_nobody_waits_for_change_nothing() -> None:
     decode = desk.published(now=3.6)
 
     desk.finals.on_published(1, decode.window, 9.0)
+    desk.finals.on_taken(1, decode.window, 9.0)
     assert desk.finals.on_publish_failed(1, decode.window, 9.0) == []
 
     assert desk.finals.deadline() == 15.6
@@ -252,18 +257,44 @@ def test_a_missed_answer_is_asked_for_again_as_a_new_attempt_and_either_answer_w
 
 def test_too_many_misses_fail_the_segment_and_not_the_session() -> None:
     desk = Desk()
-    decode = desk.published(now=0.0)
-    for missed_at in (12.0, 36.0):  # each try has twice the time of the one before
+    desk.published(now=0.0)
+    for missed_at in (12.0, 24.0):
         assert desk.settle(missed_at - 0.1) == []
-        desk.settle(missed_at)
-        desk.finals.on_published(1, decode.window, missed_at)
+        desk.take(desk.decode(missed_at), missed_at)
 
-    effects = desk.settle(84.0)
+    effects = desk.settle(36.0)
 
     assert of_type(effects, Decode) == []
     (store,) = of_type(effects, Store)
     assert isinstance(store.record, SegmentFailed)
     assert "3 attempts" in store.record.message
+
+
+def test_a_final_that_no_worker_has_taken_is_not_late_however_long_the_queue() -> None:
+    desk = Desk()
+    desk.finals.confirm(a_final_window(), now=0.0)
+    decode = desk.decode(0.0)
+    desk.finals.on_published(1, decode.window, 0.0)
+    for later in range(0, 600, 10):
+        assert desk.settle(float(later)) == []
+
+    desk.finals.on_taken(1, decode.window, 600.0)
+    assert desk.settle(611.9) == []
+    assert desk.decode(612.0).attempt == 2
+
+
+def test_a_final_that_expired_in_the_queue_is_published_anew_and_counts_no_miss() -> None:
+    desk = Desk()
+    desk.workers_alive = False
+    desk.finals.confirm(a_final_window(), now=0.0)
+    for attempt in range(1, 8):
+        now = desk.finals.deadline() or 0.0
+        effects = desk.settle(now)
+        (decode,) = of_type(effects, Decode)
+        assert decode.attempt == attempt
+        assert effects[:-1] == ([Dropped("final_queue", "expired")] if attempt > 1 else [])
+        desk.finals.on_published(1, decode.window, now)
+        assert desk.finals.deadline() == now + RETRY.max_queued_s
 
 
 def test_of_a_burst_only_a_few_finals_are_with_the_broker_and_the_rest_follows_as_they_are_answered() -> None:
@@ -274,7 +305,7 @@ def test_of_a_burst_only_a_few_finals_are_with_the_broker_and_the_rest_follows_a
     sent = of_type(desk.settle(30.0), Decode)
     assert [decode.segment for decode in sent] == [1, 2, 3, 4]
     for decode in sent:
-        desk.finals.on_published(decode.segment, decode.window, 30.0)
+        desk.take(decode, 30.0)
     assert desk.settle(31.0) == []
     assert desk.finals.deadline() == 42.0
 
@@ -408,3 +439,24 @@ def test_the_language_detected_on_the_first_final_is_used_for_the_next() -> None
     desk.finals.on_result(a_result(first, language="de"), 4.0)
 
     assert desk.published(2, start_s=5.0).language == "de"
+
+
+def test_a_pause_in_mid_phrase_does_not_settle_the_language() -> None:
+    desk = Desk()
+    desk.finals.propose(a_final_window(), now=3.2)
+    decode = desk.decode(3.2)
+    desk.finals.on_result(a_result(decode, language="en"), 3.4)
+    desk.finals.withdraw(1)
+
+    assert desk.language.current is None
+
+
+def test_a_proposal_that_was_answered_settles_the_language_once_its_utterance_ends() -> None:
+    desk = Desk()
+    desk.finals.propose(a_final_window(), now=3.2)
+    desk.finals.on_result(a_result(desk.decode(3.2), language="de"), 3.4)
+    assert desk.language.current is None
+
+    desk.finals.confirm(a_final_window(), now=3.5)
+
+    assert desk.language.current == "de"

@@ -2,6 +2,7 @@ from itertools import count
 
 import pytest
 
+from bus.contract.work import Task
 from stream_gateway.policy.cadence import CadenceOptions
 from stream_gateway.session.audio_clock import AudioClock
 from stream_gateway.session.effects import Decode, Dropped, Effect
@@ -21,12 +22,14 @@ def an_utterance(segment: int = 1, *, channel: int = 0, start_s: float = 1.0) ->
 class Desk:
     """Partials with a clock: audio arrives in real time from wall time 0, and is scored at once."""
 
-    def __init__(self, *utterances: Utterance) -> None:
+    def __init__(self, *utterances: Utterance, task: Task = "transcribe") -> None:
         clock = AudioClock()
         for tenth in range(1, 301):
             clock.on_audio(samples(tenth / 10), tenth / 10)
         self.utterances = list(utterances)
-        self.partials = Partials(windows=count(1), clock=clock, language=SpokenLanguage(None), options=CADENCE)
+        self.partials = Partials(
+            windows=count(1), clock=clock, language=SpokenLanguage(None), task=task, options=CADENCE
+        )
 
     def settle(self, now: float) -> list[Effect]:
         return self.partials.settle(self.utterances, samples(now), now)
@@ -210,3 +213,12 @@ def test_a_window_of_a_long_utterance_begins_at_its_newest_agreed_words() -> Non
     desk.answer(desk.sent(9.5), text, 9.6)
 
     assert desk.sent(10.5).start_sample > samples(5.0)
+
+
+def test_a_translation_is_written_as_english_is_whatever_was_spoken() -> None:
+    desk = Desk(an_utterance(), task="translate")
+    for now in (2.0, 3.0):
+        decode = desk.sent(now)
+        effects = desk.partials.on_result(a_result(decode, "this is it", language="zh"), desk.utterances, now + 0.1)
+    (partial,) = emitted(effects, Partial)
+    assert (partial.stable, partial.text, partial.language) == ("this is", "this is it", "zh")

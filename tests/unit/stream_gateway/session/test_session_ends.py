@@ -94,6 +94,7 @@ def test_after_the_end_everything_is_ignored() -> None:
     assert session.on_gone(now) == []
     assert session.on_result(a_result(decode), now) == []
     assert session.on_published(decode, now, succeeded=True) == []
+    assert session.on_taken(decode, now) == []
     assert session.on_stored(record, now, succeeded=True) == []
     assert session.on_bus(now, connected=False) == []
     assert session.on_workers(now, alive=False) == []
@@ -178,6 +179,17 @@ def test_a_session_without_audio_is_closed_as_idle() -> None:
 
     assert harness.closes() == [Close(4408, "idle_timeout")]
     assert [type(event) for event in harness.events()][-2:] == [Fault, Ended]
+
+
+def test_a_client_that_sends_a_file_is_not_idle_though_nothing_of_it_can_be_decoded_yet() -> None:
+    harness = a_session()
+    for _ in range(5):
+        harness.pass_time(50.0)
+        harness.session.on_bytes(harness.now)
+    harness.pass_time(59.0)
+    assert harness.closes() == []
+    harness.pass_time(2.0)
+    assert harness.closes() == [Close(4408, "idle_timeout")]
 
 
 def test_a_client_is_not_idle_while_we_owe_it_a_final() -> None:

@@ -205,6 +205,14 @@ class World:
         if not succeeded and self.partial_in_flight and self.partial_in_flight[0] == decode.window:
             self.partial_in_flight = None
         self.perform(self.session.on_published(decode, self.now, succeeded=succeeded))
+        if succeeded:
+            self.at(self.now + self.random.uniform(0.0, 1.0), partial(self._read_queue, decode))
+
+    def _read_queue(self, decode: Decode) -> None:
+        if self.broker.bus_is_up and decode not in self.broker.waiting:
+            self.perform(self.session.on_taken(decode, self.now))
+        elif self.session.phase is not Phase.CLOSED:
+            self.at(self.now + 1.0, partial(self._read_queue, decode))
 
     def _work(self, decode: Decode) -> None:
         self.at(self.now + self.random.uniform(0.02, self.trouble.slowest_s), partial(self._finish_work, decode))

@@ -1,0 +1,22 @@
+"""How far a pool has come with its queue of finals."""
+
+from dataclasses import dataclass
+
+from bus.contract import subjects
+from bus.transport.connection import BusConnection
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """A snapshot, already a little old when it is read."""
+
+    waiting: int
+    """Messages that no worker has taken yet."""
+    taken_upto_seq: int
+    """All of the pool's messages up to this one were handed to a worker, or have expired."""
+
+
+async def finals_queue(bus: BusConnection, pool: str) -> QueueState:
+    """Ask the broker. Raises as `BusConnection.request_api`; AssetMissing for a pool that no worker ever joined."""
+    info = await bus.request_api(f"CONSUMER.INFO.{subjects.STREAM_ASR_FINAL}.{subjects.asr_consumer(pool)}")
+    return QueueState(waiting=int(info["num_pending"]), taken_upto_seq=int(info["delivered"]["stream_seq"]))
