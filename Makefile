@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check bench lock clean
+.PHONY: help setup demo test coverage lint types check bench lock clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -24,6 +24,9 @@ test: $(READY) ## Fetch the weights if they are missing and run all tests (more 
 	$(VENV)/bin/harken models pull
 	$(PY) -m pytest $(PYTEST_ARGS)
 
+coverage: $(READY) ## Check that the unit tests take every branch of the pure core
+	$(PY) -m pytest tests/unit --quiet --cov --cov-branch
+
 lint: $(READY) ## Check style and format
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -31,7 +34,7 @@ lint: $(READY) ## Check style and format
 types: $(READY) ## Check types
 	$(PY) -m mypy
 
-check: lint types test ## All of lint, types and test
+check: lint types coverage test ## All of lint, types, coverage and test
 
 bench: $(READY) ## Measure latency and accuracy in real time (arguments: BENCH_ARGS)
 	$(PY) -m benchmarks.streaming $(BENCH_ARGS)

@@ -1,3 +1,4 @@
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,12 @@ def test_the_repository_keeps_its_rules() -> None:
 def test_every_pure_place_exists() -> None:
     """A rule about a file that was renamed would hold for ever."""
     assert [place for place in architecture.PURE if not (ROOT / place).exists()] == []
+
+
+def test_coverage_is_measured_of_every_pure_place() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["coverage"]["report"]
+    assert settings["include"] == [f"{place}*" if place.endswith("/") else place for place in architecture.PURE]
+    assert settings["fail_under"] == 100
 
 
 def test_no_test_is_kept_in_a_file_that_says_nothing() -> None:
