@@ -78,7 +78,7 @@ def emitted(effects: list[Effect], kind: type[T]) -> list[T]:
 
 
 class Harness:
-    """Plays audio in real time and keeps every effect. Workers take at once what is published; answers and stores by tests."""
+    """Plays audio in real time and keeps every effect. What is published is taken at once; tests answer and store."""
 
     def __init__(self, *, limits: SessionLimits | None = None, **config: Any) -> None:
         self.now = 100.0
