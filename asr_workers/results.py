@@ -3,9 +3,8 @@
 from typing import Literal
 
 from asr_workers.engines.base import Decoded, Window
+from bus.contract.errors import DecodeFailed
 from bus.contract.work import AsrRequest, AsrResult, Failure, Timings, WindowKind
-
-DECODE_FAILED = "decode_failed"
 
 FailureAction = Literal["retry", "give_up"]
 
@@ -54,7 +53,7 @@ def failed_result(request: AsrRequest, error: BaseException, *, model: str, work
         kind=request.kind,
         model=model,
         worker=worker,
-        failure=Failure(code=DECODE_FAILED, message=type(error).__name__),
+        failure=Failure(code=DecodeFailed.code, message=type(error).__name__),
     )
 
 

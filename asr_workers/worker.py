@@ -21,9 +21,9 @@ from asr_workers.engines.base import Decoded, Engine, Outcome, Prepared
 from asr_workers.held_jobs import HeldJob, HeldJobs, Job, JobSource
 from asr_workers.metrics import WorkerMetrics
 from asr_workers.presence import Publisher
-from asr_workers.results import DECODE_FAILED, decoded_result, failed_result, on_failure, window_of
+from asr_workers.results import decoded_result, failed_result, on_failure, window_of
 from bus.contract import subjects
-from bus.contract.errors import BusUnavailable
+from bus.contract.errors import BusUnavailable, DecodeFailed
 from bus.contract.work import AsrResult, Timings, WindowKind, decode_request, encode
 
 _log = logging.getLogger(__name__)
@@ -238,7 +238,7 @@ class Worker:
         if not await self._send(held, result):
             return
         if request.kind == "final":
-            await self._held.release(held, partial(held.job.term, f"{DECODE_FAILED} {reason}"), "term")
+            await self._held.release(held, partial(held.job.term, f"{DecodeFailed.code} {reason}"), "term")
         else:
             await self._held.release(held, held.job.ack, "ack")
 

@@ -69,11 +69,6 @@ def is_scenario(one: Recording) -> bool:
     return "scenario" in one.tags
 
 
-def is_english_read(one: Recording) -> bool:
-    """Tell whether it is English read speech or an English scenario."""
-    return one.language == "en" and (one.kind == "read" or is_scenario(one))
-
-
 SETS: Final[Mapping[str, Callable[[Recording], bool]]] = {
     "scenario": is_scenario,
     "read": lambda one: one.language == "en" and one.kind == "read" and not is_scenario(one),

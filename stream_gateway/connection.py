@@ -24,6 +24,7 @@ from bus.contract.records import Record, SegmentFailed
 from bus.contract.work import SAMPLE_RATE_HZ, AsrResult
 from stream_gateway.audio.pipeline import AudioDecoder, open_audio
 from stream_gateway.audio.ring import AudioBuffer
+from stream_gateway.dialects.base import Dialect
 from stream_gateway.dialects.native import NativeDialect
 from stream_gateway.segmentation.scorer import ScoringTrack
 from stream_gateway.services import Services
@@ -50,7 +51,7 @@ class Connection:
         self.tenant = tenant
         self._socket = socket
         self._services = services
-        self._dialect = NativeDialect(limits=services.announced_limits())
+        self._dialect: Dialect = NativeDialect(limits=services.announced_limits())
         self._loop = asyncio.get_running_loop()
         self._machine = Session(limits=services.limits, now=self._loop.time())
         self._outbox = Outbox(max_events=services.max_outbox_events)

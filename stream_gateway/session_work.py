@@ -4,7 +4,7 @@ import logging
 
 from bus.contract import subjects
 from bus.contract.client_protocol import SessionStart
-from bus.contract.errors import HarkenError
+from bus.contract.errors import DecodeFailed, HarkenError
 from bus.contract.records import Record, encode_record, record_id
 from bus.contract.work import AsrRequest, AsrResult, Failure, encode
 from bus.transport.connection import BusConnection
@@ -68,7 +68,7 @@ class SessionWork:
             segment=decode.segment,
             window=decode.window,
             kind=decode.kind,
-            failure=Failure("decode_failed", f"{deliveries} workers took it and none answered"),
+            failure=Failure(DecodeFailed.code, f"{deliveries} workers took it and none answered"),
         )
 
     def on_bus_lost(self) -> None:

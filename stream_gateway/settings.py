@@ -33,7 +33,9 @@ class GatewaySettings:
     )
     max_utterance_s: float = setting(25.0, help="Longest utterance, unless a session says.", minimum=5, maximum=28)
     partial_interval_s: float = setting(0.4, help="Time between partials while the pool is idle.", minimum=0.1)
-    final_deadline_s: float = setting(30.0, help="A final without an answer is asked for again.", minimum=1)
+    final_deadline_s: float = setting(
+        30.0, help="A final that a worker took and did not answer for this long is asked for again.", minimum=1
+    )
     drain_timeout_s: float = setting(20.0, help="How long sessions may go on after SIGTERM.", minimum=0)
     transcript_retention_s: float = setting(604_800.0, help="How long stored transcripts are kept.", minimum=60)
     connect_timeout_s: float = setting(30.0, help="How long to try to reach NATS at the start.", minimum=0.1)

@@ -52,10 +52,6 @@ class Roster:
         """Count every worker not yet forgotten as heard of now: their heartbeats were lost with our connection."""
         self._workers = {worker: _Heard(heard.presence, now) for worker, heard in self._workers.items()}
 
-    def next_expiry(self) -> float | None:
-        """When `expire` has something to do if nothing more is heard; None with no workers."""
-        return min((heard.at + EXPIRES_AFTER_S for heard in self._workers.values()), default=None)
-
     def is_ready(self, now: float) -> bool:
         """Whether anyone can decode."""
         return bool(self._live(now))

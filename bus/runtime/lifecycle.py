@@ -32,11 +32,6 @@ class Drain:
         self._steps = tuple(steps)
         self._running: asyncio.Task[bool] | None = None
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether `run` was called."""
-        return self._running is not None
-
     async def run(self) -> bool:
         """Run all steps and tell whether every one ended well and in time. A step that fails does not stop the rest.
 

@@ -1,4 +1,4 @@
-"""Prometheus metrics of a process: as a page for its own HTTP port, or on a port just for them."""
+"""Prometheus metrics of a process that has no HTTP port, on a port just for them."""
 
 from threading import Thread
 from wsgiref.simple_server import WSGIServer
@@ -29,8 +29,3 @@ def serve_metrics(port: int, *, host: str = "127.0.0.1") -> MetricsServer:
     """Serve this process's metrics; port 0 takes a free one. Raises OSError if the port is taken."""
     server, thread = prometheus_client.start_http_server(port, addr=host)
     return MetricsServer(server, thread)
-
-
-def render() -> tuple[bytes, str]:
-    """All metrics of this process, and their content type."""
-    return prometheus_client.generate_latest(), prometheus_client.CONTENT_TYPE_LATEST

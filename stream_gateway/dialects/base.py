@@ -13,6 +13,9 @@ Command: TypeAlias = SessionStart | AudioEnd
 class Dialect(Protocol):
     """One per socket: it may keep numbering and names, never decisions about audio, segments or recovery."""
 
+    offset_rate_hz: int
+    """Rate in which the client counts the samples it has sent; set once its audio format is known."""
+
     def parse(self, text: str) -> Command:
         """Read one text frame; raises InvalidMessage or UnknownMessageType."""
         ...

@@ -14,6 +14,7 @@ from enum import Enum, auto
 from typing import assert_never
 
 from bus.contract.client_protocol import StageTimes
+from bus.contract.errors import DecodeFailed
 from bus.contract.records import Record, SegmentFailed, TranscriptFinal
 from bus.contract.work import SAMPLE_RATE_HZ, AsrResult, Failure
 from stream_gateway.session.audio_clock import AudioClock
@@ -215,7 +216,7 @@ class Finals:
             return []
         job.misses += 1
         if job.misses >= self._config.retry.max_misses:
-            job.failure = Failure("decode_failed", f"no result after {job.misses} attempts")
+            job.failure = Failure(DecodeFailed.code, f"no result after {job.misses} attempts")
             job.answered_at = now
         else:
             self._publish_anew(job)

@@ -11,7 +11,6 @@ def test_with_no_worker_nobody_is_ready_and_no_route_exists() -> None:
     roster = Roster()
     assert not roster.is_ready(now=0.0)
     assert roster.models(now=0.0) == ()
-    assert roster.next_expiry() is None
     with pytest.raises(NoWorker, match="no worker is connected"):
         roster.pool_for(None, now=0.0)
 
@@ -43,10 +42,8 @@ def test_a_silent_worker_does_not_count_even_before_expire_is_called() -> None:
 def test_expire_names_the_silent_ones_once() -> None:
     roster = _roster(_worker("w2"), _worker("w1"))
     roster.on_presence(_worker("w3"), now=1.0)
-    assert roster.next_expiry() == EXPIRES_AFTER_S
     assert roster.expire(now=EXPIRES_AFTER_S) == ("w1", "w2")
     assert roster.expire(now=EXPIRES_AFTER_S) == ()
-    assert roster.next_expiry() == 1.0 + EXPIRES_AFTER_S
 
 
 def test_a_heartbeat_renews_a_worker() -> None:
