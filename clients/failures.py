@@ -9,7 +9,7 @@ HarkenError
  `- ServiceError
      |- CannotConnect     nobody answers at the address
      |- ConnectionLost    the socket closed before `session.ended`
-     `- Busy              HTTP 503 before the upgrade; `retry_after_s` says when to come back
+     `- Busy              refused for now, before the session opened; `retry_after_s` may say when to come back
 """
 
 from collections.abc import Mapping
@@ -44,10 +44,13 @@ class ConnectionLost(ServiceError):
 
 
 class Busy(ServiceError):
-    """HTTP 503 before the upgrade. Always also one of Overloaded, NoWorker, BusUnavailable or Draining."""
+    """Refused before the session opened, with HTTP 503 or in answer to `session.start`; a later try may succeed.
+
+    Always also one of Overloaded, NoWorker, BusUnavailable or Draining.
+    """
 
     retry_after_s: float | None = None
-    """Seconds to wait before the next try, if the service named them."""
+    """Seconds to wait before the next try, if the service named them; only HTTP 503 does."""
 
 
 class OverloadedNow(Busy, errors.Overloaded):
@@ -118,3 +121,9 @@ def from_unavailable(code: str | None, message: str, retry_after_s: float | None
     error = _BUSY_BY_CODE.get(code or "", OverloadedNow)(message)
     error.retry_after_s = retry_after_s
     return error
+
+
+def as_refusal(error: HarkenError) -> HarkenError:
+    """Make what came instead of `session.started` a `Busy`, if it is one of the reasons for HTTP 503."""
+    kind = _BUSY_BY_CODE.get(error.code)
+    return error if kind is None else kind(error.message)

@@ -22,7 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from bus.contract.client_protocol import AudioFormat, ServerEvent, SessionStart, SessionStarted, VadOptions
 from bus.contract.errors import HarkenError
 from bus.contract.work import Task
-from clients.connecting import open_socket
+from clients.connecting import close_socket, open_socket
 from clients.failures import CannotConnect, SessionOver, from_close
 from clients.inbox import EventInbox
 from clients.session import ClientSession, Phase
@@ -54,9 +54,9 @@ async def connect(
     `url` may leave out the path; `key` goes as bearer token. Leaving early cancels the session: what was not
     final yet is given up. Leaving takes at most about two seconds even if the service does not answer.
 
-    Raises CannotConnect (nobody there), NotHarken (something else is there), Unauthorized, a `Busy` with
-    `retry_after_s` (which is also Overloaded, NoWorker, BusUnavailable or Draining), or what the service answers
-    to the start: UnknownModel, UnsupportedAudio, InvalidMessage.
+    Raises CannotConnect (nobody there), NotHarken (something else is there), Unauthorized, a `Busy` (which is also
+    Overloaded, NoWorker, BusUnavailable or Draining; try again, after `retry_after_s` if it is set), or what else
+    the service answers to the start: UnknownModel, UnsupportedAudio, InvalidMessage.
     """
     start = SessionStart(
         audio=audio or AudioFormat(),
@@ -102,10 +102,10 @@ class LiveSession:
             async with asyncio.timeout(open_timeout_s):
                 started = await _handshake(socket, machine)
         except TimeoutError:
-            await socket.close()
+            await close_socket(socket)
             raise CannotConnect(f"the service did not open the session within {open_timeout_s:g} s") from None
         except BaseException:
-            await socket.close()
+            await close_socket(socket)
             raise
         return cls(socket, machine, started)
 
@@ -172,7 +172,7 @@ class LiveSession:
         self._reader.cancel()
         await asyncio.wait([self._reader])
         self._arrived.set()
-        await self._socket.close()
+        await close_socket(self._socket)
 
     async def _send(self, frame: str | bytes) -> None:
         # A service that fails the session may also have stopped reading: then only the reader learns of it.

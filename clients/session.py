@@ -31,7 +31,7 @@ from bus.contract.client_protocol import (
     encode_message,
 )
 from bus.contract.errors import HarkenError, InternalError
-from clients.failures import NotHarken, SessionOver, from_close, from_code
+from clients.failures import NotHarken, SessionOver, as_refusal, from_close, from_code
 from clients.replay import ReplayBuffer
 
 MAX_REPLAY_BYTES = 32 * 1024 * 1024
@@ -210,5 +210,5 @@ class ClientSession:
             self._fail(InternalError(f"the service broke protocol v1: {detail}"))
 
     def _fail(self, error: HarkenError) -> None:
+        self.failure = as_refusal(error) if self.phase is Phase.OPENING else error
         self.phase = Phase.FAILED
-        self.failure = error

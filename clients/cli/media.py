@@ -48,18 +48,21 @@ def decode(source: Path | ByteReader, *, channels: int, chunk_bytes: int) -> Gen
     be read. Raises MediaError for what is no recording. Close the generator to close the file.
     """
     try:
-        with av.open(str(source) if isinstance(source, Path) else source, mode="r") as container:
+        media = str(source) if isinstance(source, Path) else source
+        # Old taggers wrote Latin-1 where UTF-8 is due; tags are not looked at anyway.
+        with av.open(media, mode="r", metadata_errors="replace") as container:
             yield from _in_chunks(_decode_stream(container, channels), chunk_bytes)
-    except (av.error.FFmpegError, OSError) as error:
-        raise MediaError(f"not a readable recording: {error.strerror or type(error).__name__}") from error
-    except ValueError as error:
-        raise MediaError("changes its sample format in the middle") from error
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise MediaError(f"not a readable recording: {_reason(error)}") from error
 
 
 def read_raw(source: ByteReader, *, chunk_bytes: int) -> Generator[bytes, None, None]:
-    """Give the bytes as they come, at most `chunk_bytes` at a time."""
-    while data := source.read(chunk_bytes):
-        yield data
+    """Give the bytes as they come, at most `chunk_bytes` at a time. Raises MediaError if they cannot be read."""
+    try:
+        while data := source.read(chunk_bytes):
+            yield data
+    except OSError as error:
+        raise MediaError(f"cannot be read: {_reason(error)}") from error
 
 
 def _decode_stream(container: InputContainer, channels: int) -> Generator[bytes, None, None]:
@@ -88,10 +91,14 @@ def _decode_stream(container: InputContainer, channels: int) -> Generator[bytes,
 
 def _resampled(resampler: AudioResampler, frame: AudioFrame | None, channels: int) -> bytes:
     """Resample one frame, or with None what the filter still holds."""
+    try:
+        pieces = resampler.resample(frame)
+    except av.error.FFmpegError:
+        raise  # some of these are ValueErrors too
+    except ValueError as error:
+        raise MediaError("changes its sample format in the middle") from error
     # A plane may be padded beyond its samples.
-    return b"".join(
-        bytes(piece.planes[0])[: piece.samples * channels * _SAMPLE_BYTES] for piece in resampler.resample(frame)
-    )
+    return b"".join(bytes(piece.planes[0])[: piece.samples * channels * _SAMPLE_BYTES] for piece in pieces)
 
 
 def _in_chunks(pieces: Iterable[bytes], chunk_bytes: int) -> Generator[bytes, None, None]:
@@ -103,3 +110,7 @@ def _in_chunks(pieces: Iterable[bytes], chunk_bytes: int) -> Generator[bytes, No
             del waiting[:chunk_bytes]
     if waiting:
         yield bytes(waiting)
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__

@@ -29,10 +29,14 @@ class BlockQueue:
         self._blocks: deque[bytes] = deque(maxlen=max_blocks)
         self._changed = asyncio.Event()
         self._ended = False
+        self.is_stopped = False
+        """No more is wanted: `stop` was called."""
         self.dropped_blocks = 0
 
     def put(self, block: bytes) -> None:
-        """Queue one block; never waits."""
+        """Queue one block, unless stopped; never waits."""
+        if self.is_stopped:
+            return
         self.dropped_blocks += len(self._blocks) == self._blocks.maxlen
         self._blocks.append(block)
         self._changed.set()
@@ -41,6 +45,11 @@ class BlockQueue:
         """Let `take` give None once the queue is empty. Idempotent."""
         self._ended = True
         self._changed.set()
+
+    def stop(self) -> None:
+        """Let no more blocks in, and `take` give those that wait, then None. Idempotent."""
+        self.is_stopped = True
+        self.end()
 
     async def take(self) -> bytes | None:
         """Wait for the oldest block; None after the end. Cancel-safe."""
@@ -76,9 +85,9 @@ class Microphone:
         return cls(portaudio, wanted, rate_hz)
 
     async def blocks(self, waiting: BlockQueue) -> AsyncGenerator[bytes, None]:
-        """Record until closed; blocks of `BLOCK_S` come in order through `waiting`.
+        """Record until closed, or until `waiting` is stopped: then the blocks that wait still come.
 
-        Raises MicrophoneError if the device cannot be opened or goes away.
+        Blocks of `BLOCK_S` come in order. Raises MicrophoneError if the device cannot be opened or goes away.
         """
         loop = asyncio.get_running_loop()
 
@@ -101,11 +110,14 @@ class Microphone:
                 finished_callback=on_finished,
             )
             with stream:
-                while (block := await waiting.take()) is not None:
+                while not waiting.is_stopped and (block := await waiting.take()) is not None:
                     yield block
         except self.portaudio.PortAudioError as error:
             raise MicrophoneError(f"the microphone cannot be opened: {error}") from error
-        raise MicrophoneError("the microphone went away")
+        while (block := await waiting.take()) is not None:
+            yield block
+        if not waiting.is_stopped:
+            raise MicrophoneError("the microphone went away")
 
 
 def _load_portaudio() -> ModuleType:

@@ -30,8 +30,13 @@ class Source:
     label: str
     audio: AudioFormat
     chunks: Callable[[], AsyncGenerator[bytes, None]]
-    is_live: bool = False
-    """Audio comes at the speed of speech, and stopping is its only end."""
+    finish: Callable[[], None] | None = None
+    """Of a live source: capture no more, so that `chunks` ends after what was captured already."""
+
+    @property
+    def is_live(self) -> bool:
+        """Tell whether audio comes at the speed of speech, and stopping is its only end."""
+        return self.finish is not None
 
     @property
     def bytes_per_s(self) -> int:
@@ -66,7 +71,7 @@ def raw_source(
 def microphone_source(microphone: Microphone, waiting: BlockQueue) -> Source:
     """Make the source of a sound device."""
     audio = AudioFormat(encoding="linear16", sample_rate=microphone.rate_hz, channels=1)
-    return Source("microphone", audio, partial(microphone.blocks, waiting), is_live=True)
+    return Source("microphone", audio, partial(microphone.blocks, waiting), finish=waiting.stop)
 
 
 def _decoded(media: Path | ByteReader, label: str, *, separate_channels: bool, paced: bool) -> Source:

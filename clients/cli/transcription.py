@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -123,7 +123,8 @@ class Transcription:
     ) -> None:
         try:
             async with asyncio.timeout(None) as patience:
-                sender = asyncio.create_task(self._send(session, first, chunks, stop, patience, outcome))
+                sender = asyncio.create_task(self._send(session, first, chunks, stop, outcome))
+                stopper = asyncio.create_task(self._on_stop(stop, patience))
                 try:
                     async for event in session:
                         self._on_event(event, outcome)
@@ -131,8 +132,9 @@ class Transcription:
                         # The end of the session may overtake the return of the call that asked for it.
                         await asyncio.wait([sender])
                 finally:
+                    stopper.cancel()
                     sender.cancel()
-                    await asyncio.wait([sender])
+                    await asyncio.wait([sender, stopper])
                     _ = sender.cancelled() or sender.exception()  # seen: a failed session explains itself
         except TimeoutError:
             outcome.interrupted = True
@@ -140,8 +142,16 @@ class Transcription:
             return
         if not sender.cancelled():
             sender.result()
-        elif not stop.is_set():
+        elif stop.is_set():
+            outcome.interrupted = True
+        else:
             raise SessionOver("the session ended before all audio was sent")
+
+    async def _on_stop(self, stop: asyncio.Event, patience: asyncio.Timeout) -> None:
+        await stop.wait()
+        patience.reschedule(asyncio.get_running_loop().time() + FINALS_GRACE_S)
+        if self.source.finish is not None:
+            self.source.finish()
 
     async def _send(
         self,
@@ -149,20 +159,23 @@ class Transcription:
         first: bytes,
         chunks: AsyncGenerator[bytes, None],
         stop: asyncio.Event,
-        patience: asyncio.Timeout,
         outcome: Outcome,
     ) -> None:
         """Send all audio and end it, whatever comes first: the end, a fault of the source, or `stop`."""
+        feed = self._feed(session, first, chunks)
         try:
-            finished = await _unless(stop, self._feed(session, first, chunks))
-        except (MediaError, MicrophoneError):
+            if self.source.is_live:
+                # It is finished by `_on_stop`; what was said until then still goes out.
+                await feed
+            else:
+                outcome.interrupted = await _unless(stop, feed) is None
+        except Exception:
+            # Without its end the session would wait for more audio until it is idle, and this with it.
             self._feed_is_over = True
-            await session.end()
+            with suppress(HarkenError):
+                await session.end()
             raise
         self._feed_is_over = True
-        if finished is None:
-            outcome.interrupted = not self.source.is_live
-            patience.reschedule(asyncio.get_running_loop().time() + FINALS_GRACE_S)
         await session.end()
 
     async def _feed(self, session: LiveSession, first: bytes, chunks: AsyncGenerator[bytes, None]) -> bool:

@@ -89,8 +89,15 @@ async def _speak(session: StubSession, segment: int) -> None:
 class StubService:
     """Async context manager: serves on a free loopback port until left."""
 
-    def __init__(self, behaviour: Behaviour = transcribe_each_second, *, max_frame_bytes: int = 65_536) -> None:
+    def __init__(
+        self,
+        behaviour: Behaviour = transcribe_each_second,
+        *,
+        max_frame_bytes: int = 65_536,
+        ping_interval_s: float | None = None,
+    ) -> None:
         self.max_frame_bytes = max_frame_bytes
+        self._ping_interval_s = ping_interval_s
         self.starts: list[SessionStart] = []
         self.keys: list[str | None] = []
         self.audio = bytearray()
@@ -106,7 +113,14 @@ class StubService:
     async def __aenter__(self) -> Self:
         # Without a bound on what it reads ahead, the stub sees the client's close frame however much comes first.
         self._server = await serve(
-            self._serve, "127.0.0.1", 0, process_request=self._answer, compression=None, max_queue=None
+            self._serve,
+            "127.0.0.1",
+            0,
+            process_request=self._answer,
+            compression=None,
+            max_queue=None,
+            ping_interval=self._ping_interval_s,
+            ping_timeout=None,
         )
         return self
 
@@ -118,8 +132,8 @@ class StubService:
         await self._server.wait_closed()
 
     async def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
-        self.keys.append(request.headers.get("Authorization"))
-        if request.path != PATH:
+        self.keys.append(", ".join(request.headers.get_all("Authorization")) or None)
+        if request.path.partition("?")[0] != PATH:
             return refusal(HTTPStatus.NOT_FOUND, b"nothing here")
         return self.refusal
 

@@ -8,11 +8,22 @@ from pathlib import Path
 import pytest
 
 from tests.unit.clients.cli.recordings import write_recording
-from tests.unit.clients.stub_service import StubService
+from tests.unit.clients.events import error
+from tests.unit.clients.stub_service import StubService, StubSession, transcribe_each_second
 
 ROOT = Path(__file__).parents[3]
 SNIPPETS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "sdk.md").read_text(encoding="utf-8"), re.DOTALL)
 PATIENCE_S = 30.0
+
+
+async def run_snippet(number: int, service: StubService, directory: Path) -> str:
+    program = SNIPPETS[number].replace("ws://127.0.0.1:8080", service.url)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, cwd=directory, env={"PYTHONPATH": str(ROOT)}, stdout=-1, stderr=-1
+    )
+    out, err = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+    assert (process.returncode, err.decode()) == (0, "")
+    return out.decode()
 
 
 @pytest.mark.parametrize(
@@ -21,13 +32,25 @@ PATIENCE_S = 30.0
 async def test_a_snippet_of_the_sdk_page_runs(tmp_path: Path, number: int, shown: str) -> None:
     write_recording(tmp_path / "speech.wav")
     async with StubService() as service:
-        program = SNIPPETS[number].replace("ws://127.0.0.1:8080", service.url)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", program, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, stdout=-1, stderr=-1
-        )
-        out, err = await asyncio.wait_for(process.communicate(), PATIENCE_S)
-    assert (process.returncode, err.decode()) == (0, "")
-    assert shown in out.decode()
+        assert shown in await run_snippet(number, service, tmp_path)
+
+
+async def test_the_retries_of_the_sdk_page_get_in_once_a_worker_is_there(tmp_path: Path) -> None:
+    refused = 0
+
+    async def refuse_once(session: StubSession) -> None:
+        nonlocal refused
+        if refused:
+            await transcribe_each_second(session)
+            return
+        refused += 1
+        await session.receive()
+        await session.send(error(1, code="no_worker", retryable=True, fatal=True))
+        await session.socket.close(1013)
+
+    async with StubService(refuse_once) as service:
+        assert "session s1 with model base" in await run_snippet(2, service, tmp_path)
+    assert refused == 1
 
 
 def test_every_snippet_is_tested() -> None:

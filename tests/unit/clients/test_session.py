@@ -11,8 +11,17 @@ from bus.contract.client_protocol import (
     SpeechStarted,
     encode_message,
 )
-from bus.contract.errors import IdleTimeout, InternalError, Overloaded, ServiceError, UnknownModel
-from clients.failures import ConnectionLost, NotHarken, SessionOver
+from bus.contract.errors import (
+    BusUnavailable,
+    Draining,
+    IdleTimeout,
+    InternalError,
+    NoWorker,
+    Overloaded,
+    ServiceError,
+    UnknownModel,
+)
+from clients.failures import Busy, ConnectionLost, NotHarken, SessionOver
 from clients.session import ClientSession, Phase
 from tests.unit.clients.events import committed, ended, error, failed, final, partial, started
 
@@ -155,6 +164,31 @@ def test_a_fatal_error_fails_the_session_with_its_exception() -> None:
         list(session.audio_frames(b"aa"))
     with pytest.raises(UnknownModel):
         session.end_frame()
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("overloaded", Overloaded), ("no_worker", NoWorker), ("bus_unavailable", BusUnavailable), ("draining", Draining)],
+)
+def test_a_refusal_in_answer_to_the_start_is_busy_like_one_before_the_upgrade(code: str, kind: type[Exception]) -> None:
+    session = ClientSession(START)
+    feed(session, error(1, code=code, retryable=True, fatal=True))
+    assert isinstance(session.failure, Busy)
+    assert isinstance(session.failure, kind)
+    assert str(session.failure) == "what went wrong"
+    assert session.failure.retry_after_s is None
+
+
+def test_a_close_in_answer_to_the_start_is_busy_too_if_its_code_names_such_a_reason() -> None:
+    session = ClientSession(START)
+    session.on_close(1013, "full")
+    assert isinstance(session.failure, Busy)
+
+
+def test_an_open_session_that_fails_is_not_busy_for_a_retry_would_lose_its_audio() -> None:
+    session = open_session()
+    feed(session, error(2, code="bus_unavailable", retryable=True, fatal=True))
+    assert type(session.failure) is BusUnavailable
 
 
 def test_a_fatal_error_of_an_unknown_code_is_still_an_error() -> None:

@@ -13,6 +13,18 @@ def decoded(source: Path | ByteReader, *, channels: int = 1, chunk_bytes: int = 
     return list(decode(source, channels=channels, chunk_bytes=chunk_bytes))
 
 
+class BrokenReader:
+    def __init__(self, fault: Exception, before: bytes = b"") -> None:
+        self._fault = fault
+        self._before = before
+
+    def read(self, size: int = -1, /) -> bytes:
+        if not self._before:
+            raise self._fault
+        data, self._before = self._before, b""
+        return data
+
+
 def loudness(pcm: Iterable[int]) -> int:
     return max(abs(sample) for sample in pcm)
 
@@ -102,6 +114,42 @@ def test_damage_in_the_middle_is_skipped(tmp_path: Path) -> None:
     content[middle : middle + 3_000] = b"\x55" * 3_000
     path.write_bytes(content)
     assert sum(map(len, decoded(path))) > 3 * 32_000
+
+
+def test_tags_that_are_not_utf_8_do_not_keep_a_recording_from_being_read(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "a.wav")
+    chunks = path.read_bytes()[12:]
+    artist = b"LIST" + (16).to_bytes(4, "little") + b"INFOIART" + (4).to_bytes(4, "little") + b"Jos\xe9"
+    body = b"WAVE" + artist + chunks
+    path.write_bytes(b"RIFF" + len(body).to_bytes(4, "little") + body)
+    assert b"".join(decoded(path)) == tone(1.0)
+
+
+def test_a_recording_that_changes_its_sample_format_says_so(tmp_path: Path) -> None:
+    one = write_recording(tmp_path / "a.mp3", codec="libmp3lame", rate_hz=44_100)
+    other = write_recording(tmp_path / "b.mp3", codec="libmp3lame", rate_hz=48_000, channels=2)
+    one.write_bytes(one.read_bytes() + other.read_bytes())
+    with pytest.raises(MediaError, match="changes its sample format in the middle"):
+        decoded(one)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (UnicodeDecodeError("utf-8", b"\xe9", 0, 1, "odd"), "not a readable recording: UnicodeDecodeError"),
+        (OSError(5, "Input/output error"), "not a readable recording: Input/output error"),
+    ],
+)
+def test_another_fault_of_a_container_is_not_taken_for_a_change_of_format(fault: Exception, reason: str) -> None:
+    with pytest.raises(MediaError, match=reason):
+        decoded(BrokenReader(fault))
+
+
+def test_bare_samples_that_cannot_be_read_are_a_fault_of_the_recording_after_what_came_before() -> None:
+    chunks = read_raw(BrokenReader(OSError(5, "Input/output error"), b"abc"), chunk_bytes=3)
+    assert next(chunks) == b"abc"
+    with pytest.raises(MediaError, match="cannot be read: Input/output error"):
+        next(chunks)
 
 
 def test_a_descriptor_is_read_as_bytes_arrive_and_stays_open() -> None:

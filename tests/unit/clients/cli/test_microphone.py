@@ -7,6 +7,7 @@ import pytest
 
 from clients.cli import microphone
 from clients.cli.microphone import BlockQueue, Microphone, MicrophoneError
+from clients.cli.sources import microphone_source
 from tests.unit.clients.cli.fake_portaudio import FakePortAudio
 
 PATIENCE_S = 10.0
@@ -80,6 +81,29 @@ async def test_the_oldest_block_is_dropped_and_counted_when_the_network_is_too_s
     waiting.end()
     assert [await waiting.take(), await waiting.take(), await waiting.take()] == [b"2", b"3", None]
     assert waiting.dropped_blocks == 1
+
+
+async def test_a_stop_lets_no_more_in_and_ends_after_what_waits() -> None:
+    waiting = BlockQueue(max_blocks=1)
+    waiting.put(b"1")
+    waiting.stop()
+    waiting.put(b"2")
+    assert [await waiting.take(), await waiting.take()] == [b"1", None]
+    assert waiting.dropped_blocks == 0
+
+
+async def test_a_microphone_that_is_finished_gives_what_waits_and_its_end_is_no_fault(portaudio: FakePortAudio) -> None:
+    portaudio.blocks = []
+    waiting = BlockQueue()
+    for block in (b"1", b"2", b"3"):
+        waiting.put(block)
+    source = microphone_source(Microphone.find(None), waiting)
+    async with aclosing(source.chunks()) as chunks:
+        received = [await anext(chunks)]
+        assert source.finish is not None
+        source.finish()
+        received += [block async for block in chunks]
+    assert received == [b"1", b"2", b"3"]
 
 
 async def test_taking_waits_for_the_next_block() -> None:

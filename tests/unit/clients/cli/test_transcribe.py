@@ -6,6 +6,7 @@ import os
 import pty
 import signal
 import sys
+import tty
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -144,6 +145,23 @@ async def test_an_output_that_cannot_be_written_is_one_clear_line(tmp_path: Path
     assert code == 1
     assert "the transcript cannot be written: No space left on device" in err
     assert "Traceback" not in err
+
+
+async def test_a_standard_input_that_breaks_is_one_clear_line_after_what_was_said_before() -> None:
+    controller, terminal = pty.openpty()
+    tty.setraw(terminal)
+    async with StubService(hold_after_one_final) as service:
+        arguments = ("-", "--raw-format", "s16le", "--url", service.url)
+        async with harken_transcribe(*arguments, stdin=terminal) as process:
+            assert process.stdout is not None and process.stderr is not None
+            os.write(controller, tone(0.1))
+            async with asyncio.timeout(PATIENCE_S):
+                assert await process.stdout.readline() == b"the first words\n"
+                os.close(controller)  # the terminal is gone: reading from it fails, as it does from a broken disk
+                os.close(terminal)
+                assert await process.stdout.read() == b"the last words\n"
+                assert await process.stderr.read() == b"stdin: cannot be read: Input/output error\n"
+                assert await process.wait() == 1
 
 
 async def test_a_final_is_written_while_the_recording_still_runs_and_ctrl_c_loses_nothing() -> None:

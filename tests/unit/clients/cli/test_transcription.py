@@ -9,6 +9,7 @@ import pytest
 from bus.contract.client_protocol import AudioEnd, AudioFormat, ServerEvent
 from clients.cli.latencies import Latencies
 from clients.cli.media import MediaError
+from clients.cli.microphone import BlockQueue
 from clients.cli.outputs import StreamOutput
 from clients.cli.sources import Source
 from clients.cli.transcription import Outcome, SessionOptions, Transcription, transcribe_all
@@ -100,8 +101,16 @@ class Bench:
             return await transcribe_all(self.transcriptions, at_once=at_once, stop=self.stop)
 
 
-def source(chunks: Callable[[], AsyncGenerator[bytes, None]], *, label: str = "a", live: bool = False) -> Source:
-    return Source(label, AudioFormat(), chunks, is_live=live)
+def source(chunks: Callable[[], AsyncGenerator[bytes, None]], *, label: str = "a") -> Source:
+    return Source(label, AudioFormat(), chunks)
+
+
+def live_source(waiting: BlockQueue) -> Source:
+    async def give() -> AsyncGenerator[bytes, None]:
+        while (block := await waiting.take()) is not None:
+            yield block
+
+    return Source("a", AudioFormat(), give, finish=waiting.stop)
 
 
 async def run_one(behaviour: Behaviour, chunks: Callable[[], AsyncGenerator[bytes, None]]) -> tuple[Outcome, Bench]:
@@ -171,6 +180,11 @@ async def test_a_recording_that_breaks_in_the_middle_still_gets_its_finals() -> 
     assert bench.screen.messages == ["a: torn tape"]
 
 
+async def test_a_source_that_breaks_in_an_unforeseen_way_ends_the_session_too() -> None:
+    with pytest.raises(RuntimeError, match="nobody thought of this"):
+        await run_one(transcribe_each_second, pieces(SECOND, fault=RuntimeError("nobody thought of this")))
+
+
 async def test_a_recording_that_cannot_be_read_at_all_opens_no_session() -> None:
     async with StubService() as service:
         bench = Bench(service.url, source(pieces(fault=MediaError("no tape"))))
@@ -230,13 +244,19 @@ async def test_a_session_that_the_service_ends_early_is_an_error() -> None:
     assert outcome.error == "the session ended before all audio was sent"
 
 
-async def stopped(behaviour: Behaviour, live: bool) -> tuple[Outcome, Bench]:
+async def stopped(behaviour: Behaviour, source: Source) -> tuple[Outcome, Bench]:
     async with StubService(behaviour) as service:
-        bench = Bench(service.url, source(endless, live=live))
+        bench = Bench(service.url, source)
         job = asyncio.create_task(bench.run())
         await asyncio.wait_for(bench.screen.changed.wait(), PATIENCE_S)
         bench.stop.set()
         return (await job)[0], bench
+
+
+async def never_end(session: StubSession) -> None:
+    await session.open()
+    await session.send(error(2))
+    await session.socket.wait_closed()
 
 
 async def test_stopping_ends_the_audio_and_waits_for_the_finals() -> None:
@@ -248,26 +268,70 @@ async def test_stopping_ends_the_audio_and_waits_for_the_finals() -> None:
         await session.send(final(3, text="the last words"))
         await session.send(ended(4))
 
-    outcome, bench = await stopped(late_final, live=False)
+    outcome, bench = await stopped(late_final, source(endless))
     assert outcome == Outcome(interrupted=True)
     assert bench.paper.getvalue() == "the last words\n"
 
 
 async def test_a_microphone_has_no_other_end_than_being_stopped() -> None:
-    outcome, bench = await stopped(transcribe_each_second, live=True)
+    waiting = BlockQueue()
+    waiting.put(SECOND)
+    outcome, bench = await stopped(transcribe_each_second, live_source(waiting))
     assert outcome == Outcome()
     assert bench.paper.getvalue() == "This is segment 1.\n"
 
 
-async def test_after_a_stop_finals_are_not_awaited_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clients.cli.transcription.FINALS_GRACE_S", 0.05)
+async def test_what_a_microphone_heard_before_the_stop_still_goes_out_and_nothing_after_it() -> None:
+    waiting = BlockQueue()
+    waiting.put(SECOND)
+    async with StubService() as service:
+        bench = Bench(service.url, live_source(waiting))
+        job = asyncio.create_task(bench.run())
+        await asyncio.wait_for(bench.screen.changed.wait(), PATIENCE_S)
+        waiting.put(SECOND)
+        waiting.put(SECOND)
+        bench.stop.set()
+        assert await job == [Outcome()]
+        waiting.put(SECOND)
+    assert len(service.audio) == 3 * len(SECOND)
+    assert bench.paper.getvalue().splitlines()[-1] == "This is segment 3."
 
-    async def never_end(session: StubSession) -> None:
+
+async def test_a_microphone_whose_last_words_do_not_get_through_after_a_stop_was_interrupted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("clients.cli.transcription.FINALS_GRACE_S", 0.05)
+    monkeypatch.setattr("clients.connecting.CLOSE_TIMEOUT_S", 0.05)
+
+    released = asyncio.Event()
+
+    async def freeze(session: StubSession) -> None:
         await session.open()
         await session.send(error(2))
-        await session.socket.wait_closed()
+        session.socket.transport.pause_reading()
+        await released.wait()
+        session.socket.transport.abort()
 
-    outcome, bench = await stopped(never_end, live=False)
+    waiting = BlockQueue()
+    waiting.put(SECOND)
+    for _ in range(200):
+        waiting.put(SECOND * 10)
+    async with StubService(freeze) as service:
+        bench = Bench(service.url, live_source(waiting))
+        job = asyncio.create_task(bench.run())
+        await asyncio.wait_for(bench.screen.changed.wait(), PATIENCE_S)
+        bench.stop.set()
+        outcomes = await job
+        released.set()
+    assert outcomes == [Outcome(interrupted=True)]
+
+
+@pytest.mark.parametrize("chunks", [endless, pieces(SECOND)], ids=["while sending", "after all was sent"])
+async def test_after_a_stop_finals_are_not_awaited_for_ever(
+    monkeypatch: pytest.MonkeyPatch, chunks: Callable[[], AsyncGenerator[bytes, None]]
+) -> None:
+    monkeypatch.setattr("clients.cli.transcription.FINALS_GRACE_S", 0.05)
+    outcome, bench = await stopped(never_end, source(chunks))
     assert outcome.interrupted
     assert bench.screen.messages[-1] == "a: the last transcripts did not come in time"
 
