@@ -40,7 +40,7 @@ class NatsServerSettings:
     max_memory_bytes: int = setting(2 * 1024**3, minimum=2**30, help="Memory that streams may take.")
     max_file_bytes: int = setting(8 * 1024**3, minimum=2**30, help="Disk that streams may take.")
     credentials_file: Path | None = setting(
-        None, help="JSON object of role to password: gateway, asr, admin, reader_<tenant>. None: open to everyone."
+        None, help="JSON object of role to password: gateway, asr, admin, `reader_<tenant>`. Without it, open to all."
     )
     die_with_parent: bool = setting(False, help="End when the process that started this one ends (Linux).")
 

@@ -4,15 +4,19 @@ import sys
 from pathlib import Path
 
 from asr_workers.settings import AsrSettings
+from bus.control.up import UpSettings
+from bus.nats_server import NatsServerSettings
 from bus.runtime.settings import Settings, describe
 from bus.runtime.shared_settings import SharedSettings
 from stream_gateway.settings import GatewaySettings
 
 TARGET = Path(__file__).parents[1] / "docs" / "configuration.md"
-_SECTIONS: tuple[tuple[str, str, type[Settings]], ...] = (
+SECTIONS: tuple[tuple[str, str, type[Settings]], ...] = (
     ("Every process", "", SharedSettings),
+    ("The whole service", "`harken up`", UpSettings),
     ("Gateway", "`python -m stream_gateway`", GatewaySettings),
     ("ASR worker", "`python -m asr_workers`", AsrSettings),
+    ("NATS server", "`python -m bus.nats_server`, which `harken up` starts", NatsServerSettings),
 )
 _HEAD = """# Configuration
 
@@ -27,7 +31,7 @@ This page is written by `scripts/write_configuration.py`; a test keeps it true.
 def page() -> str:
     """The whole page."""
     parts = [_HEAD]
-    for title, command, settings in _SECTIONS:
+    for title, command, settings in SECTIONS:
         parts.append(f"\n## {title}\n\n" + (f"{command}\n\n" if command else ""))
         parts.append("| variable | flag | default | what it does |\n|---|---|---|---|\n")
         for line in describe(settings):

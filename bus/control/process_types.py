@@ -39,8 +39,9 @@ NATS = ProcessType(
     stop_stage=2,
     stop_budget_s=10.0,
 )
-# First: clients are told to move while everything that can still answer them runs.
-GATEWAY = ProcessType("gateway", "stream_gateway", (), stop_stage=0, stop_budget_s=30.0)
+# First: clients are told to move while everything that can still answer them runs. Sessions go on for a while, and
+# their last finals are waited for.
+GATEWAY = ProcessType("gateway", "stream_gateway", (), stop_stage=0, stop_budget_s=45.0)
 ASR = ProcessType("asr", "asr_workers", (), stop_stage=1, stop_budget_s=20.0)
 
 PROCESS_TYPES: tuple[ProcessType, ...] = (NATS, GATEWAY, ASR)

@@ -12,6 +12,7 @@ from bus.control.probes import http_get, nats_is_serving, reachable_host
 from bus.control.process_types import NATS_HOST
 from bus.control.stack import StackOptions, nats_spec, service_specs
 from bus.control.supervisor import Supervisor
+from bus.transport.server_url import parse_server_url
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -109,7 +110,7 @@ async def _bring_up(options: StackOptions, supervisor: Supervisor, environ: Mapp
     if not await _until(is_ready, _READY_TIMEOUT_S):
         raise NotReady(
             f"The service did not become ready within {_READY_TIMEOUT_S:g} s (/readyz: {last_words}; NATS at"
-            f" {_without_password(options.nats_url)}). The lines of its processes above say what they wait for"
+            f" {parse_server_url(options.nats_url)}). The lines of its processes above say what they wait for"
         )
 
 
@@ -121,8 +122,3 @@ async def _until(is_true: Callable[[], Awaitable[bool]], timeout_s: float) -> bo
     except TimeoutError:
         return False
     return True
-
-
-def _without_password(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"

@@ -34,8 +34,8 @@ def nats_spec(options: StackOptions, executable: str, environ: Mapping[str, str]
 def service_specs(
     options: StackOptions, executable: str, environ: Mapping[str, str], *, cores: int
 ) -> tuple[ChildSpec, ...]:
-    """Gateways and workers. Cores are split over the workers unless the environment says how many threads each has."""
-    threads = {"HARKEN_ASR_THREADS": str(max(1, cores // options.asr_workers))}
+    """Gateways and workers. Several workers split the cores, unless the environment says how many threads each has."""
+    threads = _threads(options.asr_workers, environ.get("HARKEN_ASR_DEVICE"), cores)
     listen = {"HARKEN_GATEWAY_HOST": options.host, "HARKEN_GATEWAY_PORT": str(options.port)}
     gateways = (
         _child(GATEWAY, n, options.gateways, GATEWAY.argv(executable), {**environ, **listen}, options)
@@ -51,6 +51,13 @@ def service_specs(
 def managed_nats_url(port: int) -> str:
     """Where the managed nats-server is reached."""
     return f"nats://{NATS_HOST}:{port}"
+
+
+def _threads(workers: int, device: str | None, cores: int) -> Mapping[str, str]:
+    # One worker knows best what it needs, and on a GPU the cores say nothing about how many decodes fit.
+    if workers == 1 or device == "cuda":
+        return {}
+    return {"HARKEN_ASR_THREADS": str(max(1, cores // workers))}
 
 
 def _child(

@@ -12,15 +12,16 @@ from click.core import ParameterSource
 
 from bus.control.console import Console
 from bus.control.fetch_progress import fetch_shown
-from bus.control.probes import free_port, reachable_host, url_host, why_not_free
-from bus.control.process_types import NATS_HOST
+from bus.control.ports import gateway_port, nats_port
+from bus.control.probes import reachable_host, url_host
 from bus.control.run_stack import run_stack
 from bus.control.stack import StackOptions, managed_nats_url
 from bus.runtime.model_store.catalogue import SILERO_VAD, WHISPER_BASE
 from bus.runtime.model_store.errors import ModelStoreError
 from bus.runtime.model_store.store import default_cache_dir
-from bus.runtime.settings import UnknownSetting, click_options, refuse_unknown_environment, setting
+from bus.runtime.settings import click_options, refuse_unknown_environment, setting
 from bus.runtime.shared_settings import SharedSettings
+from bus.transport.server_url import parse_server_url
 
 _NAME_WIDTH = 10
 
@@ -36,6 +37,12 @@ class UpSettings:
     )
     gateways: int = setting(1, help="Gateway processes; they share the port.", minimum=1, maximum=64)
     asr_workers: int = setting(1, help="Recognition processes; they share the cores.", minimum=1, maximum=64)
+    nats_port: int | None = setting(
+        None,
+        help="Port of the nats-server that is started; by default 4222, or a free one if that is taken.",
+        minimum=1,
+        maximum=65535,
+    )
     data_dir: Path | None = setting(
         None, help="Where transcripts are stored; by default harken in the user's data directory."
     )
@@ -57,34 +64,35 @@ def default_data_dir(environ: Mapping[str, str] = os.environ) -> Path:
 def up(settings: UpSettings, shared: SharedSettings) -> None:
     """Run the whole service on this machine until Ctrl-C.
 
-    Starts a nats-server of its own, unless NATS_URL names one. Prints one line with the address when it is ready;
-    what the processes say goes to stderr. A second Ctrl-C ends everything at once.
+    Starts a nats-server of its own, unless NATS_URL names one. When the service is ready, prints one line with its
+    addresses and that of NATS; what the processes say goes to stderr. A second Ctrl-C ends everything at once.
     """
     cache_dir = shared.cache_dir or default_cache_dir()
     try:
         refuse_unknown_environment(UpSettings.section, (UpSettings, SharedSettings), os.environ)
-        port = _claim_port(settings.host, settings.port)
+        port = gateway_port(settings.host, settings.port)
+        options = _stack_options(settings, shared, port, cache_dir)
+        nats_servers = parse_server_url(options.nats_url).servers
         for name in (settings.model, SILERO_VAD.name):
             fetch_shown(name, cache_dir=cache_dir)
-    except (UnknownSetting, ModelStoreError) as error:
+    except (ValueError, ModelStoreError) as error:
         raise click.ClickException(str(error)) from error
     console = Console(sys.stderr, width=_NAME_WIDTH, colour=sys.stderr.isatty())
     address = f"{url_host(reachable_host(settings.host))}:{port}"
-    ready_line = f"harken is ready: ws://{address}/v1/stream  http://{address}/"
-    options = _stack_options(settings, shared, port, cache_dir)
+    ready_line = f"harken is ready: ws://{address}/v1/stream  http://{address}/  {','.join(nats_servers)}"
     sys.exit(run_stack(options, console, announce=lambda: click.echo(ready_line)))
 
 
 def _stack_options(settings: UpSettings, shared: SharedSettings, port: int, cache_dir: Path) -> StackOptions:
-    nats_port = free_port(NATS_HOST) if _is_default("shared__nats_url") else None
+    port_of_nats = _port_of_nats(settings.nats_port)
     return StackOptions(
         host=settings.host,
         port=port,
         gateways=settings.gateways,
         asr_workers=settings.asr_workers,
         data_dir=(settings.data_dir or default_data_dir()).absolute(),
-        nats_url=shared.nats_url if nats_port is None else managed_nats_url(nats_port),
-        nats_port=nats_port,
+        nats_url=shared.nats_url if port_of_nats is None else managed_nats_url(port_of_nats),
+        nats_port=port_of_nats,
         settings={
             "HARKEN_ASR_MODEL": settings.model,
             "HARKEN_CACHE_DIR": str(cache_dir.absolute()),
@@ -95,17 +103,16 @@ def _stack_options(settings: UpSettings, shared: SharedSettings, port: int, cach
     )
 
 
+def _port_of_nats(wanted: int | None) -> int | None:
+    """Of the nats-server to start; None if NATS_URL names one that runs already."""
+    if _is_default("shared__nats_url"):
+        return nats_port(wanted)
+    if wanted is not None:
+        raise click.UsageError(
+            "--nats-port is the port of a server to start, and NATS_URL names one that runs: give one of the two"
+        )
+    return None
+
+
 def _is_default(parameter: str) -> bool:
     return click.get_current_context().get_parameter_source(parameter) is ParameterSource.DEFAULT
-
-
-def _claim_port(host: str, port: int) -> int:
-    """The port to use; a ClickException, before anything is started, if it is taken."""
-    if port == 0:
-        return free_port(host)
-    if (reason := why_not_free(host, port)) is not None:
-        raise click.ClickException(
-            f"Cannot listen on {url_host(host)}:{port}: {reason}. Stop what uses it (ss -ltnp names it) or choose"
-            " another port with --port"
-        )
-    return port

@@ -15,7 +15,8 @@ class SharedSettings:
     nats_url: str = setting(
         "nats://127.0.0.1:4222",
         environment="NATS_URL",
-        help="NATS to join: one server or several separated by commas, with name and password if it wants them.",
+        help="NATS to join: one server or several separated by commas, with name and password if it wants them."
+        " Without it, harken up starts a server of its own.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", help="Least severity that is logged.")
     log_format: Literal["json", "text"] = setting("json", help="One JSON object per line, or lines for people.")

@@ -1,4 +1,7 @@
-"""A nats-server of our own as a child process: for `harken up` on one machine, tests and benchmarks."""
+"""A nats-server of our own as a child of this process: for tests, and for code that wants one while it runs.
+
+`harken up` runs `python -m bus.nats_server` instead, which its supervisor starts again when it ends.
+"""
 
 import asyncio
 import json

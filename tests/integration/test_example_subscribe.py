@@ -16,10 +16,10 @@ PATIENCE_S = 20.0
 
 
 @asynccontextmanager
-async def subscriber(url: str, *arguments: str) -> AsyncIterator[Process]:
+async def subscriber(url: str, *arguments: str, tenant: str = "acme") -> AsyncIterator[Process]:
     """Run the example until the block is left; it listens when the block begins."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(EXAMPLE), "--nats-url", url, "--tenant", "acme", *arguments, stdout=PIPE
+        sys.executable, str(EXAMPLE), "--nats-url", url, "--tenant", tenant, *arguments, stdout=PIPE
     )
     try:
         yield process

@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -158,7 +159,8 @@ def bench(tmp_path: Path) -> Bench:
 async def test_it_says_once_where_it_listens_and_stops_in_order_on_ctrl_c(bench: Bench) -> None:
     async with bench.up("--asr-workers", "2") as up:
         url = f"127.0.0.1:{bench.port}"
-        assert await up.ready_line() == f"harken is ready: ws://{url}/v1/stream  http://{url}/\n"
+        nats_url = (await up.until_said("worker has")).partition(" NATS at ")[2].split()[0]
+        assert await up.ready_line() == f"harken is ready: ws://{url}/v1/stream  http://{url}/  {nats_url}\n"
         up.process.send_signal(signal.SIGINT)
         assert await up.end() == 0
         assert await up.ready_line() == ""
@@ -180,12 +182,54 @@ async def test_the_nats_server_listens_before_anything_else_starts(bench: Bench)
 
 async def test_with_nats_url_set_no_server_is_started(bench: Bench) -> None:
     async with bench.up(environ={"NATS_URL": "nats://elsewhere:4222"}) as up:
-        await up.ready_line()
+        assert (await up.ready_line()).endswith("  nats://elsewhere:4222\n")
         line = await up.until_said("worker has")
         up.process.send_signal(signal.SIGINT)
         assert await up.end() == 0
     assert "worker has model and NATS at nats://elsewhere:4222" in line
     assert not any("nats listens" in line for line in up.errors)
+
+
+async def test_the_ready_line_names_all_servers_of_nats_url_without_the_password(bench: Bench) -> None:
+    async with bench.up(environ={"NATS_URL": "nats://app:secret@one:4222, nats://two:4222"}) as up:
+        assert (await up.ready_line()).endswith("  nats://one:4222,nats://two:4222\n")
+        up.process.send_signal(signal.SIGINT)
+        assert await up.end() == 0
+
+
+async def test_nats_listens_on_the_port_that_was_asked_for(bench: Bench) -> None:
+    port = free_port("127.0.0.1")
+    async with bench.up(environ={"HARKEN_UP_NATS_PORT": str(port)}) as up:
+        assert (await up.ready_line()).endswith(f"  nats://127.0.0.1:{port}\n")
+        assert await nats_is_serving("127.0.0.1", port)
+        up.process.send_signal(signal.SIGINT)
+        assert await up.end() == 0
+
+
+async def test_a_port_in_use_is_refused_for_nats_too(bench: Bench) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as owner:
+        port = owner.getsockname()[1]
+        async with bench.up("--nats-port", str(port)) as up:
+            assert await up.end() == 1
+    said = "".join(up.errors)
+    assert f"Cannot listen on 127.0.0.1:{port}: Address already in use" in said
+    assert "--nats-port" in said
+    assert "listens" not in said
+
+
+async def test_a_port_for_nats_beside_nats_url_is_refused(bench: Bench) -> None:
+    async with bench.up("--nats-port", "4333", environ={"NATS_URL": "nats://elsewhere:4222"}) as up:
+        assert await up.end() == 2
+    assert "give one of the two" in "".join(up.errors)
+
+
+@pytest.mark.parametrize("url", ["http://elsewhere", "nats://"])
+async def test_a_nats_url_that_is_none_is_refused_before_anything_starts(bench: Bench, url: str) -> None:
+    async with bench.up(environ={"NATS_URL": url}) as up:
+        assert await up.end() == 1
+    said = "".join(up.errors)
+    assert "a NATS URL must look like nats://host:port" in said
+    assert "listens" not in said and "Traceback" not in said
 
 
 async def test_a_port_in_use_is_refused_before_anything_starts(bench: Bench) -> None:
@@ -261,15 +305,14 @@ async def test_a_misspelt_setting_is_refused_before_anything_starts(bench: Bench
 async def test_the_real_nats_server_comes_and_goes_with_it(bench: Bench, ending: signal.Signals) -> None:
     shutil.rmtree(bench.folder / "stand_ins" / "bus")
     async with bench.up() as up:
-        await up.ready_line()
-        line = await up.until_said("worker has")
-        host, _, port = line.partition("nats://")[2].split()[0].partition(":")
-        assert await nats_is_serving(host, int(port))
+        url = urlsplit((await up.ready_line()).split()[-1])
+        assert url.hostname is not None and url.port is not None
+        assert await nats_is_serving(url.hostname, url.port)
         lock = bench.folder / "data" / "nats" / "harken.lock"
         up.process.send_signal(ending)
         assert await up.process.wait() == (0 if ending is signal.SIGINT else -signal.SIGKILL)
         await until_unlocked(lock)
-    assert not await nats_is_serving(host, int(port))
+    assert not await nats_is_serving(url.hostname, url.port)
 
 
 async def until_unlocked(path: Path) -> None:

@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,18 +39,27 @@ def test_gateways_share_the_address_that_was_asked_for() -> None:
     assert {s.environment["HARKEN_GATEWAY_HOST"] for s in gateways} == {"127.0.0.1"}
 
 
-def test_cores_are_split_over_the_workers_but_each_has_one() -> None:
-    def threads(cores: int, workers: int) -> list[str]:
-        specs = service_specs(replace(OPTIONS, asr_workers=workers), "python", {}, cores=cores)
-        return [s.environment["HARKEN_ASR_THREADS"] for s in specs if s.name.startswith("asr")]
+def threads(*, workers: int, cores: int = 8, environ: Mapping[str, str] | None = None) -> list[str | None]:
+    specs = service_specs(replace(OPTIONS, asr_workers=workers), "python", environ or {}, cores=cores)
+    return [s.environment.get("HARKEN_ASR_THREADS") for s in specs if s.name.startswith("asr")]
 
-    assert threads(8, 2) == ["4", "4"]
-    assert threads(2, 3) == ["1", "1", "1"]
+
+def test_cores_are_split_over_the_workers_but_each_has_one() -> None:
+    assert threads(cores=8, workers=2) == ["4", "4"]
+    assert threads(cores=2, workers=3) == ["1", "1", "1"]
+
+
+def test_a_single_worker_chooses_its_threads_itself() -> None:
+    assert threads(workers=1) == [None]
+
+
+def test_workers_on_a_gpu_choose_their_threads_themselves() -> None:
+    assert threads(workers=2, environ={"HARKEN_ASR_DEVICE": "cuda"}) == [None, None]
 
 
 def test_a_number_of_threads_in_the_environment_is_kept() -> None:
-    worker = service_specs(OPTIONS, "python", {"HARKEN_ASR_THREADS": "3"}, cores=8)[-1]
-    assert worker.environment["HARKEN_ASR_THREADS"] == "3"
+    assert threads(workers=1, environ={"HARKEN_ASR_THREADS": "3"}) == ["3"]
+    assert threads(workers=2, environ={"HARKEN_ASR_THREADS": "3"}) == ["3", "3"]
 
 
 def test_flags_win_over_the_environment_and_the_rest_is_passed_on() -> None:
