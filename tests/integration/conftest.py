@@ -18,17 +18,20 @@ _STARTED_WITHIN_S = 40.0
 
 
 class ServiceProcess:
-    """One process of ours, followed by its log lines."""
+    """One process of ours, followed by its log lines. `port`: what a gateway serves, or a worker's metrics."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
         self.port = 0
+        self.output = b""
+        """All that was read of its stderr; the whole of it after `stop`."""
 
     async def logged(self, message: str) -> dict[str, Any]:
         """The fields of the next line with `message` that the process logs."""
         assert self.process.stderr is not None
         async with asyncio.timeout(_STARTED_WITHIN_S):
             async for line in self.process.stderr:
+                self.output += line
                 fields: dict[str, Any] = json.loads(line) if line.startswith(b"{") else {}
                 if fields.get("message") == message:
                     return fields
@@ -38,7 +41,8 @@ class ServiceProcess:
         """Send a signal and return the exit status."""
         if self.process.returncode is None:
             self.process.send_signal(number)
-        await self.process.communicate()
+        _, rest = await self.process.communicate()
+        self.output += rest
         assert self.process.returncode is not None
         return self.process.returncode
 
@@ -93,8 +97,11 @@ async def launch_worker(nats_server: EmbeddedNats) -> AsyncIterator[Launch]:
     async with AsyncExitStack() as stack:
 
         async def launch(**settings: str) -> ServiceProcess:
-            running = _running("asr_workers", nats_server.url, {"HARKEN_ASR_ENGINE": "scripted", **settings})
+            port = free_port()
+            defaults = {"HARKEN_ASR_ENGINE": "scripted", "HARKEN_ASR_METRICS_PORT": str(port)}
+            running = _running("asr_workers", nats_server.url, {**defaults, **settings})
             service = await stack.enter_async_context(running)
+            service.port = port
             await service.logged("worker ready")
             return service
 

@@ -1,38 +1,15 @@
 """What the gateway's port answers to plain HTTP: probes, metrics and refusals with a body for programs."""
 
-import asyncio
 import json
 
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from bus.transport.embedded import EmbeddedNats
 from tests.integration.conftest import Launch
-from tests.integration.test_gateway_errors import event, started
+from tests.integration.gateway_client import AUDIO_END, became, dial, event, figures, get, started
 
 pytestmark = pytest.mark.weights
-
-
-async def get(port: int, path: str, *headers: str) -> tuple[int, str, str]:
-    """Status, head and body of one request on a connection of its own."""
-    async with asyncio.timeout(5):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        try:
-            lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", *headers, "", ""]
-            writer.write("\r\n".join(lines).encode())
-            head, _, body = (await reader.read()).decode().partition("\r\n\r\n")
-        finally:
-            writer.close()
-            await writer.wait_closed()
-    return int(head.split()[1]), head, body
-
-
-async def became(port: int, status: int) -> str:
-    """The body of /readyz once it answers `status`."""
-    async with asyncio.timeout(5):
-        while True:
-            seen, _, body = await get(port, "/readyz")
-            if seen == status:
-                return body
 
 
 async def test_the_process_is_healthy_at_once_and_ready_only_with_a_worker_and_nats(
@@ -63,16 +40,16 @@ async def test_metrics_count_sessions_audio_and_refusals(launch_gateway: Launch,
     assert (status, json.loads(body)["error"]["code"]) == (503, "overloaded")
     assert "retry-after: 5" in head.lower()
 
-    _, head, text = await get(gateway.port, "/metrics")
+    _, head, _ = await get(gateway.port, "/metrics")
     assert "text/plain" in head
-    assert "\nharken_gateway_sessions 1.0\n" in text
-    assert '\nharken_gateway_refused_total{reason="overloaded"} 1.0\n' in text
+    shown = await figures(gateway.port)
+    assert shown["harken_gateway_sessions"] == 1.0
+    assert shown['harken_gateway_refused_total{reason="overloaded"}'] == 1.0
 
     await socket.send(bytes(32_000))
-    await socket.send(json.dumps({"type": "audio.end"}))
+    await socket.send(AUDIO_END)
     await event(socket, "session.ended")
-    _, _, text = await get(gateway.port, "/metrics")
-    assert "\nharken_gateway_audio_seconds_total 1.0\n" in text
+    assert (await figures(gateway.port))["harken_gateway_audio_seconds_total"] == 1.0
 
 
 @pytest.mark.parametrize("header", [(), ("Authorization: Bearer wrong",), ("Authorization: Basic c2VjcmV0",)])
@@ -104,3 +81,18 @@ async def test_plain_http_on_the_stream_and_unknown_paths_say_what_is_served(lau
     status, _, body = await get(gateway.port, "/v2/stream")
     assert (status, json.loads(body)["error"]["code"]) == (404, "not_found")
     assert "/v1/stream" in body
+
+
+async def test_keys_limits_and_paths_are_answered_before_the_upgrade(launch_gateway: Launch) -> None:
+    gateway = await launch_gateway(HARKEN_GATEWAY_API_KEYS="acme=secret", HARKEN_GATEWAY_MAX_SESSIONS="1")
+    refusals = {"/v1/stream": 401, "/v1/stream?token=wrong": 401, "/elsewhere": 404}
+    for path, status in refusals.items():
+        with pytest.raises(InvalidStatus) as refusal:
+            await dial(gateway.port, path)
+        assert refusal.value.response.status_code == status
+
+    async with await dial(gateway.port, "/v1/stream?token=secret"):
+        with pytest.raises(InvalidStatus) as refusal:
+            await dial(gateway.port, "/v1/stream?token=secret")
+    assert refusal.value.response.status_code == 503
+    assert refusal.value.response.headers["Retry-After"] == "5"

@@ -4,71 +4,30 @@ import asyncio
 import json
 import signal
 import socket as socket_module
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
-import soundfile
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
 
-from asr_workers.presence import Heartbeats
-from bus.contract import subjects
-from bus.contract.work import AsrResult, decode_request, encode
+from asr_workers.held_jobs import Job
+from bus.contract.work import AsrRequest
 from bus.transport.connection import BusConnection
 from bus.transport.embedded import EmbeddedNats
-from bus.transport.raw_pull import RawPull
-from tests.conftest import POOL
+from tests.integration.broker import answer, hand_made_worker, is_decoding, stored, watch
 from tests.integration.conftest import Launch
-from tests.integration.test_gateway_errors import closed_with, event, started
-from tests.integration.test_gateway_http import became
-from tests.integration.test_nothing_is_lost import watch
+from tests.integration.gateway_client import (
+    AUDIO_END,
+    became,
+    closed_with,
+    event,
+    events_until_closed,
+    said,
+    speech,
+    started,
+    undisturbed_text,
+)
 
 pytestmark = pytest.mark.weights
-SAMPLE = Path(__file__).parents[2] / "samples" / "austen.flac"
-AUDIO_END = json.dumps({"type": "audio.end"})
 SLOW_DECODE = {"hotwords": ["scripted:sleep=1"], "partials": False}
-
-
-def speech(seconds: int) -> bytes:
-    audio, _ = soundfile.read(SAMPLE, dtype="int16", frames=16_000 * seconds)
-    return bytes(audio.tobytes())
-
-
-async def events_until_closed(socket: ClientConnection) -> list[dict[str, Any]]:
-    events = []
-    async with asyncio.timeout(30):
-        try:
-            while True:
-                events.append(json.loads(await socket.recv()))
-        except ConnectionClosed:
-            return events
-
-
-async def stored(bus: BusConnection) -> list[int]:
-    """How many records each session has that has any."""
-    info = await bus.request_api("STREAM.INFO.TRANSCRIPTS", b'{"subjects_filter": ">"}')
-    return list(info["state"].get("subjects", {}).values())
-
-
-async def is_decoding(bus: BusConnection) -> None:
-    """Return once a worker holds a final that it has not acknowledged."""
-    call = f"CONSUMER.INFO.{subjects.STREAM_ASR_FINAL}.{subjects.asr_consumer(POOL)}"
-    async with asyncio.timeout(10):
-        while (await bus.request_api(call))["num_ack_pending"] == 0:
-            pass
-
-
-async def undisturbed_text(port: int, audio: bytes) -> str:
-    socket = await started(port)
-    await socket.send(audio)
-    await socket.send(AUDIO_END)
-    text: str = (await event(socket, "transcript.final"))["text"]
-    assert text
-    await closed_with(socket)
-    return text
 
 
 async def test_an_utterance_shows_growing_text_and_then_a_final_that_is_stored(
@@ -112,9 +71,7 @@ async def test_a_worker_that_dies_in_mid_decode_costs_time_and_no_word(
     audio = speech(7)
     expected = await undisturbed_text(gateway.port, audio)
 
-    socket = await started(gateway.port, **SLOW_DECODE)
-    await socket.send(audio)
-    await socket.send(AUDIO_END)
+    socket = await said(gateway.port, audio, **SLOW_DECODE)
     await is_decoding(bus)
     assert await doomed.stop(signal.SIGKILL) == -signal.SIGKILL
     await launch_worker()
@@ -132,9 +89,7 @@ async def test_a_restart_of_nats_in_mid_decode_stores_the_final_once(
     audio = speech(7)
     expected = await undisturbed_text(gateway.port, audio)
 
-    socket = await started(gateway.port, **SLOW_DECODE)
-    await socket.send(audio)
-    await socket.send(AUDIO_END)
+    socket = await said(gateway.port, audio, **SLOW_DECODE)
     await is_decoding(bus)
     await nats_server.kill()
     await nats_server.start()
@@ -144,6 +99,17 @@ async def test_a_restart_of_nats_in_mid_decode_stores_the_final_once(
     async with asyncio.timeout(10):
         await bus.wait_connected()
     assert await stored(bus) == [1, 1]
+
+
+async def test_a_drain_tells_clients_and_lets_them_finish(launch_gateway: Launch, launch_worker: Launch) -> None:
+    gateway = await launch_gateway()
+    await launch_worker()
+    socket = await started(gateway.port)
+    gateway.process.send_signal(signal.SIGTERM)
+    assert (await event(socket, "session.draining"))["within_s"] == 20
+    await socket.send(AUDIO_END)
+    await event(socket, "session.ended")
+    assert await gateway.stop(signal.SIGCONT) == 0
 
 
 async def test_a_drain_ends_a_session_that_goes_on_by_force_and_keeps_its_text(
@@ -165,29 +131,6 @@ async def test_a_drain_ends_a_session_that_goes_on_by_force_and_keeps_its_text(
     assert await stored(bus) == [1]
 
 
-@asynccontextmanager
-async def answering(bus: BusConnection, text: str) -> AsyncIterator[None]:
-    """A worker that says `text` to everything."""
-    finals = RawPull(bus, stream=subjects.STREAM_ASR_FINAL, consumer=subjects.asr_consumer(POOL))
-
-    async def answer() -> None:
-        while (job := await finals.fetch(wait_s=None)) is not None:
-            request = decode_request(job.data)
-            result = AsrResult(
-                session=request.session, segment=request.segment, window=request.window, kind=request.kind, text=text
-            )
-            await bus.publish(subjects.inbox(request.gateway, request.session), encode(result))
-            await job.ack()
-
-    beats = Heartbeats(bus, worker="w1", pool=POOL, model="base", slots=1)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(answer())
-        beating = tasks.create_task(beats.run())
-        yield
-        beating.cancel()
-        await finals.aclose()
-
-
 async def deaf_client(port: int) -> ClientConnection:
     """A socket with little room for what nobody reads."""
     raw = socket_module.create_connection(("127.0.0.1", port))
@@ -200,8 +143,13 @@ async def test_a_client_that_never_reads_is_cut_and_what_it_said_is_stored(
 ) -> None:
     gateway = await launch_gateway(HARKEN_GATEWAY_MAX_OUTBOX_EVENTS="16")
     records = await watch(bus)
+
+    async def say_much(job: Job, request: AsrRequest) -> None:
+        await answer(bus, request, "word " * 180_000)
+        await job.ack()
+
     # Large finals fill the buffers of the sockets with few utterances; then the gateway's queue fills.
-    async with answering(bus, "word " * 180_000):
+    async with hand_made_worker(bus, say_much):
         await became(gateway.port, 200)
         socket = await deaf_client(gateway.port)
         await socket.send(json.dumps({"type": "session.start", "partials": False, "vad": {"endpoint_s": 0.2}}))

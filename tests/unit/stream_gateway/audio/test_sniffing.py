@@ -109,3 +109,11 @@ def test_other_containers_are_not_watched() -> None:
     assert not is_cut(length_check("mp3"), b"anything", [])
     assert isinstance(length_check("wav"), WavLength)
     assert isinstance(length_check("ogg"), OggLength)
+
+
+def test_a_check_that_follows_headers_must_say_what_they_mean() -> None:
+    class Undecided(LengthCheck):
+        _header_bytes = 4
+
+    with pytest.raises(NotImplementedError):
+        Undecided().feed(b"head")

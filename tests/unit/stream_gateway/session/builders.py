@@ -16,6 +16,15 @@ from stream_gateway.session.utterance import FinalWindow
 FRAME_S = FRAME_SAMPLES / SAMPLE_RATE_HZ
 SPEECH = 0.9
 QUIET = 0.02
+LIMITS = SessionLimits(
+    start_timeout_s=10.0,
+    idle_timeout_s=60.0,
+    max_session_s=600.0,
+    max_buffered_audio_s=30.0,
+    ending_timeout_s=120.0,
+    max_client_errors=3,
+)
+"""Short enough that each can be reached in a test."""
 T = TypeVar("T")
 
 
@@ -163,3 +172,8 @@ class Harness:
 
     def drops(self) -> Iterator[tuple[str, str]]:
         return ((dropped.what, dropped.reason) for dropped in of_type(self.effects, Dropped))
+
+
+def a_session(**config: object) -> Harness:
+    """A session that was started, under `LIMITS`."""
+    return Harness(limits=LIMITS, **config).start()

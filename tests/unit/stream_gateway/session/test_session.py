@@ -1,7 +1,6 @@
 from bus.contract.errors import BadContainer, UnsupportedAudio
 from bus.contract.records import SegmentFailed, TranscriptFinal
 from bus.contract.work import SAMPLE_RATE_HZ
-from stream_gateway.session.config import SessionLimits
 from stream_gateway.session.effects import Close, Decode, Emit, Release
 from stream_gateway.session.events import (
     Committed,
@@ -16,27 +15,16 @@ from stream_gateway.session.events import (
 )
 from stream_gateway.session.session import Phase
 from tests.unit.stream_gateway.session.builders import (
+    LIMITS,
     QUIET,
     SPEECH,
     Harness,
     a_result,
+    a_session,
     emitted,
     of_type,
     samples,
 )
-
-LIMITS = SessionLimits(
-    start_timeout_s=10.0,
-    idle_timeout_s=60.0,
-    max_session_s=600.0,
-    max_buffered_audio_s=30.0,
-    ending_timeout_s=120.0,
-    max_client_errors=3,
-)
-
-
-def a_session(**config: object) -> Harness:
-    return Harness(limits=LIMITS, **config).start()
 
 
 def a_greeting() -> Harness:

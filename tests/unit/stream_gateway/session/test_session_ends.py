@@ -22,23 +22,10 @@ from tests.unit.stream_gateway.session.builders import (
     SPEECH,
     Harness,
     a_result,
+    a_session,
     emitted,
     of_type,
 )
-
-LIMITS = SessionLimits(
-    start_timeout_s=10.0,
-    idle_timeout_s=60.0,
-    max_session_s=600.0,
-    max_buffered_audio_s=30.0,
-    ending_timeout_s=120.0,
-    max_client_errors=3,
-)
-
-
-def a_session(**config: object) -> Harness:
-    return Harness(limits=LIMITS, **config).start()
-
 
 # --- the end
 

@@ -1,0 +1,189 @@
+"""What is tried again: publishes, windows without an answer, stores; and how long work may queue."""
+
+from bus.contract.records import SegmentFailed
+from stream_gateway.session.effects import Decode, Dropped, Store
+from tests.unit.stream_gateway.session.builders import a_final_window, a_result, of_type
+from tests.unit.stream_gateway.session.finals_desk import RETRY, FinalsDesk
+
+
+def test_a_publish_that_failed_is_repeated_under_the_same_id_with_growing_waits() -> None:
+    desk = FinalsDesk()
+    desk.finals.confirm(a_final_window(), now=3.6)
+    first = desk.decode(3.6)
+    now, waits = 3.6, []
+    for _ in range(6):
+        assert desk.finals.on_publish_failed(1, first.window, now) == [Dropped("final_publish", "failed")]
+        due = desk.finals.deadline()
+        assert due is not None
+        assert desk.settle(due - 0.001) == []
+        assert desk.decode(due) == first
+        waits.append(round(due - now, 3))
+        now = due
+
+    assert waits == [0.25, 0.5, 1.0, 2.0, 2.0, 2.0]
+
+
+def test_a_success_forgets_earlier_publish_failures() -> None:
+    desk = FinalsDesk()
+    desk.finals.confirm(a_final_window(), now=0.0)
+    decode = desk.decode(0.0)
+    desk.finals.on_publish_failed(1, decode.window, 0.0)
+    desk.take(desk.decode(0.25), 0.25)
+
+    again = desk.decode(12.25)
+    desk.finals.on_publish_failed(1, again.window, 12.25)
+
+    assert desk.finals.deadline() == 12.5
+
+
+def test_reports_that_nobody_waits_for_change_nothing() -> None:
+    desk = FinalsDesk()
+    decode = desk.published(now=3.6)
+
+    desk.finals.on_published(1, decode.window, 9.0)
+    desk.finals.on_taken(1, decode.window, 9.0)
+    assert desk.finals.on_publish_failed(1, decode.window, 9.0) == []
+
+    assert desk.finals.deadline() == 15.6
+
+
+def test_a_missed_answer_is_asked_for_again_as_a_new_attempt_and_either_answer_will_do() -> None:
+    desk = FinalsDesk()
+    first = desk.published(now=3.6)
+    assert desk.finals.deadline() == 15.6
+
+    effects = desk.settle(15.6)
+
+    (again,) = of_type(effects, Decode)
+    assert Dropped("final_deadline", "missed") in effects
+    assert (again.window, again.attempt) == (first.window, 2)
+    assert desk.finals.on_result(a_result(first), 15.7) == []
+    assert of_type(desk.settle(15.7), Store)
+
+
+def test_too_many_misses_fail_the_segment_and_not_the_session() -> None:
+    desk = FinalsDesk()
+    desk.published(now=0.0)
+    for missed_at in (12.0, 24.0):
+        assert desk.settle(missed_at - 0.1) == []
+        desk.take(desk.decode(missed_at), missed_at)
+
+    effects = desk.settle(36.0)
+
+    assert of_type(effects, Decode) == []
+    (store,) = of_type(effects, Store)
+    assert isinstance(store.record, SegmentFailed)
+    assert "3 attempts" in store.record.message
+
+
+def test_a_final_that_no_worker_has_taken_is_not_late_however_long_the_queue() -> None:
+    desk = FinalsDesk()
+    desk.finals.confirm(a_final_window(), now=0.0)
+    decode = desk.decode(0.0)
+    desk.finals.on_published(1, decode.window, 0.0)
+    for later in range(0, 600, 10):
+        assert desk.settle(float(later)) == []
+
+    desk.finals.on_taken(1, decode.window, 600.0)
+    assert desk.settle(611.9) == []
+    assert desk.decode(612.0).attempt == 2
+
+
+def test_a_final_that_expired_in_the_queue_is_published_anew_and_counts_no_miss() -> None:
+    desk = FinalsDesk()
+    desk.workers_alive = False
+    desk.finals.confirm(a_final_window(), now=0.0)
+    for attempt in range(1, 8):
+        now = desk.finals.deadline() or 0.0
+        effects = desk.settle(now)
+        (decode,) = of_type(effects, Decode)
+        assert decode.attempt == attempt
+        assert effects[:-1] == ([Dropped("final_queue", "expired")] if attempt > 1 else [])
+        desk.finals.on_published(1, decode.window, now)
+        assert desk.finals.deadline() == now + RETRY.max_queued_s
+
+
+def test_of_a_burst_only_a_few_finals_are_with_the_broker_and_the_rest_follows_as_they_are_answered() -> None:
+    desk = FinalsDesk()
+    for segment in range(1, 8):
+        desk.finals.confirm(a_final_window(segment, start_s=3.0 * segment, end_s=3.0 * segment + 2.0), now=30.0)
+
+    sent = of_type(desk.settle(30.0), Decode)
+    assert [decode.segment for decode in sent] == [1, 2, 3, 4]
+    for decode in sent:
+        desk.take(decode, 30.0)
+    assert desk.settle(31.0) == []
+    assert desk.finals.deadline() == 42.0
+
+    desk.finals.on_result(a_result(sent[1]), 31.0)
+    assert [decode.segment for decode in of_type(desk.settle(31.0), Decode)] == [5]
+
+
+def test_nothing_counts_as_missed_while_no_worker_is_alive() -> None:
+    desk = FinalsDesk()
+    desk.published(now=0.0)
+    desk.workers_alive = False
+
+    for round_ in range(1, 10):
+        assert desk.settle(12.0 * round_) == []
+
+    desk.workers_alive = True
+    assert desk.finals.deadline() == 120.0
+    assert of_type(desk.settle(120.0), Decode)[0].attempt == 2
+
+
+def test_a_failed_store_is_repeated_unchanged_for_as_long_as_it_takes() -> None:
+    desk = FinalsDesk()
+    decode = desk.published()
+    desk.finals.on_result(a_result(decode), 4.0)
+    first = desk.stored(4.0)
+    now = 4.0
+    for _ in range(20):
+        desk.finals.on_store_failed(1, now)
+        due = desk.finals.deadline()
+        assert due is not None
+        assert 0 < due - now <= RETRY.max_backoff_s
+        assert desk.settle(due - 0.001) == []
+        assert desk.stored(due) == first
+        now = due
+
+
+def test_an_answered_final_behind_one_whose_store_failed_sets_no_timer() -> None:
+    desk = FinalsDesk()
+    decodes = [desk.published(1, start_s=1.0, now=7.0), desk.published(2, start_s=4.0, now=7.0)]
+    for decode in decodes:
+        desk.finals.on_result(a_result(decode), 7.0)
+    desk.stored(7.0)
+    desk.finals.on_store_failed(1, 7.0)
+    desk.settle(7.0)
+
+    assert desk.finals.deadline() == 7.25
+
+
+def test_a_store_that_keeps_failing_does_not_hold_up_other_channels() -> None:
+    desk = FinalsDesk()
+    for decode in [desk.published(1, channel=0), desk.published(2, channel=1)]:
+        desk.finals.on_result(a_result(decode), 4.0)
+    assert desk.stored(4.0).record.segment == 1
+
+    desk.finals.on_store_failed(1, 4.0)
+
+    assert desk.stored(4.0).record.segment == 2
+
+
+def test_a_bus_that_is_back_gets_unanswered_work_again_and_owed_records_at_once() -> None:
+    desk = FinalsDesk()
+    in_broker = desk.published(1, start_s=1.0)
+    waiting = a_final_window(2, channel=1)
+    desk.finals.confirm(waiting, 4.0)
+    desk.finals.on_publish_failed(2, desk.decode(4.0).window, 4.0)
+    answered = desk.published(3, channel=2)
+    desk.finals.on_result(a_result(answered), 4.0)
+    desk.stored(4.0)
+    desk.finals.on_store_failed(3, 4.0)
+
+    desk.finals.on_bus_back(4.1)
+
+    effects = desk.settle(4.1)
+    assert [(one.segment, one.attempt) for one in of_type(effects, Decode)] == [(1, in_broker.attempt + 1), (2, 1)]
+    assert [one.record.segment for one in of_type(effects, Store)] == [3]
