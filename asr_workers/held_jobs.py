@@ -69,13 +69,11 @@ class HeldJobs:
     def __init__(self, metrics: WorkerMetrics) -> None:
         self._metrics = metrics
         self._held: dict[int, HeldJob] = {}
-        self._none_left = asyncio.Event()
-        self._none_left.set()
+        self._released = asyncio.Event()
 
     def add(self, held: HeldJob) -> None:
         """Hold a job, under its number."""
         self._held[held.number] = held
-        self._none_left.clear()
         self._metrics.in_flight.labels(held.request.kind).inc()
 
     def get(self, numbers: Iterable[int]) -> list[HeldJob]:
@@ -90,8 +88,7 @@ class HeldJobs:
         await self.tell(answer, call)
         del self._held[held.number]
         self._metrics.in_flight.labels(held.request.kind).dec()
-        if not self._held:
-            self._none_left.set()
+        self._released.set()
 
     async def tell(self, answer: Answer, call: str) -> None:
         """Make a call to the broker. If it fails, the lease runs out and the job is delivered again.
@@ -112,4 +109,17 @@ class HeldJobs:
 
     async def wait_until_none(self) -> None:
         """Return when no job is held."""
-        await self._none_left.wait()
+        await self._wait_until(lambda: not self._held)
+
+    async def wait_until_alone(self, held: HeldJob) -> None:
+        """Return when no other final is held than this one."""
+        await self._wait_until(lambda: all(one is held or one.request.kind != "final" for one in self._held.values()))
+
+    async def wait_until_released(self, held: HeldJob) -> None:
+        """Return when the broker has this job back."""
+        await self._wait_until(lambda: held.number not in self._held)
+
+    async def _wait_until(self, is_so: Callable[[], bool]) -> None:
+        while not is_so():
+            self._released.clear()
+            await self._released.wait()

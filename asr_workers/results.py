@@ -4,7 +4,7 @@ from typing import Literal
 
 from asr_workers.engines.base import Decoded, Window
 from bus.contract.errors import DecodeFailed
-from bus.contract.work import AsrRequest, AsrResult, Failure, Timings, WindowKind
+from bus.contract.work import SUPERSEDED, AsrRequest, AsrResult, Failure, Timings, WindowKind
 
 FailureAction = Literal["retry", "give_up"]
 
@@ -54,6 +54,19 @@ def failed_result(request: AsrRequest, error: BaseException, *, model: str, work
         model=model,
         worker=worker,
         failure=Failure(code=DecodeFailed.code, message=type(error).__name__),
+    )
+
+
+def superseded_result(request: AsrRequest, *, model: str, worker: str) -> AsrResult:
+    """The answer to a partial that a newer window of its session has made pointless."""
+    return AsrResult(
+        session=request.session,
+        segment=request.segment,
+        window=request.window,
+        kind=request.kind,
+        model=model,
+        worker=worker,
+        failure=Failure(code=SUPERSEDED, message="a newer window covers its audio"),
     )
 
 

@@ -2,8 +2,12 @@
 
 Theory of operation. A job is *held* from its pull until it is acknowledged; while it is held its lease is renewed, so a
 dead worker's jobs come back after `ack_wait_s` and a slow one's do not. A result is published before the ack: if the
-process dies in between, the window is decoded twice and the gateway sees the same answer twice. Whatever an engine
-raises concerns only the window that caused it.
+process dies in between, the window is decoded twice and the gateway sees the same answer twice.
+
+Whatever an engine raises concerns only the window that caused it, unless nothing succeeds any more: then the engine is
+broken, and the process ends rather than fail what healthy workers could decode. A window that ends the process itself
+comes back, and with it all that was held beside it; so a final that was delivered before runs alone, and the innocent
+among them are decoded before the broker gives the guilty one up.
 """
 
 import asyncio
@@ -21,12 +25,21 @@ from asr_workers.engines.base import Decoded, Engine, Outcome, Prepared
 from asr_workers.held_jobs import HeldJob, HeldJobs, Job, JobSource
 from asr_workers.metrics import WorkerMetrics
 from asr_workers.presence import Publisher
-from asr_workers.results import decoded_result, failed_result, on_failure, window_of
+from asr_workers.results import decoded_result, failed_result, on_failure, superseded_result, window_of
 from bus.contract import subjects
 from bus.contract.errors import BusUnavailable, DecodeFailed
-from bus.contract.work import AsrResult, Timings, WindowKind, decode_request, encode
+from bus.contract.work import AsrResult, OtherVersion, Timings, WindowKind, decode_request, encode
 
 _log = logging.getLogger(__name__)
+
+
+_BROKEN_AFTER = 12
+"""Windows that fail in a row before the engine counts as broken: more than one client with bad windows brings about."""
+_OTHER_VERSION_DELAY_S = 1.0
+
+
+class EngineBroken(Exception):
+    """Nothing can be decoded any more."""
 
 
 class EngineStuck(Exception):
@@ -71,6 +84,7 @@ class Worker:
         self._held = HeldJobs(metrics)
         self._tasks = asyncio.TaskGroup()
         self._pulls: list[asyncio.Task[None]] = []
+        self._failed_in_a_row = 0
         self._changed = asyncio.Event()
         self._room: dict[WindowKind, asyncio.Event] = {"final": asyncio.Event(), "partial": asyncio.Event()}
 
@@ -105,9 +119,16 @@ class Worker:
             job = await source.fetch(wait_s=None)
             if job is None:
                 return
-            self._take(kind, job)
+            held = self._hold(kind, job)
+            if held is None:
+                continue
+            if kind == "final" and job.deliveries > 1:
+                await self._admit_alone(held)
+            else:
+                self._admit(kind, held)
 
-    def _take(self, kind: WindowKind, job: Job) -> None:
+    def _hold(self, kind: WindowKind, job: Job) -> HeldJob | None:
+        """Begin to answer for a job; None if it is not for this worker."""
         try:
             request = decode_request(job.data)
             if request.kind != kind:
@@ -115,10 +136,28 @@ class Worker:
         except ValueError as error:
             self._metrics.failures.labels("undecodable").inc()
             _log.warning("undecodable request refused", extra={"kind": kind, "reason": str(error)})
-            self._tasks.create_task(self._held.tell(partial(job.term, str(error)), "term"))
-            return
+            if isinstance(error, OtherVersion) and job.deliveries < self._options.max_deliver:
+                # While an upgrade rolls, a worker of that version may be there.
+                self._tasks.create_task(self._held.tell(partial(job.nak, _OTHER_VERSION_DELAY_S), "nak"))
+            else:
+                self._tasks.create_task(self._held.tell(partial(job.term, str(error)), "term"))
+            return None
         held = HeldJob(next(self._numbers), job, request, time.monotonic())
         self._held.add(held)
+        return held
+
+    async def _admit_alone(self, held: HeldJob) -> None:
+        """Run a final that may have ended another worker, with no other final at risk beside it."""
+        try:
+            await self._held.wait_until_alone(held)
+        except asyncio.CancelledError:
+            self._tasks.create_task(self._held.release(held, held.job.nak, "nak"))
+            raise
+        self._admit("final", held)
+        await self._held.wait_until_released(held)
+
+    def _admit(self, kind: WindowKind, held: HeldJob) -> None:
+        request = held.request
         stale = self._scheduler.admit(
             Arrival(
                 job=held.number,
@@ -131,10 +170,15 @@ class Worker:
         )
         for superseded in self._held.get(stale):
             self._metrics.dropped.labels("superseded").inc()
-            self._tasks.create_task(self._held.release(superseded, superseded.job.ack, "ack"))
+            self._tasks.create_task(self._supersede(superseded))
         self._update_room()
         if held.number not in stale:
             self._tasks.create_task(self._prepare(held))
+
+    async def _supersede(self, held: HeldJob) -> None:
+        options, model = self._options, self._engine.capabilities.model
+        if await self._send(held, superseded_result(held.request, model=model, worker=options.worker)):
+            await self._held.release(held, held.job.ack, "ack")
 
     async def _prepare(self, held: HeldJob) -> None:
         loop = asyncio.get_running_loop()
@@ -186,11 +230,17 @@ class Worker:
                 self._scheduler.again(item.number, outcome.group)
                 continue
             self._scheduler.remove(item.number)
+            self._count(outcome)
             if isinstance(outcome, Decoded):
                 self._tasks.create_task(self._answer(item, outcome, len(items)))
             else:
                 self._tasks.create_task(self._fail(item, outcome, permanent=False))
         self._changed.set()
+
+    def _count(self, outcome: Decoded | Exception) -> None:
+        self._failed_in_a_row = 0 if isinstance(outcome, Decoded) else self._failed_in_a_row + 1
+        if self._failed_in_a_row >= _BROKEN_AFTER:
+            raise EngineBroken(f"{self._failed_in_a_row} windows in a row could not be decoded")
 
     async def _answer(self, held: HeldJob, decoded: Decoded, batch_size: int) -> None:
         timings = Timings(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from websockets.asyncio.server import ServerConnection
 
 from bus.contract import subjects
-from bus.contract.advisories import decode_max_deliveries
+from bus.contract.advisories import decode_given_up
 from bus.contract.errors import HarkenError
 from bus.contract.presence import decode_presence
 from bus.contract.work import decode_result
@@ -84,6 +84,7 @@ class Gateway:
         await self._bus.subscribe(subjects.inbox_all(self._gateway), self._on_inbox)
         await self._bus.subscribe(subjects.PRESENCE_ASR_ALL, self._on_presence)
         await self._bus.subscribe(subjects.ADVISORY_MAX_DELIVERIES, self._on_given_up)
+        await self._bus.subscribe(subjects.ADVISORY_TERMINATED, self._on_given_up)
 
     async def watch(self) -> None:
         """Tell connections when the bus or their workers go or come back. Runs until cancelled."""
@@ -174,7 +175,7 @@ class Gateway:
 
     def _on_given_up(self, subject: str, data: bytes) -> None:
         try:
-            advisory = decode_max_deliveries(data)
+            advisory = decode_given_up(data)
         except ValueError as error:
             log.warning("bad advisory", extra={"error": str(error)})
             return

@@ -1,12 +1,14 @@
-"""What the broker itself says about work: the one advisory that gateways listen to. JSON on the wire, core NATS."""
+"""What the broker itself says about work: the advisories that gateways listen to. JSON on the wire, core NATS."""
 
 import msgspec
 
 
-class MaxDeliveries(msgspec.Struct, frozen=True, kw_only=True):
-    """A message was delivered as often as its consumer allows and never acknowledged: its workers died of it.
+class GivenUp(msgspec.Struct, frozen=True, kw_only=True):
+    """A message will not be delivered again.
 
-    Fields as in the schema io.nats.jetstream.advisory.v1.max_deliver; others are ignored.
+    Either it was delivered as often as its consumer allows and never acknowledged: its workers died of it. Or a worker
+    terminated it: it cannot be read. Fields as in the schemas io.nats.jetstream.advisory.v1.max_deliver and
+    io.nats.jetstream.advisory.v1.terminated; others are ignored.
     """
 
     stream: str
@@ -14,12 +16,12 @@ class MaxDeliveries(msgspec.Struct, frozen=True, kw_only=True):
     deliveries: int
 
 
-_decoder = msgspec.json.Decoder(MaxDeliveries)
+_decoder = msgspec.json.Decoder(GivenUp)
 
 
-def decode_max_deliveries(data: bytes) -> MaxDeliveries:
+def decode_given_up(data: bytes) -> GivenUp:
     """Decode the advisory; ValueError if it is none."""
     try:
         return _decoder.decode(data)
     except msgspec.MsgspecError as error:
-        raise ValueError(f"not a max_deliver advisory: {error}") from None
+        raise ValueError(f"not an advisory of work given up: {error}") from None

@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from bus.contract.identifiers import check_identifier
+
 VERSION = 1
 SAMPLE_RATE_HZ = 16_000
 """The one rate inside the service: windows are 16-bit little-endian mono PCM at this rate."""
@@ -70,8 +72,12 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
     batch_size: int
 
 
+SUPERSEDED = "superseded"
+"""Code of the failure of a partial that nobody waits for any more."""
+
+
 class Failure(msgspec.Struct, frozen=True):
-    """Why a window has no text. `message` holds no user words."""
+    """Why a window has no text: SUPERSEDED or the code of an error. `message` holds no user words."""
 
     code: str
     message: str
@@ -112,13 +118,19 @@ def encode(message: AsrRequest | AsrResult) -> bytes:
     return _encoder.encode(message)
 
 
+class OtherVersion(ValueError):
+    """A message of another version of this software: nothing is wrong with it, somebody else can read it."""
+
+
 def decode_request(data: bytes) -> AsrRequest:
-    """Decode and check a request; ValueError names what is wrong, never the content."""
+    """Decode and check a request; ValueError (OtherVersion for that) names what is wrong, never the content."""
     try:
         request = _request_decoder.decode(data)
     except msgspec.MsgspecError as error:
         raise ValueError(f"not an asr.request: {error}") from None
     _check_version(request.version)
+    for what in ("tenant", "session", "gateway"):  # they become tokens of the answer's subject
+        check_identifier(getattr(request, what), what)
     if len(request.pcm) % 2:
         raise ValueError("pcm holds half a sample")
     if len(request.pcm) > int(MAX_WINDOW_S * SAMPLE_RATE_HZ) * 2:
@@ -138,4 +150,4 @@ def decode_result(data: bytes) -> AsrResult:
 
 def _check_version(version: int) -> None:
     if version != VERSION:
-        raise ValueError(f"message version {version}, this process speaks {VERSION}")
+        raise OtherVersion(f"message version {version}, this process speaks {VERSION}")

@@ -7,7 +7,7 @@ broker or died with its worker: nobody misses it, the next one covers its audio.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bus.contract.work import SAMPLE_RATE_HZ, AsrResult, Task
+from bus.contract.work import SAMPLE_RATE_HZ, SUPERSEDED, AsrResult, Task
 from stream_gateway.policy.cadence import CadenceOptions, Lag, partial_interval_s
 from stream_gateway.session.audio_clock import AudioClock
 from stream_gateway.session.effects import Decode, Dropped, Effect, Emit
@@ -68,9 +68,11 @@ class Partials:
         sent = self._in_flight
         if sent is None or result.window != sent.window:
             return [Dropped("partial", "stale")]
-        if result.failure is not None:
+        if result.failure is not None and result.failure.code != SUPERSEDED:
             return self._give_up("failed", now)
         self._in_flight = None
+        if result.failure is not None:
+            return [Dropped("partial", "superseded")]  # it tells nothing about the pool's speed
         self._lag = self._lag.after(now - sent.sent_at)
         utterance = next((one for one in utterances if one.segment == sent.segment), None)
         if utterance is None:

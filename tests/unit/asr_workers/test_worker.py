@@ -196,15 +196,25 @@ async def test_a_window_is_answered_and_then_acknowledged() -> None:
 async def test_an_undecodable_request_is_terminated_at_once_with_its_reason() -> None:
     async with rig().running() as it:
         garbage, other = FakeJob(b"\xc1garbage"), FakeJob(encode(request("partial")))
-        newer = FakeJob(encode(msgspec.structs.replace(request(), version=2)))
-        for job in (garbage, other, newer):
+        nowhere = FakeJob(encode(msgspec.structs.replace(request(), gateway="")))
+        for job in (garbage, other, nowhere):
             it.finals.put(job)
         assert (await garbage.wait()).startswith("term not an asr.request")
         assert await other.wait() == "term a partial among the finals"
-        assert await newer.wait() == "term message version 2, this process speaks 1"
+        assert (await nowhere.wait()).startswith("term gateway must be")
         good = it.give(request())
         assert await good.wait() == "ack"
     assert it.count("failures_total", outcome="undecodable") == 3
+
+
+async def test_a_request_of_another_version_is_left_to_a_worker_of_that_version() -> None:
+    async with rig().running() as it:
+        newer = FakeJob(encode(msgspec.structs.replace(request(), version=2)))
+        it.finals.put(newer)
+        assert await newer.wait() == "nak after 1"
+        last = FakeJob(newer.data, deliveries=4)
+        it.finals.put(last)
+        assert await last.wait() == "term message version 2, this process speaks 1"
 
 
 async def test_a_final_that_fails_goes_back_until_its_last_delivery() -> None:
@@ -244,16 +254,11 @@ async def test_a_poisonous_window_fails_alone_in_its_batch() -> None:
     async with rig(max_batch=3).running() as it:
         blocker = it.give(request(session="s0", hotwords="scripted:hang"))
         await it.scheduler.wait(started=1)
-        jobs = [
-            it.give(request(session=f"s{i}", hotwords="scripted:raise" if i == 2 else ""), deliveries=4)
-            for i in range(1, 4)
-        ]
+        jobs = [it.give(request(session=f"s{i}", hotwords="scripted:raise" if i == 2 else "")) for i in range(1, 4)]
         await it.scheduler.wait(ready=4)
         it.engine.close()
         answers = [await job.wait() for job in (blocker, *jobs)]
-        results = {result.session: result for result in [await it.bus.next() for _ in range(4)]}
-    assert answers == ["ack", "ack", "term decode_failed ScriptedFailure", "ack"]
-    assert [results[f"s{i}"].failure is None for i in range(4)] == [True, True, False, True]
+    assert answers == ["ack", "ack", "nak after 0.25", "ack"]
     assert [len(call) for call in it.engine.calls] == [1, 3, 1, 1, 1]
 
 
@@ -283,9 +288,12 @@ async def test_a_newer_partial_takes_the_place_of_the_waiting_one() -> None:
         it.engine.close()
         for job in (blocker, old, new):
             assert await job.wait() == "ack"
-        windows = [(r.session, r.window) for r in [await it.bus.next() for _ in range(2)]]
-        assert it.bus.results.empty()
-    assert sorted(windows) == [("s0", 1), ("s1", 2)]
+        results = {(r.session, r.window): r.failure for r in [await it.bus.next() for _ in range(3)]}
+    assert {window: failure and failure.code for window, failure in results.items()} == {
+        ("s0", 1): None,
+        ("s1", 1): "superseded",
+        ("s1", 2): None,
+    }
     assert it.count("dropped_total", reason="superseded") == 1
 
 

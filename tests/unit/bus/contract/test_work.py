@@ -8,8 +8,12 @@ from bus.contract.work import AsrRequest, AsrResult
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 words = st.builds(work.Word, text=st.text(max_size=8), start_s=finite, end_s=finite, probability=finite)
+identifiers = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
 requests = st.builds(
     AsrRequest,
+    tenant=identifiers,
+    session=identifiers,
+    gateway=identifiers,
     version=st.just(work.VERSION),
     segment=st.integers(0, 2**31),
     window=st.integers(0, 2**31),
@@ -41,6 +45,13 @@ results = st.builds(
 @given(requests)
 def test_a_request_comes_back_as_it_went(request: AsrRequest) -> None:
     assert work.decode_request(work.encode(request)) == request
+
+
+@pytest.mark.parametrize("field", ["tenant", "session", "gateway"])
+def test_what_cannot_be_part_of_a_subject_is_refused_without_being_repeated(field: str) -> None:
+    with pytest.raises(ValueError, match=f"{field} must be") as caught:
+        work.decode_request(work.encode(msgspec.structs.replace(_request(), **{field: "a.secret"})))
+    assert "secret" not in str(caught.value)
 
 
 @given(results)

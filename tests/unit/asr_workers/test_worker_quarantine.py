@@ -1,0 +1,56 @@
+"""Windows that may have ended another worker, and engines that decode nothing any more."""
+
+import asyncio
+
+import pytest
+
+from asr_workers.worker import EngineBroken
+from tests.unit.asr_workers.requests import request
+from tests.unit.asr_workers.test_worker import WITHIN_S, rig
+
+
+async def test_a_final_that_was_delivered_before_runs_with_no_other_final_beside_it() -> None:
+    async with rig(max_batch=4).running() as it:
+        first = it.give(request(session="s1", hotwords="scripted:hang"))
+        await it.scheduler.wait(started=1)
+        suspect = it.give(request(session="s2"), deliveries=2)
+        later = it.give(request(session="s3"))
+        partial = it.give(request("partial", session="s4"))
+        await it.scheduler.wait(ready=2)  # the first final and the partial: partials have nothing to lose
+        assert it.finals.left == 1
+        it.engine.close()
+        for job in (first, partial, suspect, later):
+            assert await job.wait() == "ack"
+    assert [len(call) for call in it.engine.calls] == [1, 1, 1, 1]
+
+
+async def test_a_drain_hands_back_a_suspect_that_still_waits_for_its_turn() -> None:
+    async with rig(ack_wait_s=0.03).running() as it:
+        running = it.give(request(session="s1", hotwords="scripted:hang"))
+        await it.scheduler.wait(started=1)
+        suspect = it.give(request(session="s2"), deliveries=2)
+        async with asyncio.timeout(WITHIN_S):
+            await suspect.renewed.wait()  # it is held
+        draining = asyncio.create_task(it.worker.drain())
+        assert await suspect.wait() == "nak"
+        it.engine.close()
+        assert await running.wait() == "ack"
+        await draining
+
+
+async def test_an_engine_that_fails_every_window_ends_the_worker() -> None:
+    it = rig()
+    for number in range(20):
+        it.give(request(session=f"s{number}", hotwords="scripted:raise"))
+    with pytest.raises(ExceptionGroup) as caught:
+        async with asyncio.timeout(WITHIN_S):
+            await it.worker.run(it.finals, it.partials)
+    it.close()
+    assert caught.group_contains(EngineBroken)
+
+
+async def test_failures_between_successes_end_nothing() -> None:
+    async with rig(max_batch=1).running() as it:
+        for number in range(40):
+            bad = it.give(request(session=f"s{number}", hotwords="scripted:raise" if number % 4 else ""))
+            await bad.wait()
