@@ -5,6 +5,7 @@ import logging
 import os
 import secrets
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,7 +25,7 @@ from bus.contract import subjects
 from bus.contract.errors import HarkenError
 from bus.runtime import logs
 from bus.runtime.lifecycle import Drain, DrainStep, run_until_signal
-from bus.runtime.metrics import serve_metrics
+from bus.runtime.metrics import MetricsServer, serve_metrics
 from bus.runtime.model_store.errors import ModelStoreError
 from bus.runtime.model_store.store import default_cache_dir, resolve
 from bus.runtime.settings import UnknownSetting, click_options, refuse_unknown_environment
@@ -54,9 +55,16 @@ def main(settings: AsrSettings, shared: SharedSettings) -> None:
     with ExitStack() as closing:
         closing.callback(engine.close)
         if settings.metrics_port is not None:
-            closing.callback(serve_metrics(settings.metrics_port).close)
+            closing.callback(_serve_metrics(settings.metrics_port).close)
         status = run_until_signal(lambda stop: serve(settings, shared.nats_url, engine, stop))
     sys.exit(status)
+
+
+def _serve_metrics(port: int) -> MetricsServer:
+    try:
+        return serve_metrics(port)
+    except OSError as error:
+        raise click.ClickException(f"metrics cannot be served on port {port}: {error.strerror}") from None
 
 
 def _weights(settings: AsrSettings, cache_dir: Path) -> Path | None:
@@ -137,7 +145,7 @@ async def _work(settings: AsrSettings, bus: BusConnection, engine: Engine, worke
         log.info("worker ready", extra={"worker": worker_id, "pool": settings.pool, "model": able.model})
         await asyncio.wait((working, *waiters), return_when=asyncio.FIRST_COMPLETED)
         if working.done() and (error := working.exception()) is not None:
-            _end_at_once("worker failed", type(error).__name__)
+            _end_at_once("worker failed", ", ".join(sorted({type(one).__name__ for one in _leaves(error)})))
 
         async def leave() -> None:
             for task in (beating, *waiters):
@@ -160,6 +168,15 @@ async def _work(settings: AsrSettings, bus: BusConnection, engine: Engine, worke
         if not well:
             _end_at_once("drain incomplete", "a step failed or took too long")
         return 0 if stopped else 1
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """What went wrong, without the groups that task groups make of it."""
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _leaves(one)
+    else:
+        yield error
 
 
 def _end_at_once(what: str, reason: str) -> NoReturn:

@@ -35,6 +35,8 @@ from stream_gateway.settings import GatewaySettings
 
 log = logging.getLogger(__name__)
 
+_FIRST_HEARTBEAT_S = 1.0
+"""Twice the workers' interval."""
 _FINISH_S = 15.0
 """After the drain time-out sessions are ended by force; their finals get this long."""
 
@@ -77,6 +79,8 @@ async def serve(
         services=lambda self: _services(settings, gateway_id, bus, scorer, metrics, self),
     )
     await gateway.start()
+    # Else the first clients of a gateway that joins others on a port would hear that there is no worker.
+    await gateway.wait_for_worker(_FIRST_HEARTBEAT_S)
     door = FrontDoor(gateway, metrics=metrics, tenants=tenants)
     try:
         server = await door.listen(

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from websockets.asyncio.server import ServerConnection
 
@@ -50,6 +51,7 @@ class Gateway:
         self._connections: dict[str, Connection] = {}
         self._idle = asyncio.Event()
         self._idle.set()
+        self._heard = asyncio.Event()
         self._bus_was_connected = True
         self._loop = asyncio.get_running_loop()
         self._services = services(self)
@@ -85,6 +87,12 @@ class Gateway:
         await self._bus.subscribe(subjects.PRESENCE_ASR_ALL, self._on_presence)
         await self._bus.subscribe(subjects.ADVISORY_MAX_DELIVERIES, self._on_given_up)
         await self._bus.subscribe(subjects.ADVISORY_TERMINATED, self._on_given_up)
+
+    async def wait_for_worker(self, within_s: float) -> None:
+        """Return once a worker was heard of, or after `within_s`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._heard.wait()
 
     async def watch(self) -> None:
         """Tell connections when the bus or their workers go or come back. Runs until cancelled."""
@@ -185,5 +193,6 @@ class Gateway:
     def _on_presence(self, subject: str, data: bytes) -> None:
         try:
             self.roster.on_presence(decode_presence(data), self._loop.time())
+            self._heard.set()
         except ValueError as error:
             log.warning("bad heartbeat", extra={"error": str(error)})

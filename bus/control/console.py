@@ -1,6 +1,7 @@
 """What children print, line by line, with the child's name before each line."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TextIO
 
 _COLOURS = (36, 33, 32, 35, 34, 31)
@@ -54,13 +55,17 @@ class Console:
         self._codes: dict[str, int] = {}
 
     def show(self, name: str, line: str) -> None:
-        """Print one line. Blocks if the terminal does, which is how a paused terminal pauses the children."""
+        """Print one line. Blocks if the terminal does, which is how a paused terminal pauses the children.
+
+        If nobody reads any more (the `tee` behind a pipe has ended), the line is lost and the service goes on.
+        """
         label = f"{name:<{self._width}} |"
         if self._colour:
             code = self._codes.setdefault(name, _COLOURS[len(self._codes) % len(_COLOURS)])
             label = f"\x1b[{code}m{label}\x1b[0m"
-        self._stream.write(f"{label} {line}\n")
-        self._stream.flush()
+        with suppress(OSError, ValueError):  # ValueError: the stream is closed
+            self._stream.write(f"{label} {line}\n")
+            self._stream.flush()
 
 
 Show = Callable[[str, str], None]

@@ -36,12 +36,13 @@ class StopRequests:
 
     def on_signal(self) -> None:
         """The signal handler."""
+        # First the deed, then the word: the word may find nobody who reads it.
         if self.requested.is_set():
-            self.console.show(_SAYS, "forced: ending everything now")
             self.supervisor.kill_all()
+            self.console.show(_SAYS, "forced: ending everything now")
         else:
-            self.console.show(_SAYS, "stopping in order (once more to force)")
             self.requested.set()
+            self.console.show(_SAYS, "stopping in order (once more to force)")
 
 
 def run_stack(options: StackOptions, console: Console, *, announce: Callable[[], None]) -> int:

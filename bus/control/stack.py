@@ -7,6 +7,8 @@ from pathlib import Path
 from bus.control.child_spec import ChildSpec
 from bus.control.process_types import ASR, GATEWAY, NATS, NATS_HOST, ProcessType
 
+_METRICS_PORT = "HARKEN_ASR_METRICS_PORT"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackOptions:
@@ -42,10 +44,16 @@ def service_specs(
         for n in range(1, options.gateways + 1)
     )
     workers = (
-        _child(ASR, n, options.asr_workers, ASR.argv(executable), {**threads, **environ}, options)
+        _child(ASR, n, options.asr_workers, ASR.argv(executable), {**threads, **_own_metrics_port(environ, n)}, options)
         for n in range(1, options.asr_workers + 1)
     )
     return (*gateways, *workers)
+
+
+def _own_metrics_port(environ: Mapping[str, str], number: int) -> Mapping[str, str]:
+    """The environment of the worker of this number: they count up from the port that is set."""
+    port = environ.get(_METRICS_PORT, "")
+    return {**environ, _METRICS_PORT: str(int(port) + number - 1)} if port.isdecimal() and int(port) else environ
 
 
 def managed_nats_url(port: int) -> str:

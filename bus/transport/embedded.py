@@ -45,6 +45,7 @@ class EmbeddedNats:
         port: int = RANDOM_PORT,
         credentials: Mapping[str, str] | None = None,
         max_memory_bytes: int = 2 * 1024**3,
+        max_file_bytes: int = 8 * 1024**3,
     ) -> None:
         self._store_dir = store_dir
         self._options = ServerOptions(
@@ -53,6 +54,7 @@ class EmbeddedNats:
             monitor_port=RANDOM_PORT,
             ports_file_dir=store_dir,
             max_memory_bytes=max_memory_bytes,
+            max_file_bytes=max_file_bytes,
             credentials=credentials,
         )
         self._process: asyncio.subprocess.Process | None = None
@@ -75,11 +77,6 @@ class EmbeddedNats:
         """The URL with the name and password of `role`; KeyError if the server has no such credentials."""
         password = (self._options.credentials or {})[role]
         return f"nats://{quote(role, safe='')}:{quote(password, safe='')}@{self._options.host}:{self._options.port}"
-
-    @property
-    def monitor_url(self) -> str:
-        """Base URL of `/healthz`, `/varz` and the like."""
-        return f"http://{self._options.host}:{self._options.monitor_port}"
 
     @property
     def pid(self) -> int:

@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -211,6 +212,17 @@ async def test_a_drain_does_not_wait_for_ever_for_a_model_call(desk: Desk, launc
     ],
 )
 async def test_a_worker_that_cannot_start_says_why(settings: dict[str, str], message: str) -> None:
+    await cannot_start(settings, message)
+
+
+async def test_a_worker_whose_metrics_port_is_taken_says_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        settings = {"HARKEN_ASR_ENGINE": "scripted", "HARKEN_ASR_METRICS_PORT": port}
+        await cannot_start(settings, f"metrics cannot be served on port {port}: Address already in use")
+
+
+async def cannot_start(settings: dict[str, str], message: str) -> None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("HARKEN_")}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "asr_workers"),

@@ -49,3 +49,15 @@ def test_on_a_terminal_each_name_keeps_its_colour() -> None:
     a, b, again = stream.getvalue().splitlines()
     assert a == again == "\x1b[36ma |\x1b[0m x"
     assert b.startswith("\x1b[33m")
+
+
+class _BrokenPipe(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_a_reader_that_has_gone_stops_nothing() -> None:
+    Console(_BrokenPipe(), width=1, colour=False).show("a", "x")
+    closed = io.StringIO()
+    closed.close()
+    Console(closed, width=1, colour=False).show("a", "x")

@@ -66,3 +66,10 @@ def test_flags_win_over_the_environment_and_the_rest_is_passed_on() -> None:
     gateway = service_specs(OPTIONS, "python", {"HARKEN_LOG_LEVEL": "debug", "PATH": "/bin"}, cores=2)[0]
     assert gateway.environment["HARKEN_LOG_LEVEL"] == "info"
     assert gateway.environment["PATH"] == "/bin"
+
+
+def test_workers_that_serve_metrics_count_up_from_the_port_that_is_set() -> None:
+    workers = service_specs(replace(OPTIONS, asr_workers=2), "python", {"HARKEN_ASR_METRICS_PORT": "9101"}, cores=2)[1:]
+    assert [worker.environment["HARKEN_ASR_METRICS_PORT"] for worker in workers] == ["9101", "9102"]
+    silent = service_specs(replace(OPTIONS, asr_workers=2), "python", {}, cores=2)[1:]
+    assert not any("HARKEN_ASR_METRICS_PORT" in worker.environment for worker in silent)
