@@ -2,7 +2,7 @@ from itertools import count
 
 import pytest
 
-from bus.contract.work import Task
+from bus.contract.work import SUPERSEDED, Failure, Task
 from stream_gateway.policy.cadence import CadenceOptions
 from stream_gateway.session.audio_clock import AudioClock
 from stream_gateway.session.effects import Decode, Dropped, Effect
@@ -222,3 +222,12 @@ def test_a_translation_is_written_as_english_is_whatever_was_spoken() -> None:
         effects = desk.partials.on_result(a_result(decode, "this is it", language="zh"), desk.utterances, now + 0.1)
     (partial,) = emitted(effects, Partial)
     assert (partial.stable, partial.text, partial.language) == ("this is", "this is it", "zh")
+
+
+def test_a_partial_that_its_final_has_overtaken_makes_room_for_the_next_and_tells_nothing_of_the_pool() -> None:
+    desk = Desk(an_utterance())
+    decode = desk.sent(2.0)
+    failure = Failure(SUPERSEDED, "a newer window covers its audio")
+    effects = desk.partials.on_result(a_result(decode, "", failure=failure), desk.utterances, 3.5)
+    assert effects == [Dropped("partial", "superseded")]
+    assert desk.sent(3.5).window > decode.window

@@ -1,0 +1,23 @@
+import click
+from click.testing import CliRunner
+
+from bus.runtime.settings import click_options
+from bus.transport.assets import AssetLimits, plan_assets
+from stream_gateway.settings import GatewaySettings
+
+
+@click.command()
+@click_options(GatewaySettings)
+def command(settings: GatewaySettings) -> None:
+    click.echo(settings.transcript_retention_s)
+
+
+def test_transcripts_may_be_kept_no_shorter_than_the_broker_remembers_their_ids() -> None:
+    *_, transcripts, _ = plan_assets(pools=[], limits=AssetLimits()).streams
+    window_s = transcripts["duplicate_window"] / 1e9
+    assert _exit_code(str(window_s)) == 0
+    assert _exit_code(str(window_s - 1)) == 2
+
+
+def _exit_code(retention_s: str) -> int:
+    return CliRunner().invoke(command, env={"HARKEN_GATEWAY_TRANSCRIPT_RETENTION_S": retention_s}).exit_code
