@@ -23,7 +23,7 @@ from bus.transport.server_binary import (
     lock_store,
     write_private,
 )
-from bus.transport.server_config import ServerOptions, render_config
+from bus.transport.server_config import MIN_FILE_BYTES, ServerOptions, render_config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class NatsServerSettings:
     port: int = setting(4222, minimum=1, maximum=65535, help="Port to listen on.")
     monitor_port: int | None = setting(None, minimum=1, maximum=65535, help="Port of /healthz, /varz and /jsz.")
     max_memory_bytes: int = setting(2 * 1024**3, minimum=2**30, help="Memory that streams may take.")
-    max_file_bytes: int = setting(8 * 1024**3, minimum=2**30, help="Disk that streams may take.")
+    max_file_bytes: int = setting(8 * 1024**3, minimum=MIN_FILE_BYTES, help="Disk that streams may take.")
     credentials_file: Path | None = setting(
         None, help="JSON object of role to password: gateway, asr, admin, `reader_<tenant>`. Without it, open to all."
     )

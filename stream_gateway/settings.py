@@ -37,5 +37,6 @@ class GatewaySettings:
         30.0, help="A final that a worker took and did not answer for this long is asked for again.", minimum=1
     )
     drain_timeout_s: float = setting(20.0, help="How long sessions may go on after SIGTERM.", minimum=0)
-    transcript_retention_s: float = setting(604_800.0, help="How long stored transcripts are kept.", minimum=60)
+    # The least is the window in which the broker tells repeated records: it may not be longer than they live.
+    transcript_retention_s: float = setting(604_800.0, help="How long stored transcripts are kept.", minimum=600)
     connect_timeout_s: float = setting(30.0, help="How long to try to reach NATS at the start.", minimum=0.1)

@@ -67,7 +67,7 @@ async def check_nats_connection(connect: Callable[[str], Any], url: str) -> Find
     try:
         connection = await connect(url)
         await connection.aclose()
-    except (HarkenError, OSError, TimeoutError) as error:
+    except (HarkenError, OSError, TimeoutError, ValueError) as error:
         advice = (
             "Check NATS_URL, its user and password, and that the server runs; or unset it to use the bundled server"
         )
@@ -81,6 +81,9 @@ def check_model(name: str, cache_dir: Path) -> Finding:
         path = find(name, cache_dir=cache_dir)
     except ModelStoreError as error:
         return Finding(f"model {name}", Level.FAIL, error.message, error.advice)
+    except OSError as error:
+        advice = "Give the name of a model (harken models list) or the path of a folder that can be read"
+        return Finding(f"model {name}", Level.FAIL, f"cannot be looked at: {error.strerror}", advice)
     if path is None:
         advice = f"Fetch it with: harken models pull {name} (harken up does so by itself)"
         return Finding(f"model {name}", Level.WARN, f"not complete in {cache_dir}", advice)
@@ -89,7 +92,11 @@ def check_model(name: str, cache_dir: Path) -> Finding:
 
 def check_port(host: str, port: int) -> Finding:
     """Whether `harken up` could listen there."""
-    if (reason := why_not_free(host, port)) is None:
+    try:
+        reason = why_not_free(host, port)
+    except ValueError:  # a name that cannot even be asked for
+        return Finding("port", Level.FAIL, f"{host} is no name of a host", "Choose another with --host")
+    if reason is None:
         return Finding("port", Level.OK, f"{host}:{port} is free")
     advice = "If that is not a running harken, stop what uses it (ss -ltnp) or choose another port with --port"
     return Finding("port", Level.WARN, f"{host}:{port}: {reason}", advice)
@@ -159,10 +166,14 @@ def check_memory(meminfo: str) -> Finding:
 
 def check_folder(label: str, folder: Path) -> Finding:
     """Whether we can write there, and how much room there is. Creates nothing."""
-    existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
-        return Finding(label, Level.FAIL, f"{existing} cannot be written", "Change its owner, or choose another folder")
-    free = shutil.disk_usage(existing).free
+    advice = "Change its owner, or choose another folder"
+    try:
+        existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+        if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+            return Finding(label, Level.FAIL, f"{existing} cannot be written", advice)
+        free = shutil.disk_usage(existing).free
+    except OSError as error:
+        return Finding(label, Level.FAIL, f"{folder} cannot be looked at: {error.strerror}", advice)
     detail = f"{folder}: {free / _GIB:.1f} GiB free"
     if free < _NO_DISK_BYTES:
         return Finding(label, Level.FAIL, detail, "Make room, or choose a folder on another disk")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from bus.runtime.settings import SHARED_SECTION, setting
+from bus.transport.server_url import parse_server_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,3 +24,6 @@ class SharedSettings:
     cache_dir: Path | None = setting(
         None, help="Where models are kept; by default harken in the user's cache directory."
     )
+
+    def __post_init__(self) -> None:
+        parse_server_url(self.nats_url)

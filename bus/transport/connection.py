@@ -64,7 +64,7 @@ class BusConnection:
     ) -> Self:
         """Connect, trying again until `connect_timeout_s` is over or the login is refused; then raise BusUnavailable.
 
-        `url` is one server or several separated by commas; name and password may stand in the first that has any.
+        `url` is one server or several separated by commas; name and password stand in the first.
         Replies arrive below `inbox_prefix`, which must be the role's own (`bus.transport.roles`). ValueError for a
         malformed URL.
         """

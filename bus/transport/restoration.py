@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from bus.contract.errors import HarkenError
+from bus.contract.errors import BusUnavailable, HarkenError
 
 _FIRST_RETRY_S = 0.1
 _MAX_RETRY_S = 5.0
@@ -38,18 +38,29 @@ class Restoration:
         self._ensure_step = step
 
     async def ensure(self) -> None:
-        """Run the kept step, if any. Concurrent callers share one run; a cancelled caller does not cancel it."""
+        """Run the kept step, if any. Concurrent callers share one run; a cancelled caller does not cancel it.
+
+        Raises what the step raises, and BusUnavailable if the run was given up for a newer connection.
+        """
         if self._ensure_step is None:
             return
         if self._ensuring is None or self._ensuring.done():
             self._ensuring = asyncio.ensure_future(self._ensure_step())
             self._ensuring.add_done_callback(_consume)
-        await asyncio.shield(self._ensuring)
+        ensuring = self._ensuring
+        await asyncio.wait((ensuring,))
+        if ensuring.cancelled():
+            # As CancelledError it would end a caller whom nobody has cancelled.
+            raise BusUnavailable("the connection to NATS was replaced or closed meanwhile")
+        ensuring.result()
 
     def begin(self) -> None:
         """Start over: a new connection stands."""
-        if self._running is not None:
-            self._running.cancel()
+        for superseded in (self._running, self._ensuring):
+            if superseded is not None:
+                superseded.cancel()
+        # Not to be shared any more: the answer to its request went with the connection before.
+        self._ensuring = None
         self._running = asyncio.create_task(self._run(), name="bus-restoration")
 
     async def aclose(self) -> None:

@@ -73,7 +73,13 @@ def _gateway() -> Permissions:
             # Queue depth for admission: reads only.
             *(f"$JS.API.CONSUMER.INFO.{stream}.*" for stream in _WORK_STREAMS),
         ),
-        subscribe=("inbox.gw.>", subjects.PRESENCE_ASR_ALL, subjects.ADVISORY_MAX_DELIVERIES, f"{INBOX_GATEWAY}.>"),
+        subscribe=(
+            "inbox.gw.>",
+            subjects.PRESENCE_ASR_ALL,
+            subjects.ADVISORY_MAX_DELIVERIES,
+            subjects.ADVISORY_TERMINATED,
+            f"{INBOX_GATEWAY}.>",
+        ),
     )
 
 

@@ -41,10 +41,19 @@ class RoundTrip:
         except nats.errors.TimeoutError:
             if self._client.stats["reconnects"] == connection_number:
                 _log.warning("NATS does not answer, connecting anew", extra={"connection": self._name})
+                self._abandon_socket()
                 await self._client.force_reconnect()
             raise BusUnavailable("NATS does not answer") from None
         except nats.errors.Error as error:
             raise BusUnavailable(f"no round trip to NATS: {error}") from None
+
+    def _abandon_socket(self) -> None:
+        # As read in nats-py 2.16.0: a reconnect first waits until the old socket is closed, and closing waits for its
+        # unsent bytes. A peer that is silent takes none, so that nothing would happen until TCP gives up, after some
+        # 15 minutes. Only its TCP transport (TLS too) has the writer; aiohttp's WebSocket bounds its close by itself.
+        writer = getattr(self._client._transport, "_io_writer", None)  # noqa: SLF001 - there is no public way to it
+        if self._client.is_connected and writer is not None:
+            writer.transport.abort()
 
 
 def _consume(pinging: asyncio.Future[None]) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from bus.transport.roles import Permissions, permissions_of
 
 RANDOM_PORT = -1
+MIN_FILE_BYTES = 4 * 1024**3 + 32 * 1024**2
+"""What the file streams reserve (`bus.transport.assets`): with less, the last of them cannot be created."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,7 @@ class ServerOptions:
 def render_config(options: ServerOptions) -> str:
     """Text of the file. ValueError for an unknown role. Holds the passwords: keep the file private."""
     lines = [
-        f"listen: {_quoted(f'{options.host}:{options.port}')}",
+        f"listen: {_quoted(_address(options.host, options.port))}",
         "server_name: harken",
         # 29 s of 16 kHz 16-bit PCM is 928 000 bytes; headers count too.
         "max_payload: 1MB",
@@ -50,12 +52,17 @@ def render_config(options: ServerOptions) -> str:
         "}",
     ]
     if options.monitor_port is not None:
-        lines.append(f"http: {_quoted(f'{options.host}:{options.monitor_port}')}")
+        lines.append(f"http: {_quoted(_address(options.host, options.monitor_port))}")
     if options.ports_file_dir is not None:
         lines.append(f"ports_file_dir: {_quoted(str(options.ports_file_dir))}")
     if options.credentials is not None:
         lines += _account(options.credentials)
     return "\n".join(lines) + "\n"
+
+
+def _address(host: str, port: int) -> str:
+    bare_ipv6 = ":" in host and not host.startswith("[")
+    return f"[{host}]:{port}" if bare_ipv6 else f"{host}:{port}"
 
 
 def _account(credentials: Mapping[str, str]) -> list[str]:

@@ -71,6 +71,18 @@ async def test_listening_beyond_loopback_needs_credentials(run: Run, tmp_path: P
     assert "credentials" in errors
 
 
+async def test_a_disk_too_small_for_the_streams_is_refused(run: Run, tmp_path: Path) -> None:
+    code, errors = await _fails(await run("--data-dir", str(tmp_path), "--max-file-bytes", str(2**32)))
+    assert code == 2
+    assert "--max-file-bytes" in errors
+
+
+async def test_it_can_listen_on_the_loopback_of_ipv6(run: Run, tmp_path: Path) -> None:
+    port = _free_port()
+    await run("--data-dir", str(tmp_path), "--host", "::1", "--port", str(port))
+    await (await _connect(port, host="[::1]")).aclose()
+
+
 async def test_credentials_are_read_from_a_file(run: Run, tmp_path: Path) -> None:
     credentials, port = tmp_path / "credentials.json", _free_port()
     credentials.write_text(json.dumps({"admin": "secret"}))
@@ -105,8 +117,8 @@ async def test_it_can_end_with_its_parent(tmp_path: Path) -> None:
     assert not server.is_running()
 
 
-async def _connect(port: int, *, login: str = "") -> BusConnection:
-    url = f"nats://{login}127.0.0.1:{port}"
+async def _connect(port: int, *, login: str = "", host: str = "127.0.0.1") -> BusConnection:
+    url = f"nats://{login}{host}:{port}"
     return await BusConnection.connect(url, name="t", inbox_prefix="_INBOX_t", connect_timeout_s=20)
 
 

@@ -226,7 +226,7 @@ async def test_a_port_for_nats_beside_nats_url_is_refused(bench: Bench) -> None:
 @pytest.mark.parametrize("url", ["http://elsewhere", "nats://"])
 async def test_a_nats_url_that_is_none_is_refused_before_anything_starts(bench: Bench, url: str) -> None:
     async with bench.up(environ={"NATS_URL": url}) as up:
-        assert await up.end() == 1
+        assert await up.end() == 2
     said = "".join(up.errors)
     assert "a NATS URL must look like nats://host:port" in said
     assert "listens" not in said and "Traceback" not in said

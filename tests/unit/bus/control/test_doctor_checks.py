@@ -10,6 +10,7 @@ import pytest
 from bus.contract.errors import BusUnavailable
 from bus.control import doctor_checks as checks
 from bus.control.doctor_checks import Finding, Level
+from bus.transport.connection import BusConnection
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -65,6 +66,16 @@ async def test_a_nats_server_that_cannot_be_reached_fails_with_advice() -> None:
     assert "unset it" in finding.advice
 
 
+async def test_a_nats_url_that_is_none_is_a_finding_that_does_not_show_it() -> None:
+    async def connect(url: str) -> Any:
+        return await BusConnection.connect(url, name="t", inbox_prefix="_INBOX")
+
+    finding = await checks.check_nats_connection(connect, "nats://svc:s3c/ret@nats:4222")
+    assert finding.level is Level.FAIL
+    assert "percent-encode the password" in finding.detail
+    assert "s3c" not in finding.detail and "ret@" not in finding.detail
+
+
 def test_missing_weights_are_a_warning_that_names_the_command(tmp_path: Path) -> None:
     finding = checks.check_model("base", tmp_path)
     assert finding.level is Level.WARN
@@ -83,6 +94,10 @@ def test_a_port_in_use_is_a_warning() -> None:
         port = server.getsockname()[1]
         assert checks.check_port("127.0.0.1", port).level is Level.WARN
     assert checks.check_port("127.0.0.1", port).level is Level.OK
+
+
+def test_a_host_that_cannot_be_is_a_failure() -> None:
+    assert checks.check_port("a..b", 80).level is Level.FAIL
 
 
 def test_microphones_are_listed_by_name() -> None:
@@ -165,6 +180,12 @@ def test_room_on_disk_is_judged(free_gib: float, level: Level, tmp_path: Path, m
 def test_a_folder_below_a_file_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert checks.check_folder("data folder", tmp_path / "file" / "x").level is Level.FAIL
+
+
+def test_a_path_that_the_system_refuses_is_a_failure(tmp_path: Path) -> None:
+    too_long = "x" * 300
+    assert checks.check_folder("data folder", tmp_path / too_long).level is Level.FAIL
+    assert checks.check_model(f"{tmp_path}/{too_long}", tmp_path).level is Level.FAIL
 
 
 @pytest.mark.parametrize(("limit", "level"), [(-1, Level.OK), (65536, Level.OK), (1024, Level.OK), (256, Level.WARN)])

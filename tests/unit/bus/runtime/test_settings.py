@@ -103,6 +103,14 @@ def test_two_classes_give_two_parameters() -> None:
     assert seen["shared"] == SharedSettings(log_level="debug", nats_url="nats://elsewhere:1")
 
 
+def test_a_malformed_nats_url_is_a_usage_error_that_does_not_show_it() -> None:
+    command = click.command()(click_options(SharedSettings, "shared")(lambda shared: None))
+    result = CliRunner().invoke(command, env={"NATS_URL": "nats://svc:s3c/ret@nats:4222"})
+    assert result.exit_code == 2
+    assert "percent-encode the password" in result.output
+    assert "s3c" not in result.output
+
+
 def test_a_type_that_no_flag_can_hold_is_a_fault_of_the_class() -> None:
     @dataclass(frozen=True)
     class Odd:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from bus.transport.assets import AssetLimits, plan_assets
-from bus.transport.server_config import ServerOptions
+from bus.transport.server_config import MIN_FILE_BYTES, ServerOptions
 
 
 def test_each_pool_has_one_consumer_per_work_stream() -> None:
@@ -36,6 +36,11 @@ def test_the_memory_streams_fit_the_embedded_server_twice() -> None:
     limits = AssetLimits()
     reserved = limits.finals_max_bytes + limits.partials_max_bytes
     assert 2 * reserved <= ServerOptions(store_dir=Path("/data")).max_memory_bytes
+
+
+def test_the_least_disk_of_a_server_is_what_the_file_streams_reserve() -> None:
+    streams = plan_assets(pools=[], limits=AssetLimits()).streams
+    assert sum(stream["max_bytes"] for stream in streams if stream["storage"] == "file") == MIN_FILE_BYTES
 
 
 def test_a_pool_name_that_no_subject_could_hold_is_refused() -> None:

@@ -71,15 +71,52 @@ async def test_a_newer_connection_replaces_what_runs() -> None:
     await steps.aclose()
 
 
+async def test_a_newer_connection_does_not_wait_for_a_request_of_the_one_before() -> None:
+    steps, step, restored = Restoration(), _Step(), asyncio.Event()
+
+    async def report() -> None:
+        restored.set()
+
+    await steps.keep_ensured(step)
+    steps.add(report)
+    step.go.clear()
+    step.started.clear()
+    steps.begin()
+    await step.started.wait()
+    other_caller = asyncio.create_task(steps.ensure())
+    await asyncio.sleep(0)
+    step.go = asyncio.Event()  # nobody sets the one before: its answer went with its connection
+    step.go.set()
+    steps.begin()
+    await asyncio.wait_for(restored.wait(), 5)
+    with pytest.raises(BusUnavailable, match="meanwhile"):
+        await other_caller
+    assert step.runs == 3
+
+
+async def test_closing_tells_who_waits_for_the_run_that_it_cannot_end_well() -> None:
+    steps, step = Restoration(), _Step()
+    await steps.keep_ensured(step)
+    step.go.clear()
+    step.started.clear()
+    caller = asyncio.create_task(steps.ensure())
+    await step.started.wait()
+    await steps.aclose()
+    with pytest.raises(BusUnavailable):
+        await caller
+
+
 class _Step:
     def __init__(self, *, failures: int = 0) -> None:
         self.runs = 0
         self.failures = failures
         self.go = asyncio.Event()
         self.go.set()
+        self.started = asyncio.Event()
 
     async def __call__(self) -> None:
         self.runs += 1
+        self.started.set()
         await self.go.wait()
         if self.failures:
             self.failures -= 1

@@ -27,6 +27,15 @@ def test_paths_and_passwords_are_quoted() -> None:
     assert 'ports_file_dir: "/p"' in text
 
 
+@pytest.mark.parametrize(
+    ("host", "listen"), [("::1", "[::1]:4222"), ("[::1]", "[::1]:4222"), ("localhost", "localhost:4222")]
+)
+def test_an_ipv6_address_stands_in_brackets_before_its_port(host: str, listen: str) -> None:
+    text = render_config(ServerOptions(store_dir=Path("/data"), host=host, port=4222, monitor_port=4222))
+    assert f'listen: "{listen}"' in text
+    assert f'http: "{listen}"' in text
+
+
 def test_each_role_gets_its_permissions() -> None:
     text = render_config(ServerOptions(store_dir=Path("/data"), credentials={"admin": "a", "reader_t1": "b"}))
     admin, reader = (line for line in text.splitlines() if "user:" in line)

