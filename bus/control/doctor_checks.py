@@ -107,7 +107,7 @@ def check_microphone(load: Callable[[str], Any] = import_module) -> Finding:
     try:
         devices = load("sounddevice").query_devices()
     except ImportError:
-        advice = "Only needed for --mic: pip install 'harken[mic]'"
+        advice = "Only needed for --mic: pip install -e '.[mic]'"
         return Finding("microphone", Level.WARN, "the package sounddevice is not installed", advice)
     except OSError:
         advice = "Only needed for --mic: install it (Debian and Ubuntu: apt install libportaudio2)"
@@ -142,7 +142,7 @@ def check_gpu(which: Callable[[str], str | None] = shutil.which) -> Finding:
     except (OSError, subprocess.SubprocessError) as error:
         advice = "The driver does not answer: check it, or decode on the CPU"
         return Finding("gpu", Level.WARN, f"nvidia-smi failed: {error}", advice)
-    return Finding("gpu", Level.OK, "; ".join(names), "Use it with HARKEN_ASR_DEVICE=cuda")
+    return Finding("gpu", Level.OK, "; ".join(names), "Workers use it by themselves; HARKEN_ASR_DEVICE=cuda insists on it")
 
 
 def check_cores(cores: int) -> Finding:

@@ -124,7 +124,7 @@ def _load_portaudio() -> ModuleType:
     try:
         return import_module("sounddevice")
     except ImportError as error:
-        raise MicrophoneError("--mic needs the extra package: pip install 'harken[mic]'") from error
+        raise MicrophoneError("--mic needs the extra package: pip install -e '.[mic]'") from error
     except OSError as error:
         raise MicrophoneError("--mic needs the PortAudio library: apt install libportaudio2") from error
 

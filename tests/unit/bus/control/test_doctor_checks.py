@@ -109,7 +109,7 @@ def test_microphones_are_listed_by_name() -> None:
 @pytest.mark.parametrize(
     ("error", "advice"),
     [
-        (ImportError("no module"), "harken[mic]"),
+        (ImportError("no module"), ".[mic]"),
         (OSError("PortAudio library not found"), "libportaudio2"),
         (RuntimeError("host error"), "sound system"),
     ],
