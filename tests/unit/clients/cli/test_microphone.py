@@ -61,7 +61,7 @@ async def test_a_device_that_is_taken_is_an_error(portaudio: FakePortAudio) -> N
 
 @pytest.mark.parametrize(
     ("missing", "advice"),
-    [(ImportError("No module"), "pip install 'harken\\[mic\\]'"), (OSError("no library"), "apt install libportaudio2")],
+    [(ImportError("No module"), "pip install -e '.\\[mic\\]'"), (OSError("no library"), "apt install libportaudio2")],
 )
 def test_what_is_not_installed_is_named_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch, missing: Exception, advice: str
