@@ -30,6 +30,8 @@ class Generated:
     average_log_probability: float
     """Over the tokens and the end marker."""
     no_speech_probability: float
+    cut: bool
+    """Generating stopped at the limit, not at the end of the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class WhisperCalls:
             return_scores=True,
             return_no_speech_prob=True,
         )
-        return [_best(result) for result in results]
+        return [_best(result, _token_limit(max_new_tokens, len(prompts[0]))) for result in results]
 
     def sample(self, encoded: Encoded, prompt: list[int], *, temperature: float, hypotheses: int) -> Generated:
         """Best of some texts drawn at a temperature: not the same each time."""
@@ -88,7 +90,7 @@ class WhisperCalls:
             return_scores=True,
             return_no_speech_prob=True,
         )
-        return _best(results[0])
+        return _best(results[0], _token_limit(MAX_NEW_TOKENS, len(prompt)))
 
     def align(self, encoded: Encoded, start: list[int], tokens: list[int], *, frames: int) -> Alignment:
         """Place known tokens in the audio; `frames` counts feature frames that hold audio."""
@@ -113,10 +115,15 @@ def _max_length(new_tokens: int, prompt_tokens: int) -> int:
     return min(MAX_LENGTH, max(2 * new_tokens, new_tokens + prompt_tokens))
 
 
-def _best(result: Any) -> Generated:
+def _token_limit(new_tokens: int, prompt_tokens: int) -> int:
+    return min(new_tokens, MAX_LENGTH - prompt_tokens)
+
+
+def _best(result: Any, limit: int) -> Generated:
     tokens = list(result.sequences_ids[0])
     return Generated(
         tokens=tokens,
         average_log_probability=result.scores[0] * len(tokens) / (len(tokens) + 1),
         no_speech_probability=result.no_speech_prob,
+        cut=len(tokens) >= limit,
     )

@@ -1,7 +1,7 @@
 """Whisper on CTranslate2, through faster-whisper's model, tokenizer and feature extractor.
 
 Without timestamps, on short encoder contexts, partials greedy and finals with a beam. What the guards refuse gets a
-second pass with the full context.
+second pass with the full context, and what is too long for one pass is decoded piece by piece.
 """
 
 import os
@@ -25,50 +25,28 @@ from asr_workers.engines.base import (
     Prepared,
     Window,
 )
-from asr_workers.engines.whisper_calls import MAX_NEW_TOKENS, Encoded, Generated, WhisperCalls
+from asr_workers.engines.whisper_calls import WhisperCalls
+from asr_workers.engines.whisper_hearing import Heard, Hearing, Take
+from asr_workers.engines.whisper_rest import join, rest_of
 from asr_workers.engines.whisper_tokens import WhisperTokens, is_spaced
 from asr_workers.windows.buckets import FINAL_CONTEXTS_S, FULL_CONTEXT_S, PARTIAL_CONTEXTS_S, encoder_context_s
-from asr_workers.windows.features import FRAMES_PER_SECOND, log_mel, pad_to_context
-from asr_workers.windows.guards import (
-    Attempt,
-    Guards,
-    Stage,
-    Verdict,
-    compression_ratio,
-    has_words,
-    is_satisfying,
-    judge,
-    settle,
-    token_ceiling,
-)
-from asr_workers.windows.words import place_words, session_words
+from asr_workers.windows.features import log_mel
+from asr_workers.windows.guards import Guards, Verdict, is_satisfying, judge, settle
+from asr_workers.windows.words import PlacedWord, session_words, words_before_cut
 from bus.contract.work import SAMPLE_RATE_HZ, Word
 
 FALLBACK_TEMPERATURES = (0.4, 0.8)
-_HYPOTHESES = 3
 _CPU_BATCH = 4
 _GPU_BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
-class _Take:
-    """One decode of one window."""
+class _Passage:
+    """What an accepted decode says, and what follows it."""
 
-    tokens: list[int]
-    text: str
-    attempt: Attempt
-
-
-@dataclass(frozen=True, slots=True)
-class _Heard:
-    """What the batch's model calls gave for one window; times include those of an earlier refused pass."""
-
-    encoded: Encoded
-    language: str
-    language_probability: float
-    take: _Take
-    encode_s: float
-    decode_s: float
+    text: str = ""
+    words: tuple[Word, ...] = ()
+    rest: Window | None = None
 
 
 class WhisperCt2Engine:
@@ -79,7 +57,7 @@ class WhisperCt2Engine:
         self._extract = model.feature_extractor
         self._tokens = WhisperTokens(model.hf_tokenizer, multilingual=self._calls.multilingual)
         self._guards = Guards()
-        self._beam_size = options.beam_size
+        self._hearing = Hearing(self._calls, self._tokens, self._guards, beam_size=options.beam_size)
         max_batch = options.max_batch or (_CPU_BATCH if self._calls.on_cpu else _GPU_BATCH)
         self._capabilities = EngineCapabilities(
             model=options.model_name,
@@ -133,8 +111,8 @@ class WhisperCt2Engine:
         )
 
     def decode(self, batch: Sequence[Prepared]) -> list[Outcome]:
-        """One pass over the batch, all of one kind; sampling, where the guards ask for it, window by window."""
-        return [self._conclude(item, heard) for item, heard in zip(batch, self._hear(batch), strict=True)]
+        """One pass over the batch, all of one kind; sampling and rests, where they are needed, window by window."""
+        return [self._conclude(item, heard) for item, heard in zip(batch, self._hearing.hear(batch), strict=True)]
 
     def warm_up(self) -> None:
         """Decode faint noise: on a GPU in each context, on a CPU once per executor (later contexts start no slower)."""
@@ -151,62 +129,33 @@ class WhisperCt2Engine:
         """Unload the weights."""
         self._calls.unload()
 
-    def _hear(self, batch: Sequence[Prepared]) -> list[_Heard]:
-        """Encode, find the languages that are not named, generate."""
-        started = time.perf_counter()
-        encoded = self._calls.encode([pad_to_context(item.features, item.group.context_s) for item in batch])
-        encode_s = time.perf_counter() - started
-        languages = self._languages(batch, encoded)
-        generated = self._calls.generate(
-            encoded,
-            [self._prompt(item, language) for item, (language, _) in zip(batch, languages, strict=True)],
-            max_new_tokens=max(self._ceiling(item) for item in batch),
-            beam_size=self._beam_size if batch[0].window.kind == "final" else 1,
-        )
-        decode_s = time.perf_counter() - started - encode_s
-        return [
-            _Heard(
-                encoded=row,
-                language=language,
-                language_probability=probability,
-                take=self._take(item, _stage(item), one),
-                encode_s=item.encode_s + encode_s,
-                decode_s=item.decode_s + decode_s,
-            )
-            for item, row, (language, probability), one in zip(batch, encoded, languages, generated, strict=True)
-        ]
-
-    def _languages(self, batch: Sequence[Prepared], encoded: Sequence[Encoded]) -> list[tuple[str, float]]:
-        """Language of each window and its probability: 1 where it was named."""
-        if not self._calls.multilingual:
-            return [("en", 1.0)] * len(batch)
-        unnamed = [row for item, row in zip(batch, encoded, strict=True) if item.window.language is None]
-        guesses = iter(self._calls.detect_languages(unnamed) if unnamed else ())
-        return [next(guesses) if item.window.language is None else (item.window.language, 1.0) for item in batch]
-
-    def _conclude(self, item: Prepared, heard: _Heard) -> Outcome:
+    def _conclude(self, item: Prepared, heard: Heard) -> Outcome:
         """Let the guards decide what becomes of a decode."""
-        take = heard.take
-        verdict = judge(take.attempt, item.window.kind, self._guards)
+        verdict = judge(heard.take.attempt, item.window.kind, self._guards)
         if verdict == "full_context":
             return replace(
                 item,
                 group=Group(FULL_CONTEXT_S, item.group.prefix_tokens),
-                failed=take.attempt,
+                failed=heard.take.attempt,
                 encode_s=heard.encode_s,
                 decode_s=heard.decode_s,
             )
+        return self._finish(item, heard, verdict)
+
+    def _finish(self, item: Prepared, heard: Heard, verdict: Verdict) -> Decoded:
+        """Settle the text: draw others if the guards ask for it, and decode what the decoder's limit cut off."""
         started = time.perf_counter()
+        take = heard.take
         sampled = verdict == "temperature"
         if sampled:
             take, verdict = self._sample(item, heard)
-        text = take.text if verdict == "accept" else ""
-        words = self._words(item, heard, take.tokens) if text and item.window.word_times else ()
-        return Decoded(
-            text=text,
-            words=words,
-            language=heard.language if text else item.window.language,
-            language_probability=heard.language_probability if text else 0.0,
+        accepted = verdict == "accept" and take.text != ""
+        passage = self._passage(item, heard, take) if accepted else _Passage()
+        decoded = Decoded(
+            text=passage.text,
+            words=passage.words,
+            language=heard.language if accepted else item.window.language,
+            language_probability=heard.language_probability if accepted else 0.0,
             no_speech_probability=take.attempt.no_speech_probability,
             average_log_probability=take.attempt.average_log_probability,
             fallback="temperature" if sampled else "full_context" if item.failed else "",
@@ -215,60 +164,48 @@ class WhisperCt2Engine:
             encode_s=heard.encode_s,
             decode_s=heard.decode_s + time.perf_counter() - started,
         )
+        if passage.rest is None:
+            return decoded
+        return join(decoded, self._decode_rest(passage.rest), spaced=is_spaced(item.window.task, heard.language))
 
-    def _sample(self, item: Prepared, heard: _Heard) -> tuple[_Take, Verdict]:
+    def _sample(self, item: Prepared, heard: Heard) -> tuple[Take, Verdict]:
         """Draw texts at rising temperatures until one satisfies the guards; then choose among all takes."""
-        prompt = self._prompt(item, heard.language)
         takes = [heard.take]
         for temperature in FALLBACK_TEMPERATURES:
-            drawn = self._calls.sample(heard.encoded, prompt, temperature=temperature, hypotheses=_HYPOTHESES)
-            takes.append(self._take(item, "temperature", drawn))
+            takes.append(self._hearing.draw(item, heard, temperature=temperature))
             if is_satisfying(takes[-1].attempt, self._guards):
                 break
         best, verdict = settle([take.attempt for take in takes], self._guards)
         return takes[best], verdict
 
-    def _words(self, item: Prepared, heard: _Heard, tokens: list[int]) -> tuple[Word, ...]:
-        window = item.window
-        alignment = self._calls.align(
-            heard.encoded,
-            self._tokens.start(window.task, heard.language),
-            tokens,
-            frames=max(1, int(window.duration_s * FRAMES_PER_SECOND)),
-        )
-        spellings = self._tokens.spellings(tokens, window.task, heard.language)
-        return session_words(
-            place_words(spellings, alignment.pairs, alignment.probabilities),
+    def _passage(self, item: Prepared, heard: Heard, take: Take) -> _Passage:
+        """Text and words of an accepted decode; of one that was cut, the part that is sure."""
+        window, cut = item.window, take.attempt.cut
+        if not (window.word_times or cut):
+            return _Passage(take.text)
+        spaced = is_spaced(window.task, heard.language)
+        placed: Sequence[PlacedWord] = self._hearing.place(item, heard, take.tokens)
+        text, rest = take.text, None
+        kept = words_before_cut(placed, spaced=spaced) if cut else ()
+        if window.kind == "final":
+            rest = rest_of(window, kept, language=heard.language)
+        if kept and (rest is not None or window.kind == "partial"):
+            placed = kept
+            text = self._tokens.text(take.tokens[: sum(word.tokens for word in kept)])
+        words = session_words(
+            placed,
             start_sample=window.start_sample,
-            samples=window.samples,
-            spaced=is_spaced(window.task, heard.language),
+            samples=window.samples - (rest.samples if rest else 0),
+            spaced=spaced,
         )
+        return _Passage(text, words if window.word_times else (), rest)
 
-    def _prompt(self, item: Prepared, language: str) -> list[int]:
-        return self._tokens.prompt(item.prefix, item.window.task, language)
-
-    def _ceiling(self, item: Prepared) -> int:
-        """Tokens after which generating stops. Scripts that need very many get them in the second pass."""
-        if _stage(item) == "full_context":
-            return MAX_NEW_TOKENS
-        return min(MAX_NEW_TOKENS, token_ceiling(item.window.duration_s, self._guards))
-
-    def _take(self, item: Prepared, stage: Stage, generated: Generated) -> _Take:
-        text = self._tokens.text(generated.tokens)
-        attempt = Attempt(
-            stage=stage,
-            tokens=len(generated.tokens),
-            has_words=has_words(text),
-            duration_s=item.window.duration_s,
-            compression_ratio=compression_ratio(text),
-            average_log_probability=generated.average_log_probability,
-            no_speech_probability=generated.no_speech_probability,
-        )
-        return _Take(generated.tokens, text, attempt)
-
-
-def _stage(item: Prepared) -> Stage:
-    return "full_context" if item.group.context_s == FULL_CONTEXT_S else "short_context"
+    def _decode_rest(self, window: Window) -> Decoded:
+        """Decode what follows a text that was cut. Each rest is shorter than the window before, so this ends."""
+        item = self.prepare(window)
+        item = replace(item, group=Group(FULL_CONTEXT_S, item.group.prefix_tokens))
+        (heard,) = self._hearing.hear([item])
+        return self._finish(item, heard, judge(heard.take.attempt, window.kind, self._guards))
 
 
 def _usable_cores() -> int:

@@ -33,13 +33,9 @@ class WhisperTokens:
 
     def prefix(self, prompt: str, hotwords: str) -> tuple[int, ...]:
         """Tokens before the transcript: hotwords, then as much of the prompt's end as fits; empty without both."""
-        tokenizer = self._tokenizer("transcribe", "en")
-        tokens: list[int] = []
-        if hotwords.strip():
-            tokens += tokenizer.encode(" " + hotwords.strip())[:MAX_HOTWORD_TOKENS]
-        if prompt.strip():
-            tokens += tokenizer.encode(" " + prompt.strip())[-(MAX_PREFIX_TOKENS - 1 - len(tokens)) :]
-        return (tokenizer.sot_prev, *tokens) if tokens else ()
+        tokens = self._user_tokens(hotwords)[:MAX_HOTWORD_TOKENS]
+        tokens += self._user_tokens(prompt)[-(MAX_PREFIX_TOKENS - 1 - len(tokens)) :]
+        return (self._tokenizer("transcribe", "en").sot_prev, *tokens) if tokens else ()
 
     def start(self, task: Task, language: str) -> list[int]:
         """Start of transcript, language, task: what `align` wants."""
@@ -54,10 +50,23 @@ class WhisperTokens:
         """Text of the tokens, without surrounding blanks."""
         return str(self._tokenizer("transcribe", "en").decode(list(tokens))).strip()
 
+    def whole_characters(self, tokens: Sequence[int]) -> list[int]:
+        """Tokens of a text that was cut, without those that begin a character and do not end it."""
+        kept = list(tokens)
+        while kept and self.text(kept).endswith("\N{REPLACEMENT CHARACTER}"):
+            kept.pop()
+        return kept
+
     def spellings(self, tokens: Sequence[int], task: Task, language: str) -> list[Spelling]:
         """Tokens as words: at blanks, or by character where the script has none."""
         words, groups = self._tokenizer(task, _written(task, language)).split_to_word_tokens(list(tokens))
         return [Spelling(word, len(group)) for word, group in zip(words, groups, strict=True)]
+
+    def _user_tokens(self, text: str) -> list[int]:
+        """What a user wrote, as words only: "<|startoftranscript|>" would move the start that a batch has in common."""
+        tokenizer = self._tokenizer("transcribe", "en")
+        tokens = tokenizer.encode(" " + text.strip()) if text.strip() else []
+        return [token for token in tokens if token < tokenizer.eot]
 
     def _tokenizer(self, task: Task, language: str) -> Tokenizer:
         key = (task, language)

@@ -14,6 +14,10 @@ SECONDS_PER_FRAME = 0.02
 _SENTENCE_END = frozenset(".。!！?？")
 _LONGEST_TYPICAL_WORD_S = 0.7
 _MIN_TYPICAL_WORD_S = 0.1
+_DROPPED_AT_CUT = 2
+_LONGEST_WORD_S = 2.0
+EARLIEST_CUT_S = 1.0
+"""A text that was cut is kept up to here at least: a gap before it is the silence before the first word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,25 @@ def place_words(
     return words
 
 
+def words_before_cut(words: Sequence[PlacedWord], *, spaced: bool) -> Sequence[PlacedWord]:
+    """What to keep of a text that was cut: all but the last two words, or nothing. `spaced` as in `session_words`.
+
+    A part of the last one may be missing. And alignment spreads a text over all of the audio, also over what the text
+    does not reach: the last words may be placed anywhere in it, the first of them or the mark before them filling the
+    gap. So what follows a gap is not kept either; if it was a pause, this costs a decode and loses nothing.
+    """
+    begins = [index for index, word in enumerate(words) if index == 0 or _begins(word.text, spaced)]
+    if len(begins) <= _DROPPED_AT_CUT:
+        return ()
+    kept = words[: begins[-_DROPPED_AT_CUT]]
+    for index, word in enumerate(kept):
+        if word.start_s >= EARLIEST_CUT_S and word.end_s - word.start_s > _LONGEST_WORD_S:
+            if _is_mark(word.text):
+                return [*kept[:index], replace(word, end_s=word.start_s)]
+            return kept[: max(begin for begin in begins if begin <= index)]
+    return kept
+
+
 def session_words(words: Sequence[PlacedWord], *, start_sample: int, samples: int, spaced: bool) -> tuple[Word, ...]:
     """Words in order, none outside the window, on the session's clock.
 
@@ -106,25 +129,32 @@ def _join_parts(words: Sequence[PlacedWord], spaced: bool) -> list[PlacedWord]:
     """Join what the tokenizer split: marks to their word, and the parts of "o'clock" or "post-mortem"."""
     joined: list[PlacedWord] = []
     for word in words:
-        is_mark = not any(character.isalnum() for character in word.text)
-        begins = word.text.startswith(" ") or not (spaced or is_mark)
         if not word.text.strip():
             continue
-        if begins or not joined:
+        if _begins(word.text, spaced) or not joined:
             joined.append(word)
         else:
-            joined[-1] = _join(joined[-1], word, is_mark)
+            joined[-1] = _join(joined[-1], word)
     return joined
 
 
-def _join(word: PlacedWord, part: PlacedWord, is_mark: bool) -> PlacedWord:
+def _begins(text: str, spaced: bool) -> bool:
+    """Tell whether a word as a reader sees it begins here."""
+    return text.startswith(" ") or not (spaced or _is_mark(text))
+
+
+def _is_mark(text: str) -> bool:
+    return not any(character.isalnum() for character in text)
+
+
+def _join(word: PlacedWord, part: PlacedWord) -> PlacedWord:
     text = word.text + part.text
-    if is_mark:
+    if _is_mark(part.text):
         # A mark takes the pause that follows: it must not make its word longer.
         return replace(word, text=text)
     tokens = word.tokens + part.tokens
     probability = (word.probability * word.tokens + part.probability * part.tokens) / tokens
-    start_s = word.start_s if any(character.isalnum() for character in word.text) else part.start_s
+    start_s = part.start_s if _is_mark(word.text) else word.start_s
     return PlacedWord(text, tokens, start_s, part.end_s, probability)
 
 

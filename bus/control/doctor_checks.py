@@ -142,7 +142,7 @@ def check_gpu(which: Callable[[str], str | None] = shutil.which) -> Finding:
     except (OSError, subprocess.SubprocessError) as error:
         advice = "The driver does not answer: check it, or decode on the CPU"
         return Finding("gpu", Level.WARN, f"nvidia-smi failed: {error}", advice)
-    return Finding("gpu", Level.OK, "; ".join(names), "Workers use it by themselves; HARKEN_ASR_DEVICE=cuda insists on it")
+    return Finding("gpu", Level.OK, "; ".join(names), "Used by itself; HARKEN_ASR_DEVICE=cuda insists on it")
 
 
 def check_cores(cores: int) -> Finding:

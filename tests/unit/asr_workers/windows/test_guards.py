@@ -13,6 +13,7 @@ from asr_workers.windows.guards import (
     settle,
     token_ceiling,
 )
+from tests.unit.asr_workers.windows.sentences import SENTENCES, phrase
 
 GUARDS = Guards()
 
@@ -21,8 +22,8 @@ def attempt(
     stage: Stage = "short_context",
     *,
     tokens: int = 20,
+    cut: bool = False,
     words: bool = True,
-    duration_s: float = 5.0,
     ratio: float = 1.2,
     log_probability: float = -0.2,
     no_speech: float = 0.05,
@@ -30,8 +31,8 @@ def attempt(
     return Attempt(
         stage=stage,
         tokens=tokens,
+        cut=cut,
         has_words=words,
-        duration_s=duration_s,
         compression_ratio=ratio,
         average_log_probability=log_probability,
         no_speech_probability=no_speech,
@@ -84,14 +85,21 @@ def test_a_partial_is_never_decoded_again(failing: Attempt, verdict: str) -> Non
     assert judge(failing, "partial", GUARDS) == verdict
 
 
-def test_a_decode_that_fills_its_ceiling_is_a_loop_however_it_compresses() -> None:
-    ceiling = token_ceiling(2.0, GUARDS)
-    assert is_repetitive(attempt(tokens=ceiling, duration_s=2.0), GUARDS)
-    assert not is_repetitive(attempt(tokens=ceiling - 1, duration_s=2.0), GUARDS)
+def test_a_final_that_is_cut_goes_on_to_the_full_context_and_is_no_loop() -> None:
+    assert not is_repetitive(attempt(cut=True), GUARDS)
+    assert judge(attempt(cut=True), "final", GUARDS) == "full_context"
 
 
-def test_the_full_context_may_use_as_many_tokens_as_a_script_needs() -> None:
-    assert not is_repetitive(attempt("full_context", tokens=200, duration_s=2.0), GUARDS)
+def test_a_final_that_is_cut_there_too_is_accepted_as_far_as_it_goes() -> None:
+    assert judge(attempt("full_context", cut=True, tokens=224), "final", GUARDS) == "accept"
+
+
+def test_a_partial_that_is_cut_shows_the_beginning() -> None:
+    assert judge(attempt(cut=True), "partial", GUARDS) == "accept"
+
+
+def test_the_ceiling_grows_with_the_window() -> None:
+    assert [token_ceiling(seconds, GUARDS) for seconds in (0.0, 1.0, 2.55)] == [12, 24, 42]
 
 
 @pytest.mark.parametrize(
@@ -140,6 +148,29 @@ def test_loops_compress_and_prose_does_not() -> None:
     assert compression_ratio("I'm sorry, " * 40) > 5
     assert compression_ratio("The speed dial entry you have accessed is empty.") < 1.5
     assert compression_ratio("") == 0
+    assert compression_ratio("", cut=True) == 0
+
+
+@pytest.mark.parametrize("language", sorted(SENTENCES))
+def test_prose_of_any_script_is_no_loop(language: str) -> None:
+    sentence = SENTENCES[language]
+    assert compression_ratio(sentence) < 1.5
+    for length in range(8, len(sentence) + 1):
+        assert compression_ratio(sentence[:length], cut=True) < 1.55
+
+
+@pytest.mark.parametrize("language", sorted(SENTENCES))
+def test_loops_of_any_script_compress(language: str) -> None:
+    loop = phrase(language) * 10
+    assert compression_ratio(loop) > GUARDS.max_compression_ratio
+    assert compression_ratio(loop, cut=True) > GUARDS.max_compression_ratio
+
+
+def test_few_characters_are_a_loop_only_if_they_fill_the_ceiling() -> None:
+    loop = "这对中法结合的终于终于终于终于终于终于终于终于终于终"  # 36 tokens for 2 s
+    assert compression_ratio(loop) < 1.5
+    assert compression_ratio(loop, cut=True) > GUARDS.max_compression_ratio
+    assert compression_ratio("No, no, no, no, no!") < GUARDS.max_compression_ratio
 
 
 def test_words_are_letters_or_digits_of_any_script() -> None:

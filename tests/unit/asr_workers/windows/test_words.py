@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_workers.windows.words import PlacedWord, Spelling, place_words, session_words
+from asr_workers.windows.words import PlacedWord, Spelling, place_words, session_words, words_before_cut
 from bus.contract.work import SAMPLE_RATE_HZ, Word
 
 SECOND = SAMPLE_RATE_HZ
@@ -87,6 +87,34 @@ def test_a_long_word_within_a_sentence_keeps_its_length() -> None:
 
 def test_words_without_any_length_stay_where_they_are() -> None:
     assert [(w.start_s, w.end_s) for w in shown(placed(" a", 1.0, 1.0))] == [(1.0, 1.0)]
+
+
+def test_a_text_that_was_cut_loses_the_word_that_may_be_cut_and_the_one_before_it() -> None:
+    words = [placed(text, 0.0, 0.0) for text in (" And", " six", " o", "'clock", ",", " tw")]
+    assert [word.text for word in words_before_cut(words, spaced=True)] == [" And", " six"]
+
+
+def test_a_text_that_was_cut_and_has_no_blanks_loses_two_characters() -> None:
+    words = [placed(text, 0.0, 0.0) for text in ("東", "南", "。", "西")]
+    assert [word.text for word in words_before_cut(words, spaced=False)] == ["東"]
+
+
+def test_words_behind_a_gap_are_not_kept_of_a_text_that_was_cut() -> None:
+    words = [placed(" go", 0.0, 4.0), placed(" home", 4.0, 4.5), placed(".", 4.5, 25.0), placed(" It", 25.0, 25.1)]
+    after = [placed(" is", 25.1, 25.2), placed(" la", 25.2, 25.3)]
+    kept = words_before_cut([*words, *after], spaced=True)
+    assert [(word.text, word.end_s) for word in kept] == [(" go", 4.0), (" home", 4.5), (".", 4.5)]
+
+
+def test_a_word_that_fills_a_gap_is_not_kept_of_a_text_that_was_cut() -> None:
+    words = [placed(" go", 0.5, 1.5), placed(" h", 1.5, 1.7), placed("ome", 1.7, 20.0), placed(" a", 20.0, 20.1)]
+    kept = words_before_cut([*words, placed(" b", 20.1, 20.2)], spaced=True)
+    assert [word.text for word in kept] == [" go"]
+
+
+def test_nothing_is_sure_of_two_words_that_were_cut() -> None:
+    assert list(words_before_cut([placed(" a", 0.0, 0.1), placed(" b", 0.1, 0.2)], spaced=True)) == []
+    assert list(words_before_cut([], spaced=True)) == []
 
 
 @given(

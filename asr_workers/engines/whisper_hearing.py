@@ -1,0 +1,126 @@
+"""Whisper's texts and word times for prepared windows: tokens, model calls and the guards' figures put together."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from asr_workers.engines.base import Prepared
+from asr_workers.engines.whisper_calls import MAX_NEW_TOKENS, Encoded, Generated, WhisperCalls
+from asr_workers.engines.whisper_tokens import WhisperTokens
+from asr_workers.windows.buckets import FULL_CONTEXT_S
+from asr_workers.windows.features import FRAMES_PER_SECOND, pad_to_context
+from asr_workers.windows.guards import Attempt, Guards, Stage, compression_ratio, has_words, token_ceiling
+from asr_workers.windows.words import PlacedWord, place_words
+
+_HYPOTHESES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One decode of one window."""
+
+    tokens: list[int]
+    text: str
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the batch's model calls gave for one window; times include those of an earlier refused pass."""
+
+    encoded: Encoded
+    language: str
+    language_probability: float
+    take: Take
+    encode_s: float
+    decode_s: float
+
+
+class Hearing:
+    """Thread-safe, like the calls and the tokens that it is made of."""
+
+    def __init__(self, calls: WhisperCalls, tokens: WhisperTokens, guards: Guards, *, beam_size: int) -> None:
+        self._calls = calls
+        self._tokens = tokens
+        self._guards = guards
+        self._beam_size = beam_size
+
+    def hear(self, batch: Sequence[Prepared]) -> list[Heard]:
+        """Encode, find the languages that are not named, generate."""
+        started = time.perf_counter()
+        encoded = self._calls.encode([pad_to_context(item.features, item.group.context_s) for item in batch])
+        encode_s = time.perf_counter() - started
+        languages = self._languages(batch, encoded)
+        generated = self._calls.generate(
+            encoded,
+            [self._prompt(item, language) for item, (language, _) in zip(batch, languages, strict=True)],
+            max_new_tokens=max(self._ceiling(item) for item in batch),
+            beam_size=self._beam_size if batch[0].window.kind == "final" else 1,
+        )
+        decode_s = time.perf_counter() - started - encode_s
+        return [
+            Heard(
+                encoded=row,
+                language=language,
+                language_probability=probability,
+                take=self._take(item, _stage(item), one),
+                encode_s=item.encode_s + encode_s,
+                decode_s=item.decode_s + decode_s,
+            )
+            for item, row, (language, probability), one in zip(batch, encoded, languages, generated, strict=True)
+        ]
+
+    def draw(self, item: Prepared, heard: Heard, *, temperature: float) -> Take:
+        """Another text for a window, drawn at a temperature."""
+        prompt = self._prompt(item, heard.language)
+        drawn = self._calls.sample(heard.encoded, prompt, temperature=temperature, hypotheses=_HYPOTHESES)
+        return self._take(item, "temperature", drawn)
+
+    def place(self, item: Prepared, heard: Heard, tokens: list[int]) -> list[PlacedWord]:
+        """The words of a text and where in the window they are."""
+        window = item.window
+        alignment = self._calls.align(
+            heard.encoded,
+            self._tokens.start(window.task, heard.language),
+            tokens,
+            frames=max(1, int(window.duration_s * FRAMES_PER_SECOND)),
+        )
+        spellings = self._tokens.spellings(tokens, window.task, heard.language)
+        return place_words(spellings, alignment.pairs, alignment.probabilities)
+
+    def _languages(self, batch: Sequence[Prepared], encoded: Sequence[Encoded]) -> list[tuple[str, float]]:
+        """Language of each window and its probability: 1 where it was named."""
+        if not self._calls.multilingual:
+            return [("en", 1.0)] * len(batch)
+        unnamed = [row for item, row in zip(batch, encoded, strict=True) if item.window.language is None]
+        guesses = iter(self._calls.detect_languages(unnamed) if unnamed else ())
+        return [next(guesses) if item.window.language is None else (item.window.language, 1.0) for item in batch]
+
+    def _prompt(self, item: Prepared, language: str) -> list[int]:
+        return self._tokens.prompt(item.prefix, item.window.task, language)
+
+    def _ceiling(self, item: Prepared) -> int:
+        """Tokens after which generating stops. Scripts that need very many get them in the second pass."""
+        if _stage(item) == "full_context":
+            return MAX_NEW_TOKENS
+        return min(MAX_NEW_TOKENS, token_ceiling(item.window.duration_s, self._guards))
+
+    def _take(self, item: Prepared, stage: Stage, generated: Generated) -> Take:
+        # A companion in the batch may have raised the limit of the call above the ceiling of this window.
+        cut = generated.cut or len(generated.tokens) >= self._ceiling(item)
+        tokens = self._tokens.whole_characters(generated.tokens) if cut else generated.tokens
+        text = self._tokens.text(tokens)
+        attempt = Attempt(
+            stage=stage,
+            tokens=len(generated.tokens),
+            cut=cut,
+            has_words=has_words(text),
+            compression_ratio=compression_ratio(text, cut=cut),
+            average_log_probability=generated.average_log_probability,
+            no_speech_probability=generated.no_speech_probability,
+        )
+        return Take(tokens, text, attempt)
+
+
+def _stage(item: Prepared) -> Stage:
+    return "full_context" if item.group.context_s == FULL_CONTEXT_S else "short_context"
