@@ -9,16 +9,19 @@ from pathlib import Path
 
 import pytest
 import soundfile
+import tokenizers
 
 from asr_workers.engines import whisper_hearing
 from asr_workers.engines.base import Decoded, EngineOptions, Prepared, Window, decode_to_end
 from asr_workers.engines.whisper_ct2 import WhisperCt2Engine
+from asr_workers.engines.whisper_tokens import WhisperTokens
 from asr_workers.windows.buckets import FULL_CONTEXT_S
 from bus.contract.work import SAMPLE_RATE_HZ, WindowKind
 
 pytestmark = pytest.mark.weights
 SAMPLE = Path(__file__).parents[2] / "samples" / "austen.flac"
 START_S = 100
+FIRST_CONTROL_TOKEN = 50_257
 
 
 @pytest.fixture(scope="module")
@@ -98,15 +101,26 @@ def test_a_partial_that_is_cut_shows_the_beginning_without_the_words_at_the_cut(
     assert decoded.words[-1].end_s < undisturbed.words[-2].end_s
 
 
-def test_a_prompt_cannot_hold_the_decoders_control_tokens(engine: WhisperCt2Engine) -> None:
+def test_a_prompt_with_control_tokens_is_its_words(engine: WhisperCt2Engine) -> None:
     plain = engine.prepare(austen(4.0, prompt="Mr. John Dashwood"))
     spiked = engine.prepare(austen(4.0, prompt="<|startoftranscript|>Mr. John<|endoftext|> Dashwood<|en|>"))
-    first_control_token = max(plain.prefix[1:]) + 1
-    assert all(token < 50_257 for token in spiked.prefix[1:]), first_control_token
+    assert max(spiked.prefix[1:]) < FIRST_CONTROL_TOKEN
     assert decode_to_end(engine, spiked.window).text == decode_to_end(engine, plain.window).text
 
 
-def test_hotwords_that_are_control_tokens_alone_make_no_prefix(engine: WhisperCt2Engine) -> None:
-    window = Window(kind="final", pcm=bytes(32_000), start_sample=0, language="en", hotwords="<|startoftranscript|>")
-    spoken = set(engine.prepare(window).prefix[1:])
-    assert all(token < 50_257 for token in spoken)
+def test_hotwords_hold_no_control_tokens(engine: WhisperCt2Engine) -> None:
+    hotwords = "<|startoftranscript|> Dashwood <|notimestamps|>"
+    window = Window(kind="final", pcm=bytes(32_000), start_sample=0, language="en", hotwords=hotwords)
+    prefix = engine.prepare(window).prefix
+    assert prefix and max(prefix[1:]) < FIRST_CONTROL_TOKEN
+
+
+def test_a_text_that_is_cut_within_a_character_ends_before_it(whisper_base_path: Path) -> None:
+    vocabulary = tokenizers.Tokenizer.from_file(str(whisper_base_path / "tokenizer.json"))
+    tokens = WhisperTokens(vocabulary, multilingual=True)
+    word = "გამარჯობა"
+    whole = vocabulary.encode(word, add_special_tokens=False).ids
+    assert len(whole) > 2 * len(word)
+    shown = [tokens.text(tokens.whole_characters(whole[:length])) for length in range(len(whole) + 1)]
+    assert all(word.startswith(text) for text in shown)
+    assert sorted({len(text) for text in shown}) == list(range(len(word) + 1))
