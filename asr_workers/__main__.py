@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import click
 
-from asr_workers.allocator import return_large_blocks
+from asr_workers.allocator import limit_arenas
 from asr_workers.batch.plan import PlanLimits
 from asr_workers.batch.scheduler import Scheduler
 from asr_workers.engines.base import Engine, EngineCapabilities, EngineOptions, EngineUnavailable
@@ -46,7 +46,7 @@ _FEATURE_THREADS = 2
 def main(settings: AsrSettings, shared: SharedSettings) -> None:
     """Run one ASR worker: windows from NATS in, text out."""
     logs.configure(shared.log_level, service="asr", log_format=shared.log_format)
-    return_large_blocks()
+    limit_arenas(len(os.sched_getaffinity(0)))
     try:
         refuse_unknown_environment(AsrSettings.section, (AsrSettings, SharedSettings), os.environ)
         path = _weights(settings, shared.cache_dir or default_cache_dir())
