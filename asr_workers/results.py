@@ -4,7 +4,12 @@ from typing import Literal
 
 from asr_workers.engines.base import Decoded, Window
 from bus.contract.errors import DecodeFailed
-from bus.contract.work import SUPERSEDED, AsrRequest, AsrResult, Failure, Timings, WindowKind
+from bus.contract.work import SUPERSEDED, AsrRequest, AsrResult, Failure, OtherVersion, Timings, WindowKind
+
+OVERTAKEN = Failure(code=SUPERSEDED, message="a newer window covers its audio")
+"""Of a partial."""
+BROKEN_AFTER = 12
+"""Windows that fail in a row before the engine counts as broken: more than one client with bad windows brings about."""
 
 FailureAction = Literal["retry", "give_up"]
 
@@ -44,8 +49,8 @@ def decoded_result(request: AsrRequest, decoded: Decoded, *, timings: Timings, m
     )
 
 
-def failed_result(request: AsrRequest, error: BaseException, *, model: str, worker: str) -> AsrResult:
-    """The answer to a window that could not be decoded. Of the error only its class: its text may quote the user."""
+def failed_result(request: AsrRequest, failure: Failure, *, model: str, worker: str) -> AsrResult:
+    """The answer to a window that has no text."""
     return AsrResult(
         session=request.session,
         segment=request.segment,
@@ -53,21 +58,13 @@ def failed_result(request: AsrRequest, error: BaseException, *, model: str, work
         kind=request.kind,
         model=model,
         worker=worker,
-        failure=Failure(code=DecodeFailed.code, message=type(error).__name__),
+        failure=failure,
     )
 
 
-def superseded_result(request: AsrRequest, *, model: str, worker: str) -> AsrResult:
-    """The answer to a partial that a newer window of its session has made pointless."""
-    return AsrResult(
-        session=request.session,
-        segment=request.segment,
-        window=request.window,
-        kind=request.kind,
-        model=model,
-        worker=worker,
-        failure=Failure(code=SUPERSEDED, message="a newer window covers its audio"),
-    )
+def failure_of(error: BaseException) -> Failure:
+    """Why a window could not be decoded. Of the error only its class: its text may quote the user."""
+    return Failure(code=DecodeFailed.code, message=type(error).__name__)
 
 
 def on_failure(kind: WindowKind, *, deliveries: int, max_deliver: int, permanent: bool) -> FailureAction:
@@ -75,3 +72,16 @@ def on_failure(kind: WindowKind, *, deliveries: int, max_deliver: int, permanent
     if kind == "partial" or permanent or deliveries >= max_deliver:
         return "give_up"
     return "retry"
+
+
+def on_unreadable(error: ValueError, *, deliveries: int, max_deliver: int) -> FailureAction:
+    """Say whether a request that this worker cannot read goes back to the broker.
+
+    One of another version does: while an upgrade rolls, a worker of that version may be there.
+    """
+    return "retry" if isinstance(error, OtherVersion) and deliveries < max_deliver else "give_up"
+
+
+def is_suspect(kind: WindowKind, *, deliveries: int) -> bool:
+    """Tell whether a window may have ended another worker: it runs with no other final at risk beside it."""
+    return kind == "final" and deliveries > 1

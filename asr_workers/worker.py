@@ -25,16 +25,24 @@ from asr_workers.engines.base import Decoded, Engine, Outcome, Prepared
 from asr_workers.held_jobs import HeldJob, HeldJobs, Job, JobSource
 from asr_workers.metrics import WorkerMetrics
 from asr_workers.presence import Publisher
-from asr_workers.results import decoded_result, failed_result, on_failure, superseded_result, window_of
+from asr_workers.results import (
+    BROKEN_AFTER,
+    OVERTAKEN,
+    decoded_result,
+    failed_result,
+    failure_of,
+    is_suspect,
+    on_failure,
+    on_unreadable,
+    window_of,
+)
 from bus.contract import subjects
 from bus.contract.errors import BusUnavailable, DecodeFailed
-from bus.contract.work import AsrResult, OtherVersion, Timings, WindowKind, decode_request, encode
+from bus.contract.work import AsrResult, Failure, Timings, WindowKind, decode_request, encode
 
 _log = logging.getLogger(__name__)
 
 
-_BROKEN_AFTER = 12
-"""Windows that fail in a row before the engine counts as broken: more than one client with bad windows brings about."""
 _OTHER_VERSION_DELAY_S = 1.0
 
 
@@ -122,7 +130,7 @@ class Worker:
             held = self._hold(kind, job)
             if held is None:
                 continue
-            if kind == "final" and job.deliveries > 1:
+            if is_suspect(kind, deliveries=job.deliveries):
                 await self._admit_alone(held)
             else:
                 self._admit(kind, held)
@@ -136,8 +144,7 @@ class Worker:
         except ValueError as error:
             self._metrics.failures.labels("undecodable").inc()
             _log.warning("undecodable request refused", extra={"kind": kind, "reason": str(error)})
-            if isinstance(error, OtherVersion) and job.deliveries < self._options.max_deliver:
-                # While an upgrade rolls, a worker of that version may be there.
+            if on_unreadable(error, deliveries=job.deliveries, max_deliver=self._options.max_deliver) == "retry":
                 self._tasks.create_task(self._held.tell(partial(job.nak, _OTHER_VERSION_DELAY_S), "nak"))
             else:
                 self._tasks.create_task(self._held.tell(partial(job.term, str(error)), "term"))
@@ -176,8 +183,7 @@ class Worker:
             self._tasks.create_task(self._prepare(held))
 
     async def _supersede(self, held: HeldJob) -> None:
-        options, model = self._options, self._engine.capabilities.model
-        if await self._send(held, superseded_result(held.request, model=model, worker=options.worker)):
+        if await self._send(held, self._failed(held, OVERTAKEN)):
             await self._held.release(held, held.job.ack, "ack")
 
     async def _prepare(self, held: HeldJob) -> None:
@@ -239,7 +245,7 @@ class Worker:
 
     def _count(self, outcome: Decoded | Exception) -> None:
         self._failed_in_a_row = 0 if isinstance(outcome, Decoded) else self._failed_in_a_row + 1
-        if self._failed_in_a_row >= _BROKEN_AFTER:
+        if self._failed_in_a_row >= BROKEN_AFTER:
             raise EngineBroken(f"{self._failed_in_a_row} windows in a row could not be decoded")
 
     async def _answer(self, held: HeldJob, decoded: Decoded, batch_size: int) -> None:
@@ -284,13 +290,16 @@ class Worker:
         if action == "retry":
             await self._held.release(held, partial(held.job.nak, self._options.retry_delay_s), "nak")
             return
-        result = failed_result(request, error, model=self._engine.capabilities.model, worker=self._options.worker)
-        if not await self._send(held, result):
+        if not await self._send(held, self._failed(held, failure_of(error))):
             return
         if request.kind == "final":
             await self._held.release(held, partial(held.job.term, f"{DecodeFailed.code} {reason}"), "term")
         else:
             await self._held.release(held, held.job.ack, "ack")
+
+    def _failed(self, held: HeldJob, failure: Failure) -> AsrResult:
+        model = self._engine.capabilities.model
+        return failed_result(held.request, failure, model=model, worker=self._options.worker)
 
     async def _send(self, held: HeldJob, result: AsrResult) -> bool:
         """Publish a result; on failure hand the job back, so that another worker answers, and return False."""

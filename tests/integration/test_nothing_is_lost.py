@@ -87,3 +87,21 @@ async def test_a_window_that_kills_every_worker_fails_its_segment_and_nothing_el
 
     assert failed["code"] == "decode_failed"
     assert await closed_with(socket) == 1000
+
+
+async def test_a_window_that_a_worker_refuses_for_good_fails_its_segment_though_nobody_answers(
+    launch_gateway: Launch, bus: BusConnection
+) -> None:
+    # Nothing but the broker's advisory can tell in time: the deadline of the gateway is half a minute, three times.
+    gateway = await launch_gateway()
+
+    async def refuse(job: Job, request: AsrRequest) -> None:
+        await job.term("cannot be read")
+
+    async with hand_made_worker(bus, refuse):
+        socket = await said(gateway.port, speech(), partials=False)
+        failed = await event(socket, "transcript.failed")
+        await event(socket, "session.ended")
+
+    assert failed["code"] == "decode_failed"
+    assert await closed_with(socket) == 1000

@@ -1,8 +1,16 @@
 import pytest
 
 from asr_workers.engines.base import Decoded
-from asr_workers.results import decoded_result, failed_result, on_failure, window_of
-from bus.contract.work import Failure, Timings, Word
+from asr_workers.results import (
+    decoded_result,
+    failed_result,
+    failure_of,
+    is_suspect,
+    on_failure,
+    on_unreadable,
+    window_of,
+)
+from bus.contract.work import Failure, OtherVersion, Timings, Word
 from tests.unit.asr_workers.requests import request
 
 TIMINGS = Timings(queue_s=0.1, batch_wait_s=0.2, features_s=0.01, encode_s=0.3, decode_s=0.4, batch_size=2)
@@ -29,7 +37,7 @@ def test_a_result_answers_its_request() -> None:
 
 
 def test_a_failure_names_only_the_class_of_the_error() -> None:
-    result = failed_result(request(), RuntimeError("the user said: secret"), model="m", worker="w")
+    result = failed_result(request(), failure_of(RuntimeError("the user said: secret")), model="m", worker="w")
     assert result.failure == Failure(code="decode_failed", message="RuntimeError")
     assert result.text == ""
 
@@ -51,3 +59,15 @@ def test_a_failed_window_goes_back_only_if_another_try_may_help(
         "final" if kind == "final" else "partial", deliveries=deliveries, max_deliver=4, permanent=permanent
     )
     assert chosen == action
+
+
+def test_only_a_request_of_another_version_goes_back_and_not_for_ever() -> None:
+    assert on_unreadable(OtherVersion("version 2"), deliveries=3, max_deliver=4) == "retry"
+    assert on_unreadable(OtherVersion("version 2"), deliveries=4, max_deliver=4) == "give_up"
+    assert on_unreadable(ValueError("garbage"), deliveries=1, max_deliver=4) == "give_up"
+
+
+def test_a_final_that_was_delivered_before_is_suspect_and_a_partial_never() -> None:
+    assert is_suspect("final", deliveries=2)
+    assert not is_suspect("final", deliveries=1)
+    assert not is_suspect("partial", deliveries=2)

@@ -1,7 +1,8 @@
 """A small service on a real socket that speaks protocol v1: what it hears comes back as scripted finals."""
 
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from types import TracebackType
 from typing import Self
@@ -147,3 +148,18 @@ def refusal(status: HTTPStatus, body: bytes, **headers: str) -> Response:
     fields = Headers({name.replace("_", "-"): value for name, value in headers.items()})
     fields["Content-Length"] = str(len(body))
     return Response(status.value, status.phrase, fields, body)
+
+
+@asynccontextmanager
+async def silent_port() -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """An address that takes connections and answers nothing; the event is set once a client has left again."""
+    left = asyncio.Event()
+
+    async def ignore(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        left.set()
+
+    async with await asyncio.start_server(ignore, "127.0.0.1", 0) as server:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", left

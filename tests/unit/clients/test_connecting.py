@@ -11,7 +11,7 @@ from bus.contract.errors import HarkenError, Overloaded, Unauthorized
 from clients.connecting import stream_url
 from clients.failures import CannotConnect, NotHarken
 from clients.sdk import connect
-from tests.unit.clients.stub_service import StubService, StubSession, refusal
+from tests.unit.clients.stub_service import StubService, StubSession, refusal, silent_port
 
 SECRET = "s3cret"
 OPEN_TIMEOUT_S = 0.5
@@ -95,17 +95,8 @@ async def test_a_service_that_is_not_there_is_named_without_secrets() -> None:
 
 
 async def test_a_service_that_does_not_answer_is_named_without_secrets() -> None:
-    left = asyncio.Event()
-
-    async def ignore(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-        await writer.wait_closed()
-        left.set()
-
-    server = await asyncio.start_server(ignore, "127.0.0.1", 0)
-    async with server:
-        error = await failure(with_secrets(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+    async with silent_port() as (address, left):
+        error = await failure(with_secrets(address))
         await asyncio.wait_for(left.wait(), PATIENCE_S)
     assert "no answer from ws://127.0.0.1:" in str(error)
     assert SECRET not in told(error)

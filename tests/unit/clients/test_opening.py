@@ -10,7 +10,7 @@ from clients.failures import Busy, CannotConnect, NotHarken
 from clients.sdk import connect
 from clients.session import Phase
 from tests.unit.clients.events import error
-from tests.unit.clients.stub_service import StubService, StubSession, refusal
+from tests.unit.clients.stub_service import StubService, StubSession, refusal, silent_port
 
 PATIENCE_S = 10.0
 
@@ -117,18 +117,9 @@ async def test_a_service_that_does_not_answer_the_start_is_given_up() -> None:
 
 
 async def test_a_socket_that_nobody_upgrades_is_given_up() -> None:
-    left = asyncio.Event()
-
-    async def ignore(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-        await writer.wait_closed()
-        left.set()
-
-    server = await asyncio.start_server(ignore, "127.0.0.1", 0)
-    async with server:
+    async with silent_port() as (address, left):
         with pytest.raises(CannotConnect, match="no answer"):
-            async with connect(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", open_timeout_s=0.05):
+            async with connect(address, open_timeout_s=0.05):
                 pass
         await asyncio.wait_for(left.wait(), PATIENCE_S)
 

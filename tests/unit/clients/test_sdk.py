@@ -1,4 +1,6 @@
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -105,8 +107,9 @@ async def test_leaving_early_closes_the_socket_cleanly() -> None:
             assert all([isinstance(event, TranscriptFinal | AudioCommitted) async for event in session])
 
 
-async def test_leaving_takes_bounded_time_although_the_service_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clients.connecting.CLOSE_TIMEOUT_S", 0.05)
+@asynccontextmanager
+async def frozen_service() -> AsyncIterator[tuple[StubService, asyncio.Event]]:
+    """A service that opens a session and reads no more of it, until it is released."""
     released = asyncio.Event()
 
     async def freeze(session: StubSession) -> None:
@@ -116,6 +119,12 @@ async def test_leaving_takes_bounded_time_although_the_service_never_answers(mon
         session.socket.transport.abort()
 
     async with StubService(freeze) as service:
+        yield service, released
+
+
+async def test_leaving_takes_bounded_time_although_the_service_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clients.connecting.CLOSE_TIMEOUT_S", 0.05)
+    async with frozen_service() as (service, released):
         async with asyncio.timeout(PATIENCE_S):
             async with connect(service.url):
                 pass
@@ -126,15 +135,7 @@ async def test_leaving_takes_bounded_time_although_the_service_reads_none_of_wha
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("clients.connecting.CLOSE_TIMEOUT_S", 0.05)
-    released = asyncio.Event()
-
-    async def freeze(session: StubSession) -> None:
-        await session.open()
-        session.socket.transport.pause_reading()
-        await released.wait()
-        session.socket.transport.abort()
-
-    async with StubService(freeze) as service:
+    async with frozen_service() as (service, released):
         async with asyncio.timeout(PATIENCE_S):
             async with connect(service.url) as session:
                 with pytest.raises(TimeoutError):
