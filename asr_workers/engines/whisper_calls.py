@@ -1,22 +1,19 @@
 """The model calls of Whisper on CTranslate2, in plain values: encode, detect the language, generate, align.
 
-Encoder outputs are kept as rows of float32 in main memory, one per window, so that any windows can be put together for
-the next call; the copy is small (1.5 MB for 15 s of context) next to the call itself.
+On a CPU what gains from a batch is generating; encoding and aligning are done window by window, for a batch is slower
+there (it thrashes the cache; aligning four takes 1.1 times as long). On a GPU each call takes the whole batch.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import ctranslate2
 import numpy as np
-from numpy.typing import NDArray
 
+from asr_workers.engines.encoder_output import Encoded, joined, rows_of, storage
 from asr_workers.engines.whisper_tokens import MAX_LENGTH
 from asr_workers.windows.features import Features
-
-Encoded: TypeAlias = NDArray[np.float32]
-"""Encoder output of one window: [context frames / 2, width]."""
 
 MAX_NEW_TOKENS = MAX_LENGTH // 2
 _DEFAULT_SYMBOLS = [-1]
@@ -45,20 +42,22 @@ class Alignment:
 class WhisperCalls:
     """Thread-safe: as many calls run at once as the model was opened with workers."""
 
-    def __init__(self, model: ctranslate2.models.Whisper) -> None:
+    def __init__(self, model: ctranslate2.models.Whisper, *, batched: bool | None = None) -> None:
+        """`batched`: encode and align whole batches; None is as the device likes it."""
         self._model = model
         self.on_cpu: bool = model.device == "cpu"
+        self.batched: bool = not self.on_cpu if batched is None else batched
         self.multilingual: bool = model.is_multilingual
 
     def encode(self, padded: Sequence[Features]) -> list[Encoded]:
-        """Encode windows of equal context. On a CPU one by one: a batch is slower there, it thrashes the cache."""
-        if self.on_cpu:
-            return [self._encode(features[np.newaxis])[0] for features in padded]
-        return list(self._encode(np.stack(padded)))
+        """Encode windows of equal context."""
+        calls = [np.stack(padded)] if self.batched else [features[np.newaxis] for features in padded]
+        outputs = [self._model.encode(storage(features, on_cpu=self.on_cpu)) for features in calls]
+        return [row for output in outputs for row in rows_of(output)]
 
     def detect_languages(self, encoded: Sequence[Encoded]) -> list[tuple[str, float]]:
         """Most probable language of each window, and its probability."""
-        rankings = self._model.detect_language(_storage(np.stack(encoded)))
+        rankings = self._model.detect_language(joined(encoded))
         return [(ranking[0][0].strip("<|>"), float(ranking[0][1])) for ranking in rankings]
 
     def generate(
@@ -66,7 +65,7 @@ class WhisperCalls:
     ) -> list[Generated]:
         """Most probable texts, greedy with a beam of 1; prompts must be of equal length."""
         results = self._model.generate(
-            _storage(np.stack(encoded)),
+            joined(encoded),
             list(prompts),
             beam_size=beam_size,
             max_length=_max_length(max_new_tokens, len(prompts[0])),
@@ -79,7 +78,7 @@ class WhisperCalls:
     def sample(self, encoded: Encoded, prompt: list[int], *, temperature: float, hypotheses: int) -> Generated:
         """Best of some texts drawn at a temperature: not the same each time."""
         results = self._model.generate(
-            _storage(encoded[np.newaxis]),
+            joined([encoded]),
             [prompt],
             beam_size=1,
             num_hypotheses=hypotheses,
@@ -92,22 +91,29 @@ class WhisperCalls:
         )
         return _best(results[0], _token_limit(MAX_NEW_TOKENS, len(prompt)))
 
-    def align(self, encoded: Encoded, start: list[int], tokens: list[int], *, frames: int) -> Alignment:
-        """Place known tokens in the audio; `frames` counts feature frames that hold audio."""
-        result = self._model.align(_storage(encoded[np.newaxis]), start, [tokens], frames)[0]
-        return Alignment(list(result.alignments), list(result.text_token_probs))
+    def align(
+        self, encoded: Sequence[Encoded], start: list[int], texts: Sequence[list[int]], *, frames: Sequence[int]
+    ) -> list[Alignment]:
+        """Place known tokens in the audio, one text per window; `frames` counts feature frames that hold audio."""
+        if self.batched and not _blurs(texts, frames):
+            results = self._model.align(joined(encoded), start, list(texts), list(frames))
+        else:
+            results = [
+                self._model.align(joined([one]), start, [text], count)[0]
+                for one, text, count in zip(encoded, texts, frames, strict=True)
+            ]
+        return [Alignment(list(result.alignments), list(result.text_token_probs)) for result in results]
 
     def unload(self) -> None:
         """Free the weights."""
         self._model.unload_model()
 
-    def _encode(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        output = self._model.encode(_storage(features), to_cpu=True)
-        return np.asarray(output.to(ctranslate2.DataType.float32))
 
-
-def _storage(array: NDArray[np.float32]) -> ctranslate2.StorageView:
-    return ctranslate2.StorageView.from_array(np.ascontiguousarray(array))
+def _blurs(texts: Sequence[list[int]], frames: Sequence[int]) -> bool:
+    """Tell whether CTranslate2 would align a batch worse than its windows: it takes the padding of the shorter texts
+    for tokens if all windows are equally long (in encoder frames, of two feature frames), and is off by some frames.
+    """
+    return len({count // 2 for count in frames}) == 1 and len({len(text) for text in texts}) > 1
 
 
 def _max_length(new_tokens: int, prompt_tokens: int) -> int:

@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from asr_workers.engines.base import Prepared
-from asr_workers.engines.whisper_calls import MAX_NEW_TOKENS, Encoded, Generated, WhisperCalls
+from asr_workers.engines.encoder_output import Encoded
+from asr_workers.engines.whisper_calls import MAX_NEW_TOKENS, Generated, WhisperCalls
 from asr_workers.engines.whisper_tokens import WhisperTokens
 from asr_workers.windows.buckets import FULL_CONTEXT_S
 from asr_workers.windows.features import FRAMES_PER_SECOND, pad_to_context
-from asr_workers.windows.guards import Attempt, Guards, Stage, compression_ratio, has_words, token_ceiling
+from asr_workers.windows.guards import Attempt, Guards, Stage, compression_ratio, has_words, judge, token_ceiling
 from asr_workers.windows.words import PlacedWord, place_words
+from bus.contract.work import Task
 
 _HYPOTHESES = 3
 
@@ -34,6 +36,8 @@ class Heard:
     take: Take
     encode_s: float
     decode_s: float
+    placed: list[PlacedWord] | None = None
+    """Words of the take, if they were placed together with the batch."""
 
 
 class Hearing:
@@ -46,7 +50,7 @@ class Hearing:
         self._beam_size = beam_size
 
     def hear(self, batch: Sequence[Prepared]) -> list[Heard]:
-        """Encode, find the languages that are not named, generate."""
+        """Encode, find the languages that are not named, generate; on a GPU place the words of accepted texts too."""
         started = time.perf_counter()
         encoded = self._calls.encode([pad_to_context(item.features, item.group.context_s) for item in batch])
         encode_s = time.perf_counter() - started
@@ -58,7 +62,7 @@ class Hearing:
             beam_size=self._beam_size if batch[0].window.kind == "final" else 1,
         )
         decode_s = time.perf_counter() - started - encode_s
-        return [
+        heard = [
             Heard(
                 encoded=row,
                 language=language,
@@ -69,6 +73,7 @@ class Hearing:
             )
             for item, row, (language, probability), one in zip(batch, encoded, languages, generated, strict=True)
         ]
+        return self._place_together(batch, heard) if self._calls.batched else heard
 
     def draw(self, item: Prepared, heard: Heard, *, temperature: float) -> Take:
         """Another text for a window, drawn at a temperature."""
@@ -78,15 +83,42 @@ class Hearing:
 
     def place(self, item: Prepared, heard: Heard, tokens: list[int]) -> list[PlacedWord]:
         """The words of a text and where in the window they are."""
-        window = item.window
-        alignment = self._calls.align(
-            heard.encoded,
-            self._tokens.start(window.task, heard.language),
-            tokens,
-            frames=max(1, int(window.duration_s * FRAMES_PER_SECOND)),
+        if heard.placed is not None and tokens is heard.take.tokens:
+            return heard.placed
+        (placed,) = self._place([(item, heard, tokens)])
+        return placed
+
+    def _place_together(self, batch: Sequence[Prepared], heard: Sequence[Heard]) -> list[Heard]:
+        """Place the words of all takes that want it, one call per language: its texts share their start."""
+        started = time.perf_counter()
+        wanted: dict[tuple[Task, str], list[int]] = {}
+        for index, (item, one) in enumerate(zip(batch, heard, strict=True)):
+            attempt = one.take.attempt
+            accepted = one.take.text and judge(attempt, item.window.kind, self._guards) == "accept"
+            if accepted and (item.window.word_times or attempt.cut):
+                wanted.setdefault((item.window.task, one.language), []).append(index)
+        placed: dict[int, list[PlacedWord]] = {}
+        for group in wanted.values():
+            texts = self._place([(batch[index], heard[index], heard[index].take.tokens) for index in group])
+            placed |= zip(group, texts, strict=True)
+        spent_s = time.perf_counter() - started
+        return [
+            replace(one, placed=placed.get(index), decode_s=one.decode_s + spent_s) for index, one in enumerate(heard)
+        ]
+
+    def _place(self, texts: Sequence[tuple[Prepared, Heard, list[int]]]) -> list[list[PlacedWord]]:
+        """Words of texts of one task and language."""
+        task, language = texts[0][0].window.task, texts[0][1].language
+        alignments = self._calls.align(
+            [heard.encoded for _, heard, _ in texts],
+            self._tokens.start(task, language),
+            [tokens for _, _, tokens in texts],
+            frames=[max(1, int(item.window.duration_s * FRAMES_PER_SECOND)) for item, _, _ in texts],
         )
-        spellings = self._tokens.spellings(tokens, window.task, heard.language)
-        return place_words(spellings, alignment.pairs, alignment.probabilities)
+        return [
+            place_words(self._tokens.spellings(tokens, task, language), alignment.pairs, alignment.probabilities)
+            for (_, _, tokens), alignment in zip(texts, alignments, strict=True)
+        ]
 
     def _languages(self, batch: Sequence[Prepared], encoded: Sequence[Encoded]) -> list[tuple[str, float]]:
         """Language of each window and its probability: 1 where it was named."""
