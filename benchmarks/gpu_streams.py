@@ -13,8 +13,9 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from asr_workers.batch.plan import Batch, Group, PlanLimits
 from asr_workers.batch.scheduler import Arrival, Scheduler
@@ -24,7 +25,11 @@ from bus.contract.work import WindowKind
 CallSeconds: TypeAlias = Callable[[WindowKind, int], float]
 """How long a model call with so many windows takes."""
 
+BOUND_S = 1.0
+"""Within which a wait is in time."""
 _PRECISION = 0.05
+_SIMULATED_FINALS = 400
+_SIMULATED_S = (20.0, 120.0)
 _GROUPS = {"partial": Group(8, 0), "final": Group(15, 0)}
 
 
@@ -39,8 +44,7 @@ class Talk:
     endpoint_s: float = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waits:
+class Waits(NamedTuple):
     """95th percentiles in seconds."""
 
     final_p95_s: float
@@ -72,10 +76,36 @@ def most_streams(fits: Callable[[int], bool], *, at_least: int = 0) -> int:
     return low
 
 
+def best_streams(batches: Sequence[int], wait_s: Callable[[int, int], float]) -> tuple[int, int]:
+    """Most streams over all batch limits, and the smallest limit that holds them; `wait_s` takes streams and limit."""
+    best, best_batch = 0, batches[0]
+    for batch in batches:
+
+        def fits(streams: int, batch: int = batch) -> bool:
+            return wait_s(streams, batch) <= BOUND_S
+
+        if fits(best + max(1, int(_PRECISION * best))):
+            best, best_batch = most_streams(fits, at_least=best), batch
+    return best, best_batch
+
+
 def simulate(
-    streams: int, call_s: CallSeconds, limits: PlanLimits, talk: Talk, *, seconds: float, seed: int = 0
+    streams: int,
+    call_s: CallSeconds,
+    limits: PlanLimits,
+    talk: Talk,
+    *,
+    seconds: float | None = None,
+    seed: int = 0,
 ) -> Waits:
-    """Let so many people talk for `seconds`; whatever they said is answered, however long that takes."""
+    """Let so many people talk for `seconds`; whatever they said is answered, however long that takes.
+
+    By default they talk long enough for some hundred finals.
+    """
+    if seconds is None:
+        cycle_s = (sum(talk.utterance_s) + sum(talk.pause_s)) / 2
+        shortest_s, longest_s = _SIMULATED_S
+        seconds = min(longest_s, max(shortest_s, _SIMULATED_FINALS * cycle_s / streams))
     return _Room(streams, call_s, limits, talk, seconds, Random(seed)).run()
 
 
@@ -202,7 +232,8 @@ class _Room:
         batches = self.scheduler.plan(now).batches
         for batch in batches:
             done_at = now + self.call_s(batch.kind, len(batch.jobs))
-            heapq.heappush(self.events, (done_at, next(self.order), lambda at, batch=batch: self._finish(batch, at)))
+            finish: Callable[[float], None] = partial(self._finish, batch)
+            heapq.heappush(self.events, (done_at, next(self.order), finish))
         return bool(batches)
 
     def _finish(self, batch: Batch, now: float) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from asr_workers.batch.plan import PlanLimits
-from benchmarks.gpu_streams import Talk, call_seconds, most_streams, simulate
+from benchmarks.gpu_streams import Talk, best_streams, call_seconds, most_streams, simulate
 from bus.contract.work import WindowKind
 
 
@@ -36,6 +36,15 @@ def test_the_most_streams_are_found_to_five_percent(limit: int, known: int) -> N
     known = min(known, limit)
     found = most_streams(lambda streams: streams <= limit, at_least=known)
     assert max(known, 0.95 * limit - 1) <= found <= limit
+
+
+def test_the_best_batch_limit_is_the_smallest_that_holds_the_most_streams() -> None:
+    held = {1: 10, 4: 100, 8: 101, 16: 40}
+    assert best_streams([1, 4, 8, 16], lambda streams, batch: streams / held[batch])[1] == 4
+
+
+def test_a_device_that_is_too_slow_holds_no_stream() -> None:
+    assert best_streams([1, 4], lambda streams, batch: 1.01) == (0, 1)
 
 
 def test_an_idle_worker_answers_finals_as_the_endpoint_fires() -> None:
