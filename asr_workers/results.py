@@ -25,6 +25,9 @@ def window_of(request: AsrRequest) -> Window:
         prompt=request.prompt,
         hotwords=request.hotwords,
         word_times=request.word_times,
+        prior_samples=request.prior_samples,
+        prior_text=request.prior_text,
+        draft=request.draft,
     )
 
 

@@ -33,6 +33,7 @@ PURE = (
     "asr_workers/batch/plan.py",
     "asr_workers/batch/scheduler.py",
     "asr_workers/windows/buckets.py",
+    "asr_workers/windows/drafts.py",
     "asr_workers/windows/guards.py",
     "asr_workers/windows/words.py",
     "clients/session.py",

@@ -1,7 +1,7 @@
 """What a worker asks of a speech engine. Engines are chosen by name (engines/table.py) and imported only then."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol, Self, TypeAlias
 
@@ -63,16 +63,36 @@ class Window:
     prompt: str = field(default="", repr=False)
     hotwords: str = field(default="", repr=False)
     word_times: bool = True
+    prior_samples: int = 0
+    """Length of the head of `pcm` that is there to be heard only: its text is `prior_text`."""
+    prior_text: str = field(default="", repr=False)
+    draft: str = field(default="", repr=False)
+    """Of a final: its beginning, as somebody was shown it for good."""
 
     @property
     def samples(self) -> int:
-        """Length in samples."""
+        """Length in samples, all of it."""
         return len(self.pcm) // 2
+
+    @property
+    def own_s(self) -> float:
+        """Length of what is to be decoded, in seconds."""
+        return (self.samples - self.prior_samples) / SAMPLE_RATE_HZ
 
     @property
     def duration_s(self) -> float:
         """Length in seconds."""
         return self.samples / SAMPLE_RATE_HZ
+
+    def alone(self) -> "Window":
+        """The same window without what was said before."""
+        return replace(
+            self,
+            pcm=self.pcm[2 * self.prior_samples :],
+            start_sample=self.start_sample + self.prior_samples,
+            prior_samples=0,
+            prior_text="",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +105,8 @@ class Prepared:
     """[bands, frames], float32, not padded."""
     prefix: tuple[int, ...] = field(default=(), repr=False)
     """Tokens of prompt and hotwords."""
+    prior: tuple[int, ...] = field(default=(), repr=False)
+    """Tokens of the window's `prior_text`: its text goes on after them."""
     features_s: float = 0.0
     failed: Attempt | None = None
     """The decode that the guards refused, if this is to be the fall-back decode."""
@@ -132,7 +154,8 @@ class Engine(Protocol):
     def decode(self, batch: Sequence[Prepared]) -> list[Outcome]:
         """Decode windows of one group; same order. Any exception means that none of them has an outcome.
 
-        A window that comes back as `Prepared` is decoded to its end by the next call; it does not come back twice.
+        A window that comes back as `Prepared` is tried once more by the next call, without what was said before or
+        with more context. It comes back twice at most.
         """
 
     def warm_up(self) -> None:

@@ -100,7 +100,8 @@ def expected_words(pcm: bytes, start_sample: int = 0) -> list[str]:
 
 def _read(item: Prepared, decode_s: float) -> Decoded:
     window = item.window
-    words = _words(item.features[0], window.start_sample, window.samples)
+    prior = window.prior_samples
+    words = _words(item.features[0][prior:], window.start_sample + prior, window.samples - prior)
     return Decoded(
         text=" ".join(word.text for word in words),
         words=words if window.word_times else (),

@@ -29,6 +29,7 @@ from asr_workers.engines.whisper_calls import WhisperCalls
 from asr_workers.engines.whisper_hearing import Heard, Hearing, Take
 from asr_workers.engines.whisper_rest import join, rest_of
 from asr_workers.engines.whisper_tokens import WhisperTokens, is_spaced
+from asr_workers.engines.whisper_vocabulary import with_all_merges
 from asr_workers.windows.buckets import FINAL_CONTEXTS_S, FULL_CONTEXT_S, PARTIAL_CONTEXTS_S, encoder_context_s
 from asr_workers.windows.features import log_mel
 from asr_workers.windows.guards import Guards, Verdict, is_satisfying, judge, settle
@@ -36,6 +37,8 @@ from asr_workers.windows.words import PlacedWord, session_words, words_before_cu
 from bus.contract.work import SAMPLE_RATE_HZ, Word
 
 FALLBACK_TEMPERATURES = (0.4, 0.8)
+MAX_PRIOR_TOKENS = 96
+"""More would take the decoder longer than it gains, and leave it too little room for the text."""
 _CPU_BATCH = 4
 _GPU_BATCH = 16
 
@@ -55,7 +58,7 @@ class WhisperCt2Engine:
     def __init__(self, model: WhisperModel, options: EngineOptions, *, executors: int) -> None:
         self._calls = WhisperCalls(model.model)
         self._extract = model.feature_extractor
-        self._tokens = WhisperTokens(model.hf_tokenizer, multilingual=self._calls.multilingual)
+        self._tokens = WhisperTokens(with_all_merges(model.hf_tokenizer), multilingual=self._calls.multilingual)
         self._guards = Guards()
         self._hearing = Hearing(self._calls, self._tokens, self._guards, beam_size=options.beam_size)
         max_batch = options.max_batch or (_CPU_BATCH if self._calls.on_cpu else _GPU_BATCH)
@@ -101,12 +104,17 @@ class WhisperCt2Engine:
         started = time.perf_counter()
         context_s = encoder_context_s(window.kind, window.duration_s)
         prefix = self._tokens.prefix(window.prompt, window.hotwords)
+        spaced = is_spaced(window.task, window.language or "")
+        prior = tuple(self._tokens.tokens(window.prior_text, spaced=spaced))
+        if window.prior_samples and not 0 < len(prior) <= MAX_PRIOR_TOKENS:
+            return self.prepare(window.alone())
         features = log_mel(window.pcm, self._extract)
         return Prepared(
             window=window,
             group=Group(context_s, len(prefix)),
             features=features,
             prefix=prefix,
+            prior=prior,
             features_s=time.perf_counter() - started,
         )
 
@@ -132,6 +140,8 @@ class WhisperCt2Engine:
     def _conclude(self, item: Prepared, heard: Heard) -> Outcome:
         """Let the guards decide what becomes of a decode."""
         verdict = judge(heard.take.attempt, item.window.kind, self._guards)
+        if verdict == "alone":
+            return replace(self.prepare(item.window.alone()), encode_s=heard.encode_s, decode_s=heard.decode_s)
         if verdict == "full_context":
             return replace(
                 item,
@@ -149,6 +159,8 @@ class WhisperCt2Engine:
         sampled = verdict == "temperature"
         if sampled:
             take, verdict = self._sample(item, heard)
+        elif item.window.draft:
+            take = self._hearing.reconcile(item, heard)
         accepted = verdict == "accept" and take.text != ""
         passage = self._passage(item, heard, take) if accepted else _Passage()
         decoded = Decoded(
@@ -196,6 +208,7 @@ class WhisperCt2Engine:
             placed,
             start_sample=window.start_sample,
             samples=window.samples - (rest.samples if rest else 0),
+            prior_samples=window.prior_samples,
             spaced=spaced,
         )
         return _Passage(text, words if window.word_times else (), rest)

@@ -4,14 +4,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from asr_workers.engines.base import Prepared
+from asr_workers.engines.base import Prepared, Window
 from asr_workers.engines.encoder_output import Encoded
 from asr_workers.engines.whisper_calls import MAX_NEW_TOKENS, Generated, WhisperCalls
-from asr_workers.engines.whisper_tokens import WhisperTokens
+from asr_workers.engines.whisper_tokens import WhisperTokens, is_spaced
 from asr_workers.windows.buckets import FULL_CONTEXT_S
+from asr_workers.windows.drafts import keeps_draft, with_draft
 from asr_workers.windows.features import FRAMES_PER_SECOND, pad_to_context
 from asr_workers.windows.guards import Attempt, Guards, Stage, compression_ratio, has_words, judge, token_ceiling
-from asr_workers.windows.words import PlacedWord, place_words
+from asr_workers.windows.words import PlacedWord, Spelling, place_words
 from bus.contract.work import Task
 
 _HYPOTHESES = 3
@@ -58,6 +59,7 @@ class Hearing:
         generated = self._calls.generate(
             encoded,
             [self._prompt(item, language) for item, (language, _) in zip(batch, languages, strict=True)],
+            [item.prior for item in batch],
             max_new_tokens=max(self._ceiling(item) for item in batch),
             beam_size=self._beam_size if batch[0].window.kind == "final" else 1,
         )
@@ -88,6 +90,24 @@ class Hearing:
         (placed,) = self._place([(item, heard, tokens)])
         return placed
 
+    def reconcile(self, item: Prepared, heard: Heard) -> Take:
+        """The take, with the words of the window's draft where it has others and is not clearly surer of them."""
+        window, take = item.window, heard.take
+        spaced = is_spaced(window.task, heard.language)
+        draft, final = (text.split() if spaced else list(text) for text in (window.draft, take.text))
+        words = with_draft(draft, final)
+        if words == final or not final or take.attempt.cut:
+            return take
+        text = (" " if spaced else "").join(words)
+        tokens = self._tokens.tokens(text, spaced=spaced)
+        shown, found = self._calls.align(
+            [heard.encoded] * 2,
+            self._tokens.start(window.task, heard.language),
+            [[*item.prior, *tokens], [*item.prior, *take.tokens]],
+            frames=[_audio_frames(window)] * 2,
+        )
+        return Take(tokens, text, take.attempt) if keeps_draft(shown.probabilities, found.probabilities) else take
+
     def _place_together(self, batch: Sequence[Prepared], heard: Sequence[Heard]) -> list[Heard]:
         """Place the words of all takes that want it, one call per language: its texts share their start."""
         started = time.perf_counter()
@@ -112,13 +132,15 @@ class Hearing:
         alignments = self._calls.align(
             [heard.encoded for _, heard, _ in texts],
             self._tokens.start(task, language),
-            [tokens for _, _, tokens in texts],
-            frames=[max(1, int(item.window.duration_s * FRAMES_PER_SECOND)) for item, _, _ in texts],
+            [[*item.prior, *tokens] for item, _, tokens in texts],
+            frames=[_audio_frames(item.window) for item, _, _ in texts],
         )
-        return [
-            place_words(self._tokens.spellings(tokens, task, language), alignment.pairs, alignment.probabilities)
-            for (_, _, tokens), alignment in zip(texts, alignments, strict=True)
-        ]
+        placed = []
+        for (item, _, tokens), alignment in zip(texts, alignments, strict=True):
+            # What was said before counts as one word, and is left out.
+            spellings = [Spelling("", len(item.prior)), *self._tokens.spellings(tokens, task, language)]
+            placed.append(place_words(spellings, alignment.pairs, alignment.probabilities)[1:])
+        return placed
 
     def _languages(self, batch: Sequence[Prepared], encoded: Sequence[Encoded]) -> list[tuple[str, float]]:
         """Language of each window and its probability: 1 where it was named."""
@@ -135,24 +157,32 @@ class Hearing:
         """Tokens after which generating stops. Scripts that need very many get them in the second pass."""
         if _stage(item) == "full_context":
             return MAX_NEW_TOKENS
-        return min(MAX_NEW_TOKENS, token_ceiling(item.window.duration_s, self._guards))
+        return min(MAX_NEW_TOKENS, token_ceiling(item.window.own_s, self._guards))
 
     def _take(self, item: Prepared, stage: Stage, generated: Generated) -> Take:
         # A companion in the batch may have raised the limit of the call above the ceiling of this window.
         cut = generated.cut or len(generated.tokens) >= self._ceiling(item)
         tokens = self._tokens.whole_characters(generated.tokens) if cut else generated.tokens
+        if item.prior:
+            tokens = self._tokens.without_leading_marks(tokens)
         text = self._tokens.text(tokens)
         attempt = Attempt(
             stage=stage,
             tokens=len(generated.tokens),
             cut=cut,
             has_words=has_words(text),
-            compression_ratio=compression_ratio(text, cut=cut),
+            compression_ratio=compression_ratio(item.window.prior_text + " " + text if item.prior else text, cut=cut),
             average_log_probability=generated.average_log_probability,
             no_speech_probability=generated.no_speech_probability,
         )
         return Take(tokens, text, attempt)
 
 
+def _audio_frames(window: Window) -> int:
+    return max(1, int(window.duration_s * FRAMES_PER_SECOND))
+
+
 def _stage(item: Prepared) -> Stage:
+    if item.prior:
+        return "after_prior"
     return "full_context" if item.group.context_s == FULL_CONTEXT_S else "short_context"

@@ -30,6 +30,7 @@ def rest_of(window: Window, kept: Sequence[PlacedWord], *, language: str) -> Win
         pcm=window.pcm[2 * samples :],
         start_sample=window.start_sample + samples,
         language=language,
+        draft="",
     )
 
 

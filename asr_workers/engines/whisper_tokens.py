@@ -14,6 +14,7 @@ MAX_LENGTH = 448
 MAX_PREFIX_TOKENS = MAX_LENGTH // 2 - 1
 MAX_HOTWORD_TOKENS = MAX_PREFIX_TOKENS // 2
 
+_MARKS = frozenset({",", ".", ";", ":", "!", "?", "...", "-", "--", ""})
 _UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 
 
@@ -33,8 +34,8 @@ class WhisperTokens:
 
     def prefix(self, prompt: str, hotwords: str) -> tuple[int, ...]:
         """Tokens before the transcript: hotwords, then as much of the prompt's end as fits; empty without both."""
-        tokens = self._user_tokens(hotwords)[:MAX_HOTWORD_TOKENS]
-        tokens += self._user_tokens(prompt)[-(MAX_PREFIX_TOKENS - 1 - len(tokens)) :]
+        tokens = self.tokens(hotwords)[:MAX_HOTWORD_TOKENS]
+        tokens += self.tokens(prompt)[-(MAX_PREFIX_TOKENS - 1 - len(tokens)) :]
         return (self._tokenizer("transcribe", "en").sot_prev, *tokens) if tokens else ()
 
     def start(self, task: Task, language: str) -> list[int]:
@@ -57,15 +58,20 @@ class WhisperTokens:
             kept.pop()
         return kept
 
+    def without_leading_marks(self, tokens: Sequence[int]) -> list[int]:
+        """Tokens of a text that goes on, without what ends the sentence before it."""
+        first = next((index for index, token in enumerate(tokens) if self.text([token]) not in _MARKS), len(tokens))
+        return list(tokens[first:])
+
     def spellings(self, tokens: Sequence[int], task: Task, language: str) -> list[Spelling]:
         """Tokens as words: at blanks, or by character where the script has none."""
         words, groups = self._tokenizer(task, _written(task, language)).split_to_word_tokens(list(tokens))
         return [Spelling(word, len(group)) for word, group in zip(words, groups, strict=True)]
 
-    def _user_tokens(self, text: str) -> list[int]:
-        """What a user wrote, as words only: "<|startoftranscript|>" would move the start that a batch has in common."""
+    def tokens(self, text: str, *, spaced: bool = True) -> list[int]:
+        """A text as words only: "<|startoftranscript|>" in it would move the start that a batch has in common."""
         tokenizer = self._tokenizer("transcribe", "en")
-        tokens = tokenizer.encode(" " + text.strip()) if text.strip() else []
+        tokens = tokenizer.encode((" " if spaced else "") + text.strip()) if text.strip() else []
         return [token for token in tokens if token < tokenizer.eot]
 
     def _tokenizer(self, task: Task, language: str) -> Tokenizer:

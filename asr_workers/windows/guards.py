@@ -9,6 +9,9 @@ A loop fills whatever it is given, but not all that fills it is a loop: Georgian
 character and reach the ceiling in correct text. So text that was stopped at its ceiling is a loop only if it also
 compresses like one. Otherwise it is merely *cut*: a final goes on to the full context, where the ceiling is the
 decoder's own, and a partial shows the beginning of what was said.
+
+A window that goes on after what was said before is accepted only if nothing about it is in doubt, and decoded alone
+otherwise: the speech before makes noise look like speech, and a loop may have begun in it.
 """
 
 import zlib
@@ -18,8 +21,8 @@ from typing import Literal
 
 from bus.contract.work import WindowKind
 
-Stage = Literal["short_context", "full_context", "temperature"]
-Verdict = Literal["accept", "full_context", "temperature", "no_speech", "repetition"]
+Stage = Literal["after_prior", "short_context", "full_context", "temperature"]
+Verdict = Literal["accept", "alone", "full_context", "temperature", "no_speech", "repetition"]
 
 _ZLIB_OVERHEAD_BYTES = len(zlib.compress(b""))
 
@@ -41,6 +44,7 @@ class Guards:
     maybe_silent: float = 0.25
     """No-speech probability below which a text is never dropped as noise."""
     doubtful_log_probability: float = -0.5
+    min_log_probability_after_prior: float = -0.5
     silence_slope: float = 1.2
     """How much surer the tokens must be for each unit of no-speech probability. Of 600 cuts of noise recordings 23 gave
     text, and all but one of these texts fell under this line; of 300 windows of speech two did, both wrong."""
@@ -84,7 +88,12 @@ def has_words(text: str) -> bool:
 
 
 def judge(attempt: Attempt, kind: WindowKind, guards: Guards) -> Verdict:
-    """Say what to do with a decode, unless it was sampled. `full_context` and `temperature` name what to try next."""
+    """Say what to do with a decode, unless it was sampled.
+
+    `alone`, `full_context` and `temperature` name what to try next.
+    """
+    if attempt.stage == "after_prior":
+        return "accept" if goes_on(attempt, guards) else "alone"
     if attempt.tokens == 0:
         return "accept"
     final = kind == "final"
@@ -100,6 +109,12 @@ def judge(attempt: Attempt, kind: WindowKind, guards: Guards) -> Verdict:
     if final and attempt.cut and attempt.stage == "short_context":
         return "full_context"
     return "accept"
+
+
+def goes_on(attempt: Attempt, guards: Guards) -> bool:
+    """Tell whether a decode after what was said before is beyond doubt; its compression is that of both texts."""
+    sure = attempt.average_log_probability >= guards.min_log_probability_after_prior
+    return sure and attempt.has_words and not attempt.cut and not is_repetitive(attempt, guards)
 
 
 def is_satisfying(attempt: Attempt, guards: Guards) -> bool:

@@ -84,15 +84,17 @@ def words_before_cut(words: Sequence[PlacedWord], *, spaced: bool) -> Sequence[P
     return kept
 
 
-def session_words(words: Sequence[PlacedWord], *, start_sample: int, samples: int, spaced: bool) -> tuple[Word, ...]:
-    """Words in order, none outside the window, on the session's clock.
+def session_words(
+    words: Sequence[PlacedWord], *, start_sample: int, samples: int, prior_samples: int = 0, spaced: bool
+) -> tuple[Word, ...]:
+    """Words in order, none outside the window or before the end of its prior, on the session's clock.
 
     `spaced`: the script parts words by blanks, so that the words joined by blanks are the text. Otherwise each
     character is a word, with the marks after it.
     """
     offset_s, duration_s = start_sample / SAMPLE_RATE_HZ, samples / SAMPLE_RATE_HZ
     placed = []
-    earliest_s = 0.0
+    earliest_s = prior_samples / SAMPLE_RATE_HZ
     for word in _bound_lengths(_join_parts(words, spaced)):
         start_s = min(max(word.start_s, earliest_s), duration_s)
         end_s = min(max(word.end_s, start_s), duration_s)

@@ -57,6 +57,14 @@ class AsrRequest(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     hotwords: str = ""
     """Words to expect. User words: never logged."""
     word_times: bool = True
+    prior_samples: int = 0
+    """Samples at the head of `pcm` whose text is known and is not to be given again: the decoder hears them, and the
+    result tells of what follows them only."""
+    prior_text: str = ""
+    """Text of those samples. User words: never logged."""
+    draft: str = ""
+    """Of a final: how the client was shown its beginning as stable. Kept unless the decoder is surer of something else.
+    User words: never logged."""
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +143,8 @@ def decode_request(data: bytes) -> AsrRequest:
         raise ValueError("pcm holds half a sample")
     if len(request.pcm) > int(MAX_WINDOW_S * SAMPLE_RATE_HZ) * 2:
         raise ValueError(f"window is longer than {MAX_WINDOW_S:g} s")
+    if not 0 <= 2 * request.prior_samples <= len(request.pcm):
+        raise ValueError("prior_samples reaches outside the window")
     return request
 
 

@@ -20,6 +20,9 @@ WORK: dict[str, work.AsrRequest | work.AsrResult] = {
         prompt="before",
         hotwords="Harken",
         word_times=False,
+        prior_samples=1,
+        prior_text="so far",
+        draft="hel",
     ),
     "asr_result_v1.bin": work.AsrResult(
         session="s1",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,31 @@ def test_words_are_the_text_in_order_inside_the_window(engine: Engine) -> None:
     assert bounds == sorted(bounds)
     assert start_s <= bounds[0] and bounds[-1] <= end_s
     assert all(0 < word.probability <= 1 for word in decoded.words)
+
+
+def test_what_was_said_before_is_heard_and_not_given_again(engine: Engine) -> None:
+    first = decode_to_end(engine, window(speech(0, 4)))
+    whole = window(speech(0, 8))
+    second = decode_to_end(
+        engine, replace(whole, prior_samples=4 * SAMPLE_RATE_HZ, prior_text=first.text, word_times=True)
+    )
+    assert second.text and first.text not in second.text
+    assert " ".join(word.text for word in second.words) == second.text
+    assert all(word.start_s >= 4.0 for word in second.words)
+
+
+def test_windows_with_and_without_known_text_share_a_batch(engine: Engine) -> None:
+    known = decode_to_end(engine, window(speech(0, 3))).text
+    windows = [window(speech(4, 8)), replace(window(speech(0, 8)), prior_samples=3 * SAMPLE_RATE_HZ, prior_text=known)]
+    assert len({engine.prepare(each).group for each in windows}) == 1
+    together = decode_together(engine, windows)
+    assert [one.text for one in together] == [decode_to_end(engine, each).text for each in windows]
+
+
+def test_known_audio_without_a_text_is_left_out(engine: Engine) -> None:
+    alone = window(speech(4, 8), start_s=4.0)
+    with_head = replace(window(speech(0, 8)), prior_samples=4 * SAMPLE_RATE_HZ)
+    assert decode_to_end(engine, with_head).text == decode_to_end(engine, alone).text
 
 
 def test_words_have_no_times_where_none_are_wanted(engine: Engine) -> None:

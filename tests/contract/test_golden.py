@@ -13,6 +13,8 @@ from bus.contract import presence, records, work
 from tests.contract import messages
 
 GOLDEN = Path(__file__).parent / "golden"
+EARLIER = Path(__file__).parent / "golden_earlier"
+"""Files as they were before a message got another optional field."""
 
 
 @pytest.mark.parametrize("name", messages.WORK)
@@ -21,6 +23,16 @@ def test_work_messages_never_change_on_the_wire(name: str) -> None:
     assert work.encode(message) == golden
     decode = work.decode_request if isinstance(message, work.AsrRequest) else work.decode_result
     assert decode(golden) == message
+
+
+@pytest.mark.parametrize("path", sorted(EARLIER.iterdir()), ids=lambda path: path.name)
+def test_what_an_earlier_release_sends_is_read_with_the_new_fields_at_their_defaults(path: Path) -> None:
+    message = _every_message()[path.name]
+    decode = msgspec.json.decode if path.suffix == ".json" else msgspec.msgpack.decode
+    earlier = decode(path.read_bytes(), type=type(message))
+    for field in msgspec.structs.fields(message):
+        value = getattr(earlier, field.name)
+        assert value in (getattr(message, field.name), field.default), field.name
 
 
 @pytest.mark.parametrize("name", messages.PRESENCE)
@@ -68,6 +80,10 @@ def test_every_field_of_a_golden_message_differs_from_its_default() -> None:
         for field in msgspec.structs.fields(message):
             if field.default is not msgspec.NODEFAULT and field.name not in ("version", "task"):
                 assert getattr(message, field.name) != field.default, f"{type(message).__name__}.{field.name}"
+
+
+def _every_message() -> dict[str, msgspec.Struct]:
+    return {**messages.WORK, **messages.PRESENCE, **messages.RECORDS, **messages.EVENTS, **messages.CLIENT}
 
 
 def _golden(name: str) -> bytes:

@@ -210,3 +210,28 @@ class TestOnTheSpeechSet:
         assert english <= said
         assert not german & said
         assert " ".join(word.text for word in decoded.words) == decoded.text
+
+
+def test_a_shown_word_that_sounds_alike_stays_in_the_final(engine: WhisperCt2Engine) -> None:
+    plain = decode_to_end(engine, austen(4.0)).text
+    assert plain.split()[1:3] == ["Mr.", "John"]
+    decoded = decode_to_end(engine, replace(austen(4.0), draft=" ".join(["And", "Mister", "John"])))
+    assert decoded.text == plain.replace("Mr.", "Mister")
+    assert " ".join(word.text for word in decoded.words) == decoded.text
+
+
+def test_a_shown_word_that_nobody_said_gives_way(engine: WhisperCt2Engine) -> None:
+    plain = decode_to_end(engine, austen(4.0)).text
+    assert decode_to_end(engine, replace(austen(4.0), draft="Elephants eat")).text == plain
+
+
+def test_known_text_that_is_wrong_is_not_repeated_over_what_follows(engine: WhisperCt2Engine) -> None:
+    whole = austen(8.0)
+    window = replace(whole, prior_samples=4 * SAMPLE_RATE_HZ, prior_text="wait a second. " * 6)
+    assert "wait" not in decode_to_end(engine, window).text.lower()
+
+
+def test_text_of_more_tokens_than_the_decoder_should_step_through_is_left_out(engine: WhisperCt2Engine) -> None:
+    window = replace(austen(8.0), prior_samples=4 * SAMPLE_RATE_HZ, prior_text="Sense and Sensibility. " * 30)
+    assert engine.prepare(window).prior == ()
+    assert engine.prepare(window).window.duration_s == 4.0

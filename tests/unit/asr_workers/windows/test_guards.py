@@ -50,6 +50,24 @@ def test_clear_speech_is_accepted() -> None:
     assert judge(attempt(), "partial", GUARDS) == "accept"
 
 
+def test_what_goes_on_after_known_text_is_accepted_if_nothing_about_it_is_in_doubt() -> None:
+    assert judge(attempt("after_prior"), "final", GUARDS) == "accept"
+
+
+@pytest.mark.parametrize(
+    "doubtful",
+    [
+        attempt("after_prior", ratio=2.1),
+        attempt("after_prior", log_probability=-0.6),
+        attempt("after_prior", cut=True),
+        attempt("after_prior", words=False),
+        attempt("after_prior", tokens=0, words=False),
+    ],
+)
+def test_what_goes_on_after_known_text_and_is_doubtful_is_decoded_alone(doubtful: Attempt) -> None:
+    assert judge(doubtful, "final", GUARDS) == "alone"
+
+
 def test_no_text_is_accepted_as_it_is() -> None:
     assert judge(attempt(tokens=0, words=False, no_speech=0.9, log_probability=-3), "final", GUARDS) == "accept"
 

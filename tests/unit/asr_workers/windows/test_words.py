@@ -35,6 +35,17 @@ def test_without_an_alignment_words_stand_at_the_windows_start() -> None:
     assert place_words([Spelling(" a", 1)], [], []) == [placed(" a", 0.0, 0.0, 0.0)]
 
 
+def test_no_word_begins_in_the_audio_that_was_there_to_be_heard_only() -> None:
+    words = session_words(
+        [placed(" on", 1.7, 2.2), placed(" we", 2.2, 2.4)],
+        start_sample=10 * SECOND,
+        samples=3 * SECOND,
+        prior_samples=2 * SECOND,
+        spaced=True,
+    )
+    assert words == (Word("on", 12.0, 12.2, 0.9), Word("we", 12.2, 12.4, 0.9))
+
+
 def test_times_move_to_the_session() -> None:
     (word,) = shown(placed(" hi", 0.5, 0.8), start_sample=10 * SECOND)
     assert word == Word("hi", 10.5, 10.8, 0.9)

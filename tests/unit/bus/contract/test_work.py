@@ -124,3 +124,20 @@ def _request(*, version: int = work.VERSION, pcm: bytes = b"\x00\x00") -> AsrReq
 
 def _result(*, version: int = work.VERSION) -> AsrResult:
     return AsrResult(version=version, session="s", segment=1, window=1, kind="final")
+
+
+@pytest.mark.parametrize("prior_samples", [-1, 3])
+def test_known_audio_that_reaches_outside_its_window_is_refused(prior_samples: int) -> None:
+    request = AsrRequest(
+        tenant="t",
+        session="s",
+        gateway="g",
+        segment=1,
+        window=1,
+        kind="final",
+        start_sample=0,
+        pcm=b"\0\0" * 2,
+        prior_samples=prior_samples,
+    )
+    with pytest.raises(ValueError, match="prior_samples reaches outside the window"):
+        work.decode_request(work.encode(request))
