@@ -25,6 +25,7 @@ from bus.transport.connection import BusConnection
 from stream_gateway.gateway import Gateway
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.policy.cadence import CadenceOptions
+from stream_gateway.policy.endpoint import EndpointOptions
 from stream_gateway.policy.keys import parse_keys
 from stream_gateway.segmentation.scorer import FrameScorer
 from stream_gateway.segmentation.segmenter import SegmenterOptions
@@ -174,6 +175,7 @@ def _services(
         segmenter=segmenter_options(
             VadOptions(endpoint_s=settings.endpoint_s, max_utterance_s=settings.max_utterance_s), SegmenterOptions()
         ),
+        endpoint=EndpointOptions(mode=settings.endpoint_mode),
         cadence=CadenceOptions(base_s=settings.partial_interval_s),
         retry=RetryOptions(deadline_s=settings.final_deadline_s),
     )

@@ -8,6 +8,7 @@ from bus.control.roster import Route
 from bus.transport.connection import BusConnection
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.policy.cadence import CadenceOptions
+from stream_gateway.policy.endpoint import EndpointOptions
 from stream_gateway.segmentation.scorer import FrameScorer
 from stream_gateway.segmentation.segmenter import SegmenterOptions
 from stream_gateway.session.config import RetryOptions, SessionLimits
@@ -28,6 +29,7 @@ class Services:
     max_frame_bytes: int
     max_outbox_events: int
     segmenter: SegmenterOptions
+    endpoint: EndpointOptions
     cadence: CadenceOptions
     retry: RetryOptions
 

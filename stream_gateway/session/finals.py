@@ -22,7 +22,7 @@ from stream_gateway.session.config import SessionConfig
 from stream_gateway.session.effects import Decode, Dropped, Effect, Emit, Store
 from stream_gateway.session.events import Failed, Final
 from stream_gateway.session.languages import SpokenLanguage
-from stream_gateway.session.utterance import FinalWindow
+from stream_gateway.session.utterance import FinalWindow, Heard
 
 
 class _Publish(Enum):
@@ -78,6 +78,14 @@ class Finals:
     def first_sample_owed(self, channel: int) -> int | None:
         """Start of the oldest utterance of `channel` that is not stored, or None."""
         return min((job.utterance.start_sample for job in self._of_channel(channel)), default=None)
+
+    def heard(self, segment: int) -> Heard | None:
+        """The answer to a proposal that still waits for its endpoint, if it has come."""
+        job = self._jobs.get(segment)
+        if job is None or job.confirmed_at is not None or job.result is None:
+            return None
+        written = "en" if self._config.task == "translate" else job.result.language
+        return Heard(job.result.text, written, job.utterance.end_sample)
 
     def propose(self, utterance: FinalWindow, now: float) -> None:
         """Silence began: decode now, in the hope that it lasts."""

@@ -13,7 +13,7 @@ from stream_gateway.session.audio_clock import AudioClock
 from stream_gateway.session.effects import Decode, Dropped, Effect, Emit
 from stream_gateway.session.events import Partial
 from stream_gateway.session.languages import SpokenLanguage
-from stream_gateway.session.utterance import Utterance
+from stream_gateway.session.utterance import Heard, Utterance
 
 _LOST_AFTER_S = 4.0
 """Above the 3 s for which the broker keeps a partial window."""
@@ -81,6 +81,7 @@ class Partials:
             return [Dropped("partial", "empty")]
         written = "en" if self._task == "translate" else result.language
         running = utterance.stabiliser.on_hypothesis(result.words, language=written)
+        utterance.heard = Heard(running.text, written, sent.end_sample)
         return [
             Emit(
                 Partial(

@@ -9,7 +9,7 @@ from stream_gateway.session.effects import Decode, Dropped, Effect
 from stream_gateway.session.events import Partial
 from stream_gateway.session.languages import SpokenLanguage
 from stream_gateway.session.partials import Partials
-from stream_gateway.session.utterance import Utterance
+from stream_gateway.session.utterance import Heard, Utterance
 from tests.unit.stream_gateway.session.builders import a_failure, a_result, emitted, of_type, samples
 
 CADENCE = CadenceOptions(base_s=0.4, max_s=3.0, give_up_s=3.0, pause_s=6.0)
@@ -98,6 +98,13 @@ def test_an_answer_is_shown_with_its_place_and_lag() -> None:
     assert (partial.segment, partial.channel, partial.start_s, partial.end_s) == (1, 0, 1.0, 2.0)
     assert (partial.stable, partial.text, partial.language) == ("", "hello there", "en")
     assert partial.lag_s == 0.5
+
+
+def test_an_answer_is_remembered_as_what_was_heard_of_its_utterance() -> None:
+    utterance = an_utterance(start_s=1.0)
+    desk = Desk(utterance)
+    desk.answer(desk.sent(2.0), "hello there", 2.5)
+    assert utterance.heard == Heard("hello there", "en", samples(2.0))
 
 
 def test_words_that_two_answers_share_become_stable() -> None:
