@@ -164,6 +164,7 @@ def _services(
         scorer=scorer,
         metrics=metrics,
         route=gateway.route,
+        pool_of=gateway.pool,
         limits=SessionLimits(
             start_timeout_s=settings.start_timeout_s,
             idle_timeout_s=settings.idle_timeout_s,

@@ -214,8 +214,8 @@ class Connection:
             word_times=start.word_times,
             segmenter=segmenter_options(start.vad, self._services.segmenter),
             endpoint=endpoint_options(start.vad, self._services.endpoint),
-            cadence=self._services.cadence,
             retry=self._services.retry,
+            pool=self._services.pool_of(route.pool),
         )
 
     async def _on_audio(self, frame: bytes) -> None:

@@ -122,7 +122,7 @@ class Segmenter:
         self._release = options.release
         self._start_length = _samples(options.start_s)
         self._pre_roll = _samples(options.pre_roll_s)
-        self._tentative_after = _samples(options.tentative_s)
+        self._least_tentative = self._tentative_after = _samples(options.tentative_s)
         self._usual_end_after = self._end_after = _samples(options.endpoint_s)
         self._post_roll = _samples(options.post_roll_s)
         self._max_length = _samples(options.max_utterance_s)
@@ -170,7 +170,14 @@ class Segmenter:
         silent it changes nothing.
         """
         if self._state is _State.QUIET:
-            self._end_after = max(self._tentative_after, _samples(wait_s))
+            self._end_after = max(self._least_tentative, _samples(wait_s))
+
+    def set_tentative(self, wait_s: float) -> None:
+        """Have a TentativeEnd come after `wait_s` of silence, seen from the next frame on.
+
+        It is never less than `tentative_s`. Where the utterance ends no later, it ends without one.
+        """
+        self._tentative_after = max(self._least_tentative, _samples(wait_s))
 
     def flush(self, end_sample: int | None = None) -> list[SegmentEvent]:
         """End of audio: an open utterance ends. Call it last.

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from bus.contract.client_protocol import SessionStart, VadOptions
 from bus.contract.errors import InvalidMessage
 from bus.contract.work import Task
-from stream_gateway.policy.cadence import CadenceOptions
 from stream_gateway.policy.endpoint import EndpointOptions
+from stream_gateway.policy.pool import Pool
 from stream_gateway.segmentation.segmenter import SegmenterOptions
 from stream_gateway.session.languages import LANGUAGES
 
@@ -63,8 +63,9 @@ class SessionConfig:
     word_times: bool = True
     segmenter: SegmenterOptions = field(default_factory=SegmenterOptions)
     endpoint: EndpointOptions = field(default_factory=EndpointOptions)
-    cadence: CadenceOptions = field(default_factory=CadenceOptions)
     retry: RetryOptions = field(default_factory=RetryOptions)
+    pool: Pool = field(default_factory=Pool)
+    """Who decodes, as the gateway has measured them; shared with other sessions."""
 
 
 def check_start(start: SessionStart) -> None:

@@ -97,13 +97,19 @@ class Session:
         self._finals = Finals(config=config, windows=self._windows, clock=self._clock, language=language)
         if config.partials:
             self._partials = Partials(
-                windows=self._windows, clock=self._clock, language=language, task=config.task, options=config.cadence
+                session=config.session,
+                windows=self._windows,
+                clock=self._clock,
+                language=language,
+                task=config.task,
+                lag=config.pool.lag,
             )
         self._tracks = tuple(
             Track(
                 channel=channel,
                 options=config.segmenter,
                 endpoint=config.endpoint,
+                lag=config.pool.lag,
                 finals=self._finals,
                 next_segment=self._next_segment,
             )

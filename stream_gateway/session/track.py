@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from bus.contract.work import SAMPLE_RATE_HZ
+from stream_gateway.policy.cadence import PoolLag
 from stream_gateway.policy.endpoint import EndpointOptions, endpoint_wait_s
 from stream_gateway.segmentation.segmenter import (
     FRAME_SAMPLES,
@@ -34,6 +35,7 @@ class Track:
         channel: int,
         options: SegmenterOptions,
         endpoint: EndpointOptions,
+        lag: PoolLag,
         finals: Finals,
         next_segment: Callable[[], int],
     ) -> None:
@@ -43,6 +45,8 @@ class Track:
         self._segmenter = Segmenter(options)
         self._endpoint = endpoint
         self._endpoint_s = options.endpoint_s
+        self._tentative_s = options.tentative_s
+        self._lag = lag
         self._speech_end_sample = 0  # of an utterance that is pausing
         self._finals = finals
         self._next_segment = next_segment
@@ -66,6 +70,9 @@ class Track:
     def on_scores(self, scores: Sequence[float], now: float) -> list[Effect]:
         """Take the speech probabilities of the next frames."""
         self.scored_sample += len(scores) * FRAME_SAMPLES
+        self._segmenter.set_tentative(
+            self._lag.tentative_wait_s(tentative_s=self._tentative_s, endpoint_s=self._endpoint_s)
+        )
         return self._take(self._segmenter.on_scores(scores), now)
 
     def on_heard(self) -> None:

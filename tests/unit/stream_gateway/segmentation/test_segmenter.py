@@ -353,3 +353,29 @@ def test_whatever_waits_are_set_utterances_stay_disjoint_and_a_tentative_end_tha
     for event, following in pairwise(events):
         if isinstance(event, TentativeEnd) and isinstance(following, UtteranceEnded):
             assert (following.end_sample, following.speech_end_sample) == (event.end_sample, event.speech_end_sample)
+
+
+# --- another wait for the tentative end
+
+
+def test_a_tentative_end_may_be_told_later_and_covers_the_same_audio() -> None:
+    segmenter = Segmenter(OPTIONS)
+    segmenter.on_scores([SPEECH] * 10)
+    segmenter.set_tentative(6 * FRAME_S)
+    assert segmenter.on_scores([SILENCE] * 5) == []
+    assert segmenter.on_scores([SILENCE]) == [tentative(12, 10)]
+    assert segmenter.on_scores([SILENCE] * 2) == [ended(0, 12, 10)]
+
+
+def test_a_tentative_end_that_would_come_with_the_end_is_left_out() -> None:
+    segmenter = Segmenter(OPTIONS)
+    segmenter.set_tentative(8 * FRAME_S)
+    assert segmenter.on_scores([SPEECH] * 10 + [SILENCE] * 8) == [started(0, 0), ended(0, 12, 10)]
+
+
+def test_a_tentative_end_is_never_told_earlier_than_its_own_wait_nor_twice() -> None:
+    segmenter = Segmenter(OPTIONS)
+    segmenter.set_tentative(0.0)
+    assert segmenter.on_scores([SPEECH] * 10 + [SILENCE] * 4) == [started(0, 0), tentative(12, 10)]
+    segmenter.set_tentative(6 * FRAME_S)
+    assert segmenter.on_scores([SILENCE] * 4) == [ended(0, 12, 10)]

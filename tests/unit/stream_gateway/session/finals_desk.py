@@ -3,6 +3,8 @@
 from itertools import count
 
 from bus.contract.work import Task
+from stream_gateway.policy.cadence import PoolLag
+from stream_gateway.policy.pool import Pool
 from stream_gateway.session.audio_clock import AudioClock
 from stream_gateway.session.config import RetryOptions
 from stream_gateway.session.effects import Decode, Effect, Store
@@ -21,8 +23,9 @@ class FinalsDesk:
         for tenth in range(1, 301):
             clock.on_audio(samples(tenth / 10), tenth / 10)
         self.language = SpokenLanguage(language)
+        self.lag = PoolLag()
         self.finals = Finals(
-            config=a_config(retry=RETRY, word_times=word_times, task=task),
+            config=a_config(retry=RETRY, word_times=word_times, task=task, pool=Pool(lag=self.lag)),
             windows=count(1),
             clock=clock,
             language=self.language,

@@ -2,6 +2,7 @@ from itertools import count
 
 from bus.contract.client_protocol import EndpointMode
 from bus.contract.work import Failure
+from stream_gateway.policy.cadence import PoolLag
 from stream_gateway.policy.endpoint import EndpointOptions
 from stream_gateway.segmentation.segmenter import FRAME_SAMPLES, SegmenterOptions
 from stream_gateway.session.audio_clock import AudioClock
@@ -18,11 +19,13 @@ class Desk:
     """A track with its finals; scores come in one call per stretch."""
 
     def __init__(self, *, mode: EndpointMode = "fixed", **options: float) -> None:
+        self.lag = PoolLag()
         self.finals = Finals(config=a_config(), windows=count(1), clock=AudioClock(), language=SpokenLanguage(None))
         self.track = Track(
             channel=1,
             options=SegmenterOptions(**options),
             endpoint=EndpointOptions(mode=mode),
+            lag=self.lag,
             finals=self.finals,
             next_segment=count(1).__next__,
         )
@@ -250,3 +253,28 @@ def test_a_pause_that_came_and_went_within_one_call_leaves_the_next_utterance_al
 
     assert desk.is_pausing()
     assert silence_until_the_end(desk) == 0.48, "0.032 s of it had already passed"
+
+
+# --- a pool that lags
+
+
+def test_a_pool_that_lags_is_asked_for_a_final_only_once_the_pause_is_surer_to_last() -> None:
+    desk = Desk(tentative_s=0.2, endpoint_s=0.5)
+    desk.lag.on_partial(1.4, 0.0)
+    desk.hear(SPEECH, 0.96)
+
+    desk.hear(QUIET, 0.32)
+    assert desk.decodes() == []
+    desk.hear(QUIET, 0.032)
+
+    assert len(desk.decodes()) == 1
+
+
+def test_a_pool_that_lags_far_behind_is_asked_for_finals_of_speech_that_ended_only() -> None:
+    desk = Desk(tentative_s=0.2, endpoint_s=0.5)
+    desk.lag.on_partial(9.0, 0.0)
+    desk.hear(SPEECH, 0.96)
+    assert desk.hear(QUIET, 0.48) == []
+    assert desk.hear(SPEECH, 0.96) == [], "nothing is withdrawn"
+    desk.hear(QUIET, 0.512)
+    assert len(desk.decodes()) == 1
