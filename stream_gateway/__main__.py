@@ -25,6 +25,7 @@ from bus.transport.connection import BusConnection
 from stream_gateway.gateway import Gateway
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.policy.cadence import CadenceOptions
+from stream_gateway.policy.endpoint import EndpointOptions
 from stream_gateway.policy.keys import parse_keys
 from stream_gateway.segmentation.scorer import FrameScorer
 from stream_gateway.segmentation.segmenter import SegmenterOptions
@@ -163,6 +164,7 @@ def _services(
         scorer=scorer,
         metrics=metrics,
         route=gateway.route,
+        pool_of=gateway.pool,
         limits=SessionLimits(
             start_timeout_s=settings.start_timeout_s,
             idle_timeout_s=settings.idle_timeout_s,
@@ -174,6 +176,7 @@ def _services(
         segmenter=segmenter_options(
             VadOptions(endpoint_s=settings.endpoint_s, max_utterance_s=settings.max_utterance_s), SegmenterOptions()
         ),
+        endpoint=EndpointOptions(mode=settings.endpoint_mode),
         cadence=CadenceOptions(base_s=settings.partial_interval_s),
         retry=RetryOptions(deadline_s=settings.final_deadline_s),
     )

@@ -28,7 +28,7 @@ from stream_gateway.dialects.base import Dialect
 from stream_gateway.dialects.native import NativeDialect
 from stream_gateway.segmentation.scorer import ScoringTrack
 from stream_gateway.services import Services
-from stream_gateway.session.config import SessionConfig, check_start, segmenter_options
+from stream_gateway.session.config import SessionConfig, check_start, endpoint_options, segmenter_options
 from stream_gateway.session.effects import Close, Decode, Dropped, Effect, Emit, Release, Store
 from stream_gateway.session.events import Final, Partial, SessionEvent
 from stream_gateway.session.outbox import Outbox
@@ -213,8 +213,9 @@ class Connection:
             partials=start.partials,
             word_times=start.word_times,
             segmenter=segmenter_options(start.vad, self._services.segmenter),
-            cadence=self._services.cadence,
+            endpoint=endpoint_options(start.vad, self._services.endpoint),
             retry=self._services.retry,
+            pool=self._services.pool_of(route.pool),
         )
 
     async def _on_audio(self, frame: bytes) -> None:

@@ -18,6 +18,8 @@ from bus.transport.queues import finals_queue
 from stream_gateway.connection import Connection
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.policy.admission import Admission, GatewayView, admit
+from stream_gateway.policy.cadence import PoolLag
+from stream_gateway.policy.pool import Pool
 from stream_gateway.services import Services
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ class Gateway:
     ) -> None:
         self.roster = Roster(default_model=default_model)
         self._known_pools: set[str] = set()
+        self._pools: dict[str, Pool] = {}
         self.draining = False
         self._gateway = gateway
         self._bus = bus
@@ -64,6 +67,12 @@ class Gateway:
     def route(self, model: str | None) -> Route:
         """The pool that serves `model`; raises NoWorker or UnknownModel."""
         return self.roster.pool_for(model, self._loop.time())
+
+    def pool(self, name: str) -> Pool:
+        """What is known of a pool; one value per name for as long as the process lives."""
+        if name not in self._pools:
+            self._pools[name] = Pool(lag=PoolLag(self._services.cadence))
+        return self._pools[name]
 
     def admission(self) -> Admission:
         """Whether one more socket may be upgraded now."""
@@ -132,6 +141,9 @@ class Gateway:
         except HarkenError:
             return  # the bus is away, or its assets are being restored: the next round will tell
         self._metrics.queue_depth.labels(pool).set(queue.waiting)
+        lag = self.pool(pool).lag
+        lag.on_queue(queue.waiting, queue.taken_upto_seq, self._loop.time())
+        self._metrics.on_lag(pool, lag)
         for connection in list(self._connections.values()):
             if connection.pool == pool:
                 connection.on_taken(queue.taken_upto_seq)

@@ -2,6 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from stream_gateway.policy.cadence import PoolLag
 from stream_gateway.session.events import Final, Partial
 
 _LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
@@ -30,6 +31,15 @@ class GatewayMetrics:
         )
         self.queue_depth = Gauge(
             "harken_gateway_queue_depth", "Finals that wait in the broker for a worker", ["pool"], registry=registry
+        )
+        self.pool_lag_s = Gauge(
+            "harken_gateway_pool_lag_seconds",
+            "Smoothed lag of a pool, as its sessions follow it",
+            ["pool"],
+            registry=registry,
+        )
+        self.partials_stopped = Gauge(
+            "harken_gateway_partials_stopped", "1 while a pool is too slow for partials", ["pool"], registry=registry
         )
         self.outbox_events = Histogram(
             "harken_gateway_outbox_events",
@@ -64,6 +74,11 @@ class GatewayMetrics:
             ("total", times.total_s),
         ):
             self.stage_s.labels(stage).observe(seconds)
+
+    def on_lag(self, pool: str, lag: PoolLag) -> None:
+        """Show what is known of a pool's lag."""
+        self.pool_lag_s.labels(pool).set(lag.lag_s)
+        self.partials_stopped.labels(pool).set(lag.partials_stopped)
 
     def on_partial(self, partial: Partial) -> None:
         """Record the lag of one partial."""

@@ -8,6 +8,8 @@ from bus.control.roster import Route
 from bus.transport.connection import BusConnection
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.policy.cadence import CadenceOptions
+from stream_gateway.policy.endpoint import EndpointOptions
+from stream_gateway.policy.pool import Pool
 from stream_gateway.segmentation.scorer import FrameScorer
 from stream_gateway.segmentation.segmenter import SegmenterOptions
 from stream_gateway.session.config import RetryOptions, SessionLimits
@@ -24,10 +26,13 @@ class Services:
     metrics: GatewayMetrics
     route: Callable[[str | None], Route]
     """Which pool serves a model; raises NoWorker or UnknownModel."""
+    pool_of: Callable[[str], Pool]
+    """What is known of a pool, by its name."""
     limits: SessionLimits
     max_frame_bytes: int
     max_outbox_events: int
     segmenter: SegmenterOptions
+    endpoint: EndpointOptions
     cadence: CadenceOptions
     retry: RetryOptions
 

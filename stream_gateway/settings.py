@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from bus.contract.client_protocol import EndpointMode
 from bus.runtime.settings import setting
 
 
@@ -30,6 +31,10 @@ class GatewaySettings:
     )
     endpoint_s: float = setting(
         0.5, help="Silence that ends an utterance, unless a session says.", minimum=0.2, maximum=5
+    )
+    endpoint_mode: EndpointMode = setting(
+        "fixed",
+        help="Whether that silence is always the same, or adaptive: shorter after a sentence, longer in mid-phrase.",
     )
     max_utterance_s: float = setting(25.0, help="Longest utterance, unless a session says.", minimum=5, maximum=28)
     partial_interval_s: float = setting(0.4, help="Time between partials while the pool is idle.", minimum=0.1)

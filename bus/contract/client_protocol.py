@@ -12,6 +12,8 @@ import msgspec
 
 from bus.contract.work import Task, Word
 
+EndpointMode: TypeAlias = Literal["fixed", "adaptive"]
+
 PATH = "/v1/stream"
 ENCODINGS = ("linear16", "float32", "mulaw", "alaw", "container")
 MIN_SAMPLE_RATE_HZ = 8_000
@@ -29,7 +31,7 @@ class AudioFormat(msgspec.Struct, frozen=True, kw_only=True):
     """Two channels are mixed to one, or transcribed apart (one person per side of a call)."""
 
 
-class VadOptions(msgspec.Struct, frozen=True, kw_only=True):
+class VadOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When an utterance begins and ends. None takes the service's default."""
 
     threshold: float | None = None
@@ -38,6 +40,8 @@ class VadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Silence that ends an utterance, 0.2 to 5 s."""
     max_utterance_s: float | None = None
     """Longest utterance before it is cut at its best pause, 5 to 28 s."""
+    endpoint_mode: EndpointMode | None = None
+    """`fixed`: always `endpoint_s`. `adaptive`: less after the end of a sentence, more in mid-phrase."""
 
 
 class SessionStart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="session.start"):

@@ -9,8 +9,9 @@ begins below `release_threshold`; once quiet has begun only `threshold` ends it.
     CANDIDATE  frames score as speech, too few yet to be an utterance
     SPEAKING   an utterance is open
     QUIET      an utterance is open, but its speaker has stopped: after `tentative_s` a TentativeEnd lets the decoder
-               begin, after `endpoint_s` the utterance ends. A TentativeEnd that stays the last event before the
-               UtteranceEnded has the same `end_sample`, so what was decoded early is exactly what would be decoded now.
+               begin, after `endpoint_s` the utterance ends, or after what `set_endpoint` says of this silence. A
+               TentativeEnd that stays the last event before the UtteranceEnded has the same `end_sample`, so what was
+               decoded early is exactly what would be decoded now.
 
 Utterances are ordered and never share a sample: the pre-roll stops where the previous utterance ended.
 """
@@ -121,8 +122,8 @@ class Segmenter:
         self._release = options.release
         self._start_length = _samples(options.start_s)
         self._pre_roll = _samples(options.pre_roll_s)
-        self._tentative_after = _samples(options.tentative_s)
-        self._end_after = _samples(options.endpoint_s)
+        self._least_tentative = self._tentative_after = _samples(options.tentative_s)
+        self._usual_end_after = self._end_after = _samples(options.endpoint_s)
         self._post_roll = _samples(options.post_roll_s)
         self._max_length = _samples(options.max_utterance_s)
         self._recent: deque[float] = deque(maxlen=_samples(options.cut_search_s) // FRAME_SAMPLES)
@@ -158,8 +159,25 @@ class Segmenter:
                 self._while_quiet(score, events)
             elif score < self._release:
                 self._state, self._quiet_since = _State.QUIET, frame_start
+                self._end_after = self._usual_end_after
             self._check_length(events)
         return events
+
+    def set_endpoint(self, wait_s: float) -> None:
+        """Have the silence under way end its utterance after `wait_s`, seen from the next frame on.
+
+        It counts until speech resumes or the utterance ends, and is never less than `tentative_s`. While nobody is
+        silent it changes nothing.
+        """
+        if self._state is _State.QUIET:
+            self._end_after = max(self._least_tentative, _samples(wait_s))
+
+    def set_tentative(self, wait_s: float) -> None:
+        """Have a TentativeEnd come after `wait_s` of silence, seen from the next frame on.
+
+        It is never less than `tentative_s`. Where the utterance ends no later, it ends without one.
+        """
+        self._tentative_after = max(self._least_tentative, _samples(wait_s))
 
     def flush(self, end_sample: int | None = None) -> list[SegmentEvent]:
         """End of audio: an open utterance ends. Call it last.
@@ -223,7 +241,7 @@ class Segmenter:
         return (first_frame + quietest) * FRAME_SAMPLES + width * FRAME_SAMPLES // 2
 
     def _open(self, start: int, events: list[SegmentEvent]) -> None:
-        self._start, self._is_tentative = start, False
+        self._start, self._is_tentative, self._end_after = start, False, self._usual_end_after
         events.append(UtteranceStarted(start, self._speech_start))
 
     def _end(self, reason: Literal["silence", "max_length", "flush"]) -> UtteranceEnded:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from bus.contract.client_protocol import SessionStart, VadOptions
 from bus.contract.errors import InvalidMessage
 from bus.contract.work import Task
-from stream_gateway.policy.cadence import CadenceOptions
+from stream_gateway.policy.endpoint import EndpointOptions
+from stream_gateway.policy.pool import Pool
 from stream_gateway.segmentation.segmenter import SegmenterOptions
 from stream_gateway.session.languages import LANGUAGES
 
@@ -61,8 +62,10 @@ class SessionConfig:
     partials: bool = True
     word_times: bool = True
     segmenter: SegmenterOptions = field(default_factory=SegmenterOptions)
-    cadence: CadenceOptions = field(default_factory=CadenceOptions)
+    endpoint: EndpointOptions = field(default_factory=EndpointOptions)
     retry: RetryOptions = field(default_factory=RetryOptions)
+    pool: Pool = field(default_factory=Pool)
+    """Who decodes, as the gateway has measured them; shared with other sessions."""
 
 
 def check_start(start: SessionStart) -> None:
@@ -97,6 +100,11 @@ def segmenter_options(vad: VadOptions, defaults: SegmenterOptions) -> SegmenterO
         max_utterance_s=max_utterance_s,
         cut_search_s=min(defaults.cut_search_s, 0.4 * max_utterance_s),
     )
+
+
+def endpoint_options(vad: VadOptions, defaults: EndpointOptions) -> EndpointOptions:
+    """The service's way to end utterances, unless the client names one."""
+    return defaults if vad.endpoint_mode is None else replace(defaults, mode=vad.endpoint_mode)
 
 
 def _check_range(name: str, value: float | None, low: float, high: float) -> None:

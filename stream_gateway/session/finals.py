@@ -22,7 +22,7 @@ from stream_gateway.session.config import SessionConfig
 from stream_gateway.session.effects import Decode, Dropped, Effect, Emit, Store
 from stream_gateway.session.events import Failed, Final
 from stream_gateway.session.languages import SpokenLanguage
-from stream_gateway.session.utterance import FinalWindow
+from stream_gateway.session.utterance import FinalWindow, Heard
 
 
 class _Publish(Enum):
@@ -44,6 +44,8 @@ class _Job:
     attempt: int = 1
     misses: int = 0
     publish_failures: int = 0
+    published_at: float | None = None
+    """When the broker had the newest attempt."""
     result: AsrResult | None = None
     answered_at: float = 0.0
     failure: Failure | None = None
@@ -79,6 +81,14 @@ class Finals:
         """Start of the oldest utterance of `channel` that is not stored, or None."""
         return min((job.utterance.start_sample for job in self._of_channel(channel)), default=None)
 
+    def heard(self, segment: int) -> Heard | None:
+        """The answer to a proposal that still waits for its endpoint, if it has come."""
+        job = self._jobs.get(segment)
+        if job is None or job.confirmed_at is not None or job.result is None:
+            return None
+        written = "en" if self._config.task == "translate" else job.result.language
+        return Heard(job.result.text, written, job.utterance.end_sample)
+
     def propose(self, utterance: FinalWindow, now: float) -> None:
         """Silence began: decode now, in the hope that it lasts."""
         self._jobs[utterance.segment] = _Job(utterance=utterance, window=next(self._windows), proposed_at=now)
@@ -111,6 +121,7 @@ class Finals:
         if job is not None and job.publish is _Publish.SENDING:
             job.publish = _Publish.QUEUED
             job.publish_failures = 0
+            job.published_at = now
             job.try_at = now + self._config.retry.max_queued_s
 
     def on_taken(self, segment: int, window: int, now: float) -> None:
@@ -140,6 +151,8 @@ class Finals:
             job.failure = result.failure
             return []
         job.result = result
+        if job.published_at is not None:
+            self._config.pool.lag.on_final(max(0.0, now - job.published_at - _work_s(result)), now)
         self._learn_language(job)
         return []
 
@@ -215,6 +228,7 @@ class Finals:
             job.try_at = now + self._config.retry.deadline_s
             return []
         job.misses += 1
+        self._config.pool.lag.on_final(self._config.retry.deadline_s, now)
         if job.misses >= self._config.retry.max_misses:
             job.failure = Failure(DecodeFailed.code, f"no result after {job.misses} attempts")
             job.answered_at = now
@@ -317,3 +331,8 @@ class Finals:
             publish_s=max(0.0, now - max(job.answered_at, job.confirmed_at)),
             total_s=max(0.0, now - spoken_at),
         )
+
+
+def _work_s(result: AsrResult) -> float:
+    worker = result.timings
+    return worker.features_s + worker.encode_s + worker.decode_s if worker else 0.0

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bus.contract.work import SAMPLE_RATE_HZ, SUPERSEDED, AsrResult, Task
-from stream_gateway.policy.cadence import CadenceOptions, Lag, partial_interval_s
+from stream_gateway.policy.cadence import PoolLag, jitter_of
 from stream_gateway.session.audio_clock import AudioClock
 from stream_gateway.session.effects import Decode, Dropped, Effect, Emit
 from stream_gateway.session.events import Partial
 from stream_gateway.session.languages import SpokenLanguage
-from stream_gateway.session.utterance import Utterance
+from stream_gateway.session.utterance import Heard, Utterance
 
 _LOST_AFTER_S = 4.0
 """Above the 3 s for which the broker keeps a partial window."""
@@ -37,29 +37,32 @@ class Partials:
     def __init__(
         self,
         *,
+        session: str,
         windows: Iterator[int],
         clock: AudioClock,
         language: SpokenLanguage,
         task: Task,
-        options: CadenceOptions,
+        lag: PoolLag,
     ) -> None:
+        self._session = session
         self._windows = windows
         self._clock = clock
         self._language = language
         self._task = task
-        self._options = options
-        self._lag = Lag()
+        self._lag = lag
+        self._jitter = 0.5
         self._in_flight: _InFlight | None = None
-        self._next_at = 0.0
+        self._paced_from: float | None = None
+        """The next window comes an interval after this, as long as the pool's interval is by then."""
 
     def settle(self, utterances: Sequence[Utterance], scored_sample: int, now: float) -> list[Effect]:
         """Send the next window if it is time for one and someone has said something new."""
         effects: list[Effect] = []
         if self._in_flight is not None and now >= self._in_flight.sent_at + _LOST_AFTER_S:
             effects += self._give_up("lost", now)
-        if self._in_flight is None and now >= self._next_at:
+        if self._in_flight is None and now >= self._next_at():
             utterance = self._most_news(utterances, scored_sample)
-            if utterance is not None:
+            if utterance is not None and self._lag.admit_partial(now):
                 effects.append(self._send(utterance, scored_sample, now))
         return effects
 
@@ -73,7 +76,7 @@ class Partials:
         self._in_flight = None
         if result.failure is not None:
             return [Dropped("partial", "superseded")]  # it tells nothing about the pool's speed
-        self._lag = self._lag.after(now - sent.sent_at)
+        self._lag.on_partial(now - sent.sent_at, now)
         utterance = next((one for one in utterances if one.segment == sent.segment), None)
         if utterance is None:
             return [Dropped("partial", "stale")]
@@ -81,6 +84,7 @@ class Partials:
             return [Dropped("partial", "empty")]
         written = "en" if self._task == "translate" else result.language
         running = utterance.stabiliser.on_hypothesis(result.words, language=written)
+        utterance.heard = Heard(running.text, written, sent.end_sample)
         return [
             Emit(
                 Partial(
@@ -102,14 +106,18 @@ class Partials:
             return []
         # It says nothing about the pool's speed: the lag stays.
         self._in_flight = None
-        self._next_at = max(self._next_at, now + partial_interval_s(self._lag, self._options))
+        self._paced_from = now
         return [Dropped("partial", "unpublished")]
 
     def deadline(self, utterances: Sequence[Utterance], now: float) -> float | None:
         """When `settle` has something to do even if no audio comes."""
         if self._in_flight is not None:
             return self._in_flight.sent_at + _LOST_AFTER_S
-        return self._next_at if utterances and self._next_at > now else None
+        next_at = self._next_at()
+        return next_at if utterances and next_at > now else None
+
+    def _next_at(self) -> float:
+        return 0.0 if self._paced_from is None else self._paced_from + self._lag.interval_s(self._jitter)
 
     def _most_news(self, utterances: Sequence[Utterance], scored_sample: int) -> Utterance | None:
         ripe = [
@@ -128,7 +136,8 @@ class Partials:
         start_sample = max(utterance.start_sample, round(start_s * SAMPLE_RATE_HZ))
         window = next(self._windows)
         self._in_flight = _InFlight(utterance.segment, window, start_sample, end_sample, now)
-        self._next_at = now + partial_interval_s(self._lag, self._options)
+        self._paced_from = now
+        self._jitter = jitter_of(self._session, window)
         utterance.shown_to_sample = end_sample
         return Decode(
             kind="partial",
@@ -144,7 +153,7 @@ class Partials:
 
     def _give_up(self, reason: str, now: float) -> list[Effect]:
         assert self._in_flight is not None
-        self._lag = self._lag.after(now - self._in_flight.sent_at)
-        self._next_at = max(self._next_at, now + partial_interval_s(self._lag, self._options))
+        self._lag.on_partial(now - self._in_flight.sent_at, now)
+        self._paced_from = now
         self._in_flight = None
         return [Dropped("partial", reason)]

@@ -97,12 +97,19 @@ class Session:
         self._finals = Finals(config=config, windows=self._windows, clock=self._clock, language=language)
         if config.partials:
             self._partials = Partials(
-                windows=self._windows, clock=self._clock, language=language, task=config.task, options=config.cadence
+                session=config.session,
+                windows=self._windows,
+                clock=self._clock,
+                language=language,
+                task=config.task,
+                lag=config.pool.lag,
             )
         self._tracks = tuple(
             Track(
                 channel=channel,
                 options=config.segmenter,
+                endpoint=config.endpoint,
+                lag=config.pool.lag,
                 finals=self._finals,
                 next_segment=self._next_segment,
             )
@@ -143,9 +150,13 @@ class Session:
         """A worker answered; may be late, doubled or for another life of this session."""
         if self.phase not in (Phase.OPEN, Phase.ENDING):
             return []
+        effects: list[Effect] = []
         if result.kind == "final":
-            return self._settle(self._finals.on_result(result, now), now)
-        effects = self._partials.on_result(result, self._utterances(), now) if self._partials else []
+            effects = self._finals.on_result(result, now)
+        elif self._partials:
+            effects = self._partials.on_result(result, self._utterances(), now)
+        for track in self._tracks:
+            track.on_heard()
         return self._settle(effects, now)
 
     def on_published(self, decode: Decode, now: float, *, succeeded: bool) -> list[Effect]:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from bus.contract.work import SAMPLE_RATE_HZ
+from stream_gateway.policy.cadence import PoolLag
+from stream_gateway.policy.endpoint import EndpointOptions, endpoint_wait_s
 from stream_gateway.segmentation.segmenter import (
     FRAME_SAMPLES,
     Segmenter,
@@ -20,18 +22,32 @@ from stream_gateway.session.finals import Finals
 from stream_gateway.session.utterance import FinalWindow, Utterance
 
 _RELEASE_STEP_SAMPLES = SAMPLE_RATE_HZ // 4
+_UNHEARD_SAMPLES = SAMPLE_RATE_HZ // 8
+"""A partial whose window ends further before the end of speech than this does not know the last word."""
 
 
 class Track:
     """Turns the frame scores of one channel into utterances, and those into final windows."""
 
     def __init__(
-        self, *, channel: int, options: SegmenterOptions, finals: Finals, next_segment: Callable[[], int]
+        self,
+        *,
+        channel: int,
+        options: SegmenterOptions,
+        endpoint: EndpointOptions,
+        lag: PoolLag,
+        finals: Finals,
+        next_segment: Callable[[], int],
     ) -> None:
         self.channel = channel
         self.utterance: Utterance | None = None
         self.scored_sample = 0
         self._segmenter = Segmenter(options)
+        self._endpoint = endpoint
+        self._endpoint_s = options.endpoint_s
+        self._tentative_s = options.tentative_s
+        self._lag = lag
+        self._speech_end_sample = 0  # of an utterance that is pausing
         self._finals = finals
         self._next_segment = next_segment
         self._released_sample = 0
@@ -54,7 +70,21 @@ class Track:
     def on_scores(self, scores: Sequence[float], now: float) -> list[Effect]:
         """Take the speech probabilities of the next frames."""
         self.scored_sample += len(scores) * FRAME_SAMPLES
+        self._segmenter.set_tentative(
+            self._lag.tentative_wait_s(tentative_s=self._tentative_s, endpoint_s=self._endpoint_s)
+        )
         return self._take(self._segmenter.on_scores(scores), now)
+
+    def on_heard(self) -> None:
+        """More may be known of what was said: a pause is as long as fits it. Call it when an answer was taken."""
+        utterance = self.utterance
+        if utterance is None or not utterance.pausing:
+            return
+        heard = self._finals.heard(utterance.segment) or utterance.heard
+        if heard is None or heard.end_sample < self._speech_end_sample - _UNHEARD_SAMPLES:
+            return
+        wait_s = endpoint_wait_s(heard.text, language=heard.language, base_s=self._endpoint_s, options=self._endpoint)
+        self._segmenter.set_endpoint(wait_s)
 
     def flush(self, received_sample: int, now: float) -> list[Effect]:
         """No more audio: an open utterance ends here, with the half frame that was never scored.
@@ -74,6 +104,7 @@ class Track:
                 case TentativeEnd():
                     self._utterance.pausing = True
                     self._finals.propose(self._window(event.end_sample, event.speech_end_sample), now)
+                    self._speech_end_sample = event.speech_end_sample
                 case SpeechResumed():
                     self._utterance.pausing = False
                     effects += self._finals.withdraw(self._utterance.segment)
@@ -81,6 +112,8 @@ class Track:
                     effects.append(self._close(event, now))
                 case _:
                     assert_never(event)
+        if events:
+            self.on_heard()
         return effects
 
     def _open(self, event: UtteranceStarted) -> Effect:

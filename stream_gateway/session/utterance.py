@@ -5,6 +5,16 @@ from dataclasses import dataclass, field
 from stream_gateway.session.stabiliser import Stabiliser
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a decoder made of an utterance up to `end_sample`."""
+
+    text: str
+    language: str | None
+    """The one it is written in."""
+    end_sample: int
+
+
 @dataclass(slots=True)
 class Utterance:
     """Someone is speaking on `channel`. Samples are absolute, at 16 kHz."""
@@ -18,6 +28,8 @@ class Utterance:
     """A tentative end was seen and speech has not resumed."""
     shown_to_sample: int = 0
     """End of the newest window sent for a partial."""
+    heard: Heard | None = None
+    """The newest partial."""
     stabiliser: Stabiliser = field(default_factory=Stabiliser)
 
 

@@ -88,6 +88,17 @@ CLIENT: dict[str, client.ClientMessage] = {
         partials=False,
         word_times=False,
     ),
+    "client_session_start_adaptive_v1.json": client.SessionStart(
+        audio=client.AudioFormat(encoding="linear16", sample_rate=8_000),
+        language="en",
+        task="transcribe",
+        model="base",
+        hotwords=("Harken",),
+        prompt="before",
+        vad=client.VadOptions(endpoint_s=0.75, endpoint_mode="adaptive"),
+        partials=False,
+        word_times=False,
+    ),
     "client_audio_end_v1.json": client.AudioEnd(),
 }
 

@@ -43,6 +43,8 @@ async def test_a_gateway_shows_how_many_finals_wait_and_counts_what_it_drops(
         while QUEUE_DEPTH not in (shown := await figures(gateway.port)):
             pass
     assert shown[QUEUE_DEPTH] == 0
+    assert shown['harken_gateway_pool_lag_seconds{pool="std"}'] > 0
+    assert shown['harken_gateway_partials_stopped{pool="std"}'] == 0
     _, _, text = await get(gateway.port, "/metrics")
     assert "# TYPE harken_gateway_dropped_total counter" in text
 

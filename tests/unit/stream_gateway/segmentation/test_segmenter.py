@@ -283,3 +283,99 @@ def test_no_utterance_begins_in_audio_that_was_given_up(scores: list[float], opt
             assert not isinstance(event, UtteranceStarted) or event.start_sample >= given_up
         assert segmenter.quiet_before >= given_up
         given_up = segmenter.quiet_before
+
+
+# --- another wait for the silence under way
+
+
+def a_silence(frames: int) -> Segmenter:
+    """Ten frames of speech and so many of silence."""
+    segmenter = Segmenter(OPTIONS)
+    segmenter.on_scores([SPEECH] * 10 + [SILENCE] * frames)
+    return segmenter
+
+
+@pytest.mark.parametrize("wait", [5, 7, 8, 9, 20])
+def test_a_silence_ends_after_the_wait_it_was_given(wait: int) -> None:
+    segmenter = a_silence(4)
+    segmenter.set_endpoint(wait * FRAME_S)
+    assert segmenter.on_scores([SILENCE] * (wait - 5)) == []
+    assert segmenter.on_scores([SILENCE]) == [ended(0, 12, 10)]
+
+
+def test_a_wait_that_has_already_passed_ends_the_utterance_at_the_next_frame() -> None:
+    segmenter = a_silence(7)
+    segmenter.set_endpoint(5 * FRAME_S)
+    assert segmenter.on_scores([SILENCE]) == [ended(0, 12, 10)]
+
+
+def test_no_wait_is_shorter_than_the_tentative_one() -> None:
+    segmenter = a_silence(1)
+    segmenter.set_endpoint(0.0)
+    assert segmenter.on_scores([SILENCE] * 2) == []
+    assert segmenter.on_scores([SILENCE]) == [ended(0, 12, 10)]
+
+
+def test_speech_brings_the_usual_wait_back() -> None:
+    segmenter = a_silence(5)
+    segmenter.set_endpoint(20 * FRAME_S)
+    assert segmenter.on_scores([SPEECH] + [SILENCE] * 8) == [SpeechResumed(), tentative(18, 16), ended(0, 18, 16)]
+
+
+def test_another_utterance_has_the_usual_wait() -> None:
+    segmenter = a_silence(5)
+    segmenter.set_endpoint(6 * FRAME_S)
+    segmenter.on_scores([SILENCE])
+    assert segmenter.on_scores([SPEECH] * 10 + [SILENCE] * 7) == [started(13, 16), tentative(28, 26)]
+
+
+def test_a_wait_is_nothing_to_somebody_who_speaks() -> None:
+    segmenter = Segmenter(OPTIONS)
+    segmenter.set_endpoint(20 * FRAME_S)
+    segmenter.on_scores([SPEECH] * 10)
+    segmenter.set_endpoint(20 * FRAME_S)
+    assert segmenter.on_scores([SILENCE] * 8) == [tentative(12, 10), ended(0, 12, 10)]
+
+
+@given(many_scores, some_options, st.lists(st.tuples(st.integers(0, 800), st.floats(0.0, 6.0)), max_size=8))
+def test_whatever_waits_are_set_utterances_stay_disjoint_and_a_tentative_end_that_stands_is_the_end(
+    scores: list[float], options: SegmenterOptions, waits: list[tuple[int, float]]
+) -> None:
+    segmenter, events, done = Segmenter(options), list[SegmentEvent](), 0
+    for frame, wait_s in sorted(waits):
+        events += segmenter.on_scores(scores[done:frame])
+        done = max(done, min(frame, len(scores)))
+        segmenter.set_endpoint(wait_s)
+    events += segmenter.on_scores(scores[done:]) + segmenter.flush()
+
+    pairs = segments_of(events)
+    assert all(before[1].end_sample <= after[0].start_sample for before, after in pairwise(pairs))
+    for event, following in pairwise(events):
+        if isinstance(event, TentativeEnd) and isinstance(following, UtteranceEnded):
+            assert (following.end_sample, following.speech_end_sample) == (event.end_sample, event.speech_end_sample)
+
+
+# --- another wait for the tentative end
+
+
+def test_a_tentative_end_may_be_told_later_and_covers_the_same_audio() -> None:
+    segmenter = Segmenter(OPTIONS)
+    segmenter.on_scores([SPEECH] * 10)
+    segmenter.set_tentative(6 * FRAME_S)
+    assert segmenter.on_scores([SILENCE] * 5) == []
+    assert segmenter.on_scores([SILENCE]) == [tentative(12, 10)]
+    assert segmenter.on_scores([SILENCE] * 2) == [ended(0, 12, 10)]
+
+
+def test_a_tentative_end_that_would_come_with_the_end_is_left_out() -> None:
+    segmenter = Segmenter(OPTIONS)
+    segmenter.set_tentative(8 * FRAME_S)
+    assert segmenter.on_scores([SPEECH] * 10 + [SILENCE] * 8) == [started(0, 0), ended(0, 12, 10)]
+
+
+def test_a_tentative_end_is_never_told_earlier_than_its_own_wait_nor_twice() -> None:
+    segmenter = Segmenter(OPTIONS)
+    segmenter.set_tentative(0.0)
+    assert segmenter.on_scores([SPEECH] * 10 + [SILENCE] * 4) == [started(0, 0), tentative(12, 10)]
+    segmenter.set_tentative(6 * FRAME_S)
+    assert segmenter.on_scores([SILENCE] * 4) == [ended(0, 12, 10)]

@@ -2,6 +2,9 @@
 
 from itertools import count
 
+from bus.contract.work import Task
+from stream_gateway.policy.cadence import PoolLag
+from stream_gateway.policy.pool import Pool
 from stream_gateway.session.audio_clock import AudioClock
 from stream_gateway.session.config import RetryOptions
 from stream_gateway.session.effects import Decode, Effect, Store
@@ -15,13 +18,17 @@ RETRY = RetryOptions(deadline_s=12.0, max_misses=3, backoff_s=0.25, max_backoff_
 class FinalsDesk:
     """Finals with a clock: audio arrives in real time from wall time 0."""
 
-    def __init__(self, *, language: str | None = None, word_times: bool = True) -> None:
+    def __init__(self, *, language: str | None = None, word_times: bool = True, task: Task = "transcribe") -> None:
         clock = AudioClock()
         for tenth in range(1, 301):
             clock.on_audio(samples(tenth / 10), tenth / 10)
         self.language = SpokenLanguage(language)
+        self.lag = PoolLag()
         self.finals = Finals(
-            config=a_config(retry=RETRY, word_times=word_times), windows=count(1), clock=clock, language=self.language
+            config=a_config(retry=RETRY, word_times=word_times, task=task, pool=Pool(lag=self.lag)),
+            windows=count(1),
+            clock=clock,
+            language=self.language,
         )
         self.workers_alive = True
 

@@ -2,8 +2,9 @@ import pytest
 
 from bus.contract.client_protocol import SessionStart, VadOptions
 from bus.contract.errors import InvalidMessage
+from stream_gateway.policy.endpoint import EndpointOptions
 from stream_gateway.segmentation.segmenter import SegmenterOptions
-from stream_gateway.session.config import check_start, segmenter_options
+from stream_gateway.session.config import check_start, endpoint_options, segmenter_options
 
 
 @pytest.mark.parametrize(
@@ -71,3 +72,10 @@ def test_wishes_in_range_never_contradict_the_service_defaults(
     check_start(SessionStart(vad=vad))
 
     segmenter_options(vad, SegmenterOptions(tentative_s=0.6, endpoint_s=0.8, post_roll_s=0.5))
+
+
+def test_the_endpoint_mode_is_the_clients_or_else_the_services() -> None:
+    defaults = EndpointOptions(mode="adaptive", sentence_factor=0.5)
+    assert endpoint_options(VadOptions(), defaults) == defaults
+    assert endpoint_options(VadOptions(endpoint_mode="fixed"), defaults).mode == "fixed"
+    assert endpoint_options(VadOptions(endpoint_mode="adaptive"), EndpointOptions()).mode == "adaptive"

@@ -1,6 +1,7 @@
 from bus.contract.records import SegmentFailed, TranscriptFinal
 from stream_gateway.session.effects import Dropped, Store
 from stream_gateway.session.events import Failed, Final
+from stream_gateway.session.utterance import Heard
 from tests.unit.stream_gateway.session.builders import (
     a_failure,
     a_final_window,
@@ -228,3 +229,26 @@ def test_a_proposal_that_was_answered_settles_the_language_once_its_utterance_en
     desk.finals.confirm(a_final_window(), now=3.5)
 
     assert desk.language.current == "de"
+
+
+def test_what_is_heard_of_a_pause_is_the_answer_to_its_proposal_until_it_is_confirmed() -> None:
+    desk = FinalsDesk()
+    assert desk.finals.heard(1) is None
+    desk.finals.propose(a_final_window(1), 3.2)
+    assert desk.finals.heard(1) is None
+    decode = desk.decode(3.2)
+
+    desk.finals.on_result(a_result(decode, "that is all", language="de"), 3.4)
+
+    assert desk.finals.heard(1) == Heard("that is all", "de", decode.end_sample)
+    desk.finals.confirm(a_final_window(1), 3.5)
+    assert desk.finals.heard(1) is None
+
+
+def test_what_is_heard_of_a_translation_is_written_in_english() -> None:
+    desk = FinalsDesk(task="translate")
+    desk.finals.propose(a_final_window(1), 3.2)
+    desk.finals.on_result(a_result(desk.decode(3.2), "that is all", language="de"), 3.4)
+    heard = desk.finals.heard(1)
+    assert heard is not None
+    assert heard.language == "en"

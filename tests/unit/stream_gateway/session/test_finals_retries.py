@@ -1,8 +1,10 @@
 """What is tried again: publishes, windows without an answer, stores; and how long work may queue."""
 
+import pytest
+
 from bus.contract.records import SegmentFailed
 from stream_gateway.session.effects import Decode, Dropped, Store
-from tests.unit.stream_gateway.session.builders import a_final_window, a_result, of_type
+from tests.unit.stream_gateway.session.builders import a_failure, a_final_window, a_result, of_type, some_timings
 from tests.unit.stream_gateway.session.finals_desk import RETRY, FinalsDesk
 
 
@@ -187,3 +189,35 @@ def test_a_bus_that_is_back_gets_unanswered_work_again_and_owed_records_at_once(
     effects = desk.settle(4.1)
     assert [(one.segment, one.attempt) for one in of_type(effects, Decode)] == [(1, in_broker.attempt + 1), (2, 1)]
     assert [one.record.segment for one in of_type(effects, Store)] == [3]
+
+
+# --- what finals tell of the pool
+
+
+def test_a_final_that_waited_makes_the_pool_lag_by_its_wait_without_the_work_on_it() -> None:
+    desk = FinalsDesk()
+    decode = desk.published(now=3.6)
+    desk.finals.on_result(a_result(decode, timings=some_timings()), 6.8)
+    assert desk.lag.lag_s == pytest.approx(3.2 - 1.2)
+
+
+def test_without_its_timings_the_whole_round_trip_of_a_final_counts_as_its_wait() -> None:
+    desk = FinalsDesk()
+    desk.finals.on_result(a_result(desk.published(now=3.6)), 5.6)
+    assert desk.lag.lag_s == pytest.approx(2.0)
+
+
+def test_an_answer_that_overtakes_the_brokers_and_a_failure_tell_nothing_of_the_pool() -> None:
+    desk = FinalsDesk()
+    desk.finals.confirm(a_final_window(1), 3.6)
+    desk.finals.on_result(a_result(desk.decode(3.6)), 9.0)
+    decode = desk.published(2, start_s=5.0, now=9.0)
+    desk.finals.on_result(a_failure(decode), 19.0)
+    assert desk.lag.lag_s == 0.0
+
+
+def test_a_missed_final_makes_the_pool_lag() -> None:
+    desk = FinalsDesk()
+    desk.published(now=3.6)
+    desk.settle(3.6 + 12.0)
+    assert desk.lag.partials_stopped

@@ -3,16 +3,16 @@ from itertools import count
 import pytest
 
 from bus.contract.work import SUPERSEDED, Failure, Task
-from stream_gateway.policy.cadence import CadenceOptions
+from stream_gateway.policy.cadence import CadenceOptions, PoolLag
 from stream_gateway.session.audio_clock import AudioClock
 from stream_gateway.session.effects import Decode, Dropped, Effect
 from stream_gateway.session.events import Partial
 from stream_gateway.session.languages import SpokenLanguage
 from stream_gateway.session.partials import Partials
-from stream_gateway.session.utterance import Utterance
+from stream_gateway.session.utterance import Heard, Utterance
 from tests.unit.stream_gateway.session.builders import a_failure, a_result, emitted, of_type, samples
 
-CADENCE = CadenceOptions(base_s=0.4, max_s=3.0, give_up_s=3.0, pause_s=6.0)
+CADENCE = CadenceOptions(base_s=0.4, max_s=3.0, give_up_s=3.0, pause_s=6.0, jitter=0.0)
 
 
 def an_utterance(segment: int = 1, *, channel: int = 0, start_s: float = 1.0) -> Utterance:
@@ -22,13 +22,20 @@ def an_utterance(segment: int = 1, *, channel: int = 0, start_s: float = 1.0) ->
 class Desk:
     """Partials with a clock: audio arrives in real time from wall time 0, and is scored at once."""
 
-    def __init__(self, *utterances: Utterance, task: Task = "transcribe") -> None:
+    def __init__(
+        self, *utterances: Utterance, task: Task = "transcribe", lag: PoolLag | None = None, session: str = "s1"
+    ) -> None:
         clock = AudioClock()
         for tenth in range(1, 301):
             clock.on_audio(samples(tenth / 10), tenth / 10)
         self.utterances = list(utterances)
         self.partials = Partials(
-            windows=count(1), clock=clock, language=SpokenLanguage(None), task=task, options=CADENCE
+            session=session,
+            windows=count(1),
+            clock=clock,
+            language=SpokenLanguage(None),
+            task=task,
+            lag=lag or PoolLag(CADENCE),
         )
 
     def settle(self, now: float) -> list[Effect]:
@@ -98,6 +105,13 @@ def test_an_answer_is_shown_with_its_place_and_lag() -> None:
     assert (partial.segment, partial.channel, partial.start_s, partial.end_s) == (1, 0, 1.0, 2.0)
     assert (partial.stable, partial.text, partial.language) == ("", "hello there", "en")
     assert partial.lag_s == 0.5
+
+
+def test_an_answer_is_remembered_as_what_was_heard_of_its_utterance() -> None:
+    utterance = an_utterance(start_s=1.0)
+    desk = Desk(utterance)
+    desk.answer(desk.sent(2.0), "hello there", 2.5)
+    assert utterance.heard == Heard("hello there", "en", samples(2.0))
 
 
 def test_words_that_two_answers_share_become_stable() -> None:
@@ -231,3 +245,53 @@ def test_a_partial_that_its_final_has_overtaken_makes_room_for_the_next_and_tell
     effects = desk.partials.on_result(a_result(decode, "", failure=failure), desk.utterances, 3.5)
     assert effects == [Dropped("partial", "superseded")]
     assert desk.sent(3.5).window > decode.window
+
+
+# --- sessions of one pool
+
+
+def test_what_one_session_measures_slows_the_others() -> None:
+    lag = PoolLag(CADENCE)
+    one, other = Desk(an_utterance(), lag=lag), Desk(an_utterance(), lag=lag)
+    other.answer(other.sent(2.0), "hello", 2.1)
+    assert other.deadline(2.1) == 2.4
+
+    one.answer(one.sent(2.0), "hello", 4.0)
+
+    assert other.deadline(2.1) == pytest.approx(2.0 + 1.5 * 1.05)
+
+
+def test_an_interval_that_got_shorter_meanwhile_is_not_waited_for() -> None:
+    lag = PoolLag(CADENCE)
+    desk = Desk(an_utterance(), lag=lag)
+    desk.answer(desk.sent(2.0), "hello", 4.0)
+    desk.answer(desk.sent(5.0), "hello", 5.1)
+    assert desk.settle(6.0) == []
+    lag.on_partial(0.1, 5.9)
+    lag.on_partial(0.1, 6.9)
+    assert desk.settle(6.9) != []
+
+
+def test_one_session_probes_a_pool_whose_partials_have_stopped() -> None:
+    lag = PoolLag(CADENCE)
+    lag.on_partial(9.0, 0.0)
+    one, other = Desk(an_utterance(), lag=lag), Desk(an_utterance(), lag=lag)
+
+    probe = one.sent(2.0)
+    assert other.settle(2.0) == []
+    assert other.deadline(2.0) is None
+    one.answer(probe, "hello", 5.0)
+
+    assert other.sent(8.0)
+    assert one.settle(8.0) == []
+
+
+def test_sessions_that_ask_at_once_do_not_ask_again_at_once() -> None:
+    lag = PoolLag(CadenceOptions(jitter=0.1))
+    next_at = []
+    for session in ("s1", "s2", "s3"):
+        desk = Desk(an_utterance(), lag=lag, session=session)
+        desk.answer(desk.sent(2.0), "hello", 2.1)
+        next_at.append(desk.deadline(2.1))
+    assert len(set(next_at)) == 3
+    assert all(at is not None and 2.36 <= at <= 2.44 for at in next_at)

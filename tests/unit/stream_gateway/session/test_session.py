@@ -1,6 +1,7 @@
 from bus.contract.errors import BadContainer, UnsupportedAudio
 from bus.contract.records import SegmentFailed, TranscriptFinal
 from bus.contract.work import SAMPLE_RATE_HZ
+from stream_gateway.policy.endpoint import EndpointOptions
 from stream_gateway.session.effects import Close, Decode, Emit, Release
 from stream_gateway.session.events import (
     Committed,
@@ -15,6 +16,7 @@ from stream_gateway.session.events import (
 )
 from stream_gateway.session.session import Phase
 from tests.unit.stream_gateway.session.builders import (
+    FRAME_S,
     LIMITS,
     QUIET,
     SPEECH,
@@ -251,3 +253,32 @@ def test_a_session_is_full_while_too_much_audio_is_owed() -> None:
     seen.append(harness.session.is_full)
 
     assert seen == [False, False, True, False]
+
+
+# --- adaptive endpoint
+
+
+def an_adaptive_pause(partial_text: str) -> tuple[Harness, Decode]:
+    """Someone spoke and is silent for 0.26 s; the one partial covers it all. Returns the tentative final."""
+    harness = a_session(partials=True, endpoint=EndpointOptions(mode="adaptive"))
+    while not of_type(harness.effects, Decode):
+        harness.speech(FRAME_S)
+    harness.answer(of_type(harness.effects, Decode)[-1], partial_text)
+    harness.silence(0.256)
+    return harness, of_type(harness.effects, Decode)[-1]
+
+
+def test_a_sentence_in_the_newest_partial_ends_the_utterance_sooner() -> None:
+    harness, final = an_adaptive_pause("well that is all.")
+    assert final.kind == "final"
+    assert emitted(harness.silence(0.064), SpeechEnded)
+
+
+def test_the_tentative_answer_of_a_phrase_keeps_the_utterance_open_for_longer() -> None:
+    harness, final = an_adaptive_pause("well that is all.")
+    harness.answer(final, "well that is all,")
+
+    assert not emitted(harness.silence(0.5), SpeechEnded)
+    assert emitted(harness.silence(0.1), SpeechEnded)
+    assert len([one for one in of_type(harness.effects, Decode) if one.kind == "final"]) == 1
+    assert len(harness.records()) == 1

@@ -1,6 +1,9 @@
 from itertools import count
 
+from bus.contract.client_protocol import EndpointMode
 from bus.contract.work import Failure
+from stream_gateway.policy.cadence import PoolLag
+from stream_gateway.policy.endpoint import EndpointOptions
 from stream_gateway.segmentation.segmenter import FRAME_SAMPLES, SegmenterOptions
 from stream_gateway.session.audio_clock import AudioClock
 from stream_gateway.session.effects import Decode, Dropped, Effect
@@ -8,16 +11,23 @@ from stream_gateway.session.events import SpeechEnded, SpeechStarted
 from stream_gateway.session.finals import Finals
 from stream_gateway.session.languages import SpokenLanguage
 from stream_gateway.session.track import Track
+from stream_gateway.session.utterance import Heard
 from tests.unit.stream_gateway.session.builders import QUIET, SPEECH, a_config, a_result, emitted, of_type, samples
 
 
 class Desk:
     """A track with its finals; scores come in one call per stretch."""
 
-    def __init__(self, **options: float) -> None:
+    def __init__(self, *, mode: EndpointMode = "fixed", **options: float) -> None:
+        self.lag = PoolLag()
         self.finals = Finals(config=a_config(), windows=count(1), clock=AudioClock(), language=SpokenLanguage(None))
         self.track = Track(
-            channel=1, options=SegmenterOptions(**options), finals=self.finals, next_segment=count(1).__next__
+            channel=1,
+            options=SegmenterOptions(**options),
+            endpoint=EndpointOptions(mode=mode),
+            lag=self.lag,
+            finals=self.finals,
+            next_segment=count(1).__next__,
         )
 
     def hear(self, score: float, seconds: float) -> list[Effect]:
@@ -140,3 +150,131 @@ def test_the_end_of_audio_in_silence_ends_nothing() -> None:
     desk = Desk()
     desk.hear(QUIET, 1.0)
     assert desk.track.flush(samples(1.0), 0.0) == []
+
+
+# --- adaptive endpoint, with silences in frames of 32 ms
+
+
+def a_pause(desk: Desk, heard: str | None = None, *, heard_to_s: float = 0.96) -> Decode:
+    """Speech up to 0.96 s and 0.2 s of silence, after a partial that says `heard`; returns the tentative request."""
+    desk.hear(SPEECH, 0.96)
+    assert desk.track.utterance is not None
+    if heard is not None:
+        desk.track.utterance.heard = Heard(heard, "en", samples(heard_to_s))
+    desk.hear(QUIET, 0.224)
+    (decode,) = desk.decodes()
+    return decode
+
+
+def silence_until_the_end(desk: Desk) -> float:
+    """How much more silence ends the utterance."""
+    for frames in range(1, 100):
+        if emitted(desk.hear(QUIET, 0.032), SpeechEnded):
+            return round(0.224 + frames * 0.032, 3)
+    raise AssertionError("it does not end")
+
+
+def test_a_sentence_ends_after_a_shorter_silence() -> None:
+    desk = Desk(mode="adaptive", endpoint_s=0.5)
+    a_pause(desk, "That is all.")
+    assert silence_until_the_end(desk) == 0.32
+
+
+def test_a_phrase_is_given_a_longer_silence() -> None:
+    desk = Desk(mode="adaptive", endpoint_s=0.5)
+    a_pause(desk, "That is all that")
+    assert silence_until_the_end(desk) == 0.8
+
+
+def test_as_long_as_nothing_is_known_the_silence_is_the_usual_one() -> None:
+    desk = Desk(mode="adaptive", endpoint_s=0.5)
+    a_pause(desk)
+    assert silence_until_the_end(desk) == 0.512
+
+
+def test_a_fixed_endpoint_does_not_look_at_the_text() -> None:
+    desk = Desk(mode="fixed", endpoint_s=0.5)
+    a_pause(desk, "That is all.")
+    assert silence_until_the_end(desk) == 0.512
+
+
+def test_a_partial_that_misses_the_last_words_says_nothing_about_the_end() -> None:
+    desk = Desk(mode="adaptive", endpoint_s=0.5)
+    a_pause(desk, "That is all.", heard_to_s=0.8)
+    assert silence_until_the_end(desk) == 0.512
+
+
+def test_the_tentative_answer_knows_better_than_the_last_partial_and_becomes_the_final() -> None:
+    desk = Desk(mode="adaptive", endpoint_s=0.5)
+    decode = a_pause(desk, "That is all.")
+    desk.finals.on_result(a_result(decode, "That is all I"), 0.0)
+    desk.track.on_heard()
+
+    assert silence_until_the_end(desk) == 0.8
+
+    assert desk.decodes() == [], "nothing is decoded again"
+
+
+def test_an_answer_after_the_silence_it_asks_for_ends_the_utterance_at_the_next_frame() -> None:
+    desk = Desk(mode="adaptive", endpoint_s=0.5)
+    decode = a_pause(desk)
+    desk.hear(QUIET, 0.192)
+    desk.finals.on_result(a_result(decode, "That is all."), 0.0)
+    desk.track.on_heard()
+
+    assert len(emitted(desk.hear(QUIET, 0.032), SpeechEnded)) == 1
+
+
+def test_what_was_heard_of_a_pause_that_was_none_does_not_count_for_the_next() -> None:
+    desk = Desk(mode="adaptive", endpoint_s=0.5)
+    a_pause(desk, "That is all.")
+    desk.hear(SPEECH, 0.32)
+    desk.track.on_heard()
+
+    desk.hear(QUIET, 0.224)
+
+    assert silence_until_the_end(desk) == 0.512
+
+
+def test_an_answer_while_nobody_pauses_changes_nothing() -> None:
+    desk = Desk(mode="adaptive")
+    desk.track.on_heard()
+    assert desk.hear(QUIET, 1.0) == []
+
+
+def test_a_pause_that_came_and_went_within_one_call_leaves_the_next_utterance_alone() -> None:
+    desk = Desk(mode="adaptive", endpoint_s=0.5)
+    desk.hear(SPEECH, 0.96)
+    assert desk.track.utterance is not None
+    desk.track.utterance.heard = Heard("That is all.", "en", samples(0.96))
+    frames = [QUIET] * 20 + [SPEECH] * 10 + [QUIET] * 8
+
+    desk.track.on_scores(frames, 0.0)
+
+    assert desk.is_pausing()
+    assert silence_until_the_end(desk) == 0.48, "0.032 s of it had already passed"
+
+
+# --- a pool that lags
+
+
+def test_a_pool_that_lags_is_asked_for_a_final_only_once_the_pause_is_surer_to_last() -> None:
+    desk = Desk(tentative_s=0.2, endpoint_s=0.5)
+    desk.lag.on_partial(1.4, 0.0)
+    desk.hear(SPEECH, 0.96)
+
+    desk.hear(QUIET, 0.32)
+    assert desk.decodes() == []
+    desk.hear(QUIET, 0.032)
+
+    assert len(desk.decodes()) == 1
+
+
+def test_a_pool_that_lags_far_behind_is_asked_for_finals_of_speech_that_ended_only() -> None:
+    desk = Desk(tentative_s=0.2, endpoint_s=0.5)
+    desk.lag.on_partial(9.0, 0.0)
+    desk.hear(SPEECH, 0.96)
+    assert desk.hear(QUIET, 0.48) == []
+    assert desk.hear(SPEECH, 0.96) == [], "nothing is withdrawn"
+    desk.hear(QUIET, 0.512)
+    assert len(desk.decodes()) == 1

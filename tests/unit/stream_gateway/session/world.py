@@ -13,9 +13,11 @@ from itertools import count, pairwise
 from random import Random
 from typing import Literal, assert_never
 
+from bus.contract.client_protocol import EndpointMode
 from bus.contract.errors import ClientTooSlow
 from bus.contract.records import Record, SegmentFailed, record_id
 from bus.contract.work import MAX_WINDOW_S, SAMPLE_RATE_HZ, AsrResult, Failure, Word
+from stream_gateway.policy.endpoint import EndpointOptions
 from stream_gateway.segmentation.segmenter import FRAME_SAMPLES, SegmenterOptions
 from stream_gateway.session.config import RetryOptions, SessionLimits
 from stream_gateway.session.effects import Close, Decode, Dropped, Effect, Emit, Release, Store
@@ -54,6 +56,7 @@ class Trouble:
     publish_fails: float = 0.0
     store_fails: float = 0.0
     slowest_s: float = 0.2
+    endpoint_mode: EndpointMode = "fixed"
     bus_outages: tuple[Outage, ...] = ()
     worker_outages: tuple[Outage, ...] = ()
     ending: Ending = "audio_end"
@@ -109,6 +112,7 @@ class World:
             partials=True,
             channels=len(self.frames),
             segmenter=SegmenterOptions(max_utterance_s=5.0, cut_search_s=2.0),
+            endpoint=EndpointOptions(mode=self.trouble.endpoint_mode),
         )
         self.perform(self.session.on_start(config, self.now))
         self._plan()
@@ -378,7 +382,8 @@ def numbered_words(stretches: Sequence[tuple[float, float]]) -> list[Word]:
         start_s, speech_frames_here = at_frame * FRAME_S, round(speech_s / FRAME_S)
         for index in range(int(speech_frames_here * FRAME_S / WORD_S)):
             from_s = start_s + index * WORD_S
-            words.append(Word(f"w{len(words)}", from_s, from_s + WORD_S, 0.9))
+            stop = ("", ".", ",")[len(words) % 3]
+            words.append(Word(f"w{len(words)}{stop}", from_s, from_s + WORD_S, 0.9))
         at_frame += speech_frames_here + round(silence_s / FRAME_S)
     return words
 
