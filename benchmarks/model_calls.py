@@ -5,7 +5,7 @@ settings are read from the environment when the library is loaded. `python -m be
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 

@@ -62,15 +62,21 @@ class WhisperCalls:
         return [(ranking[0][0].strip("<|>"), float(ranking[0][1])) for ranking in rankings]
 
     def generate(
-        self, encoded: Sequence[Encoded], prompts: Sequence[list[int]], *, max_new_tokens: int, beam_size: int
+        self,
+        encoded: Sequence[Encoded],
+        prompts: Sequence[list[int]],
+        *,
+        max_new_tokens: int,
+        beam_size: int,
+        suppress: Sequence[int] = (),
     ) -> list[Generated]:
-        """Most probable texts, greedy with a beam of 1; prompts must be of equal length."""
+        """Most probable texts without the suppressed tokens, greedy with a beam of 1; prompts of equal length."""
         results = self._model.generate(
             _storage(np.stack(encoded)),
             list(prompts),
             beam_size=beam_size,
             max_length=_max_length(max_new_tokens, len(prompts[0])),
-            suppress_tokens=_DEFAULT_SYMBOLS,
+            suppress_tokens=[*_DEFAULT_SYMBOLS, *suppress],
             return_scores=True,
             return_no_speech_prob=True,
         )
