@@ -14,6 +14,7 @@ from typing import NoReturn
 import click
 
 from asr_workers.allocator import limit_arenas
+from asr_workers.batch.costs import CostModel
 from asr_workers.batch.plan import PlanLimits
 from asr_workers.batch.scheduler import Scheduler
 from asr_workers.engines.base import Engine, EngineCapabilities, EngineOptions, EngineUnavailable
@@ -53,12 +54,12 @@ def main(settings: AsrSettings, shared: SharedSettings) -> None:
         engine = open_engine(settings.engine, _engine_options(settings, path))
     except (UnknownSetting, ModelStoreError, EngineUnavailable) as error:
         raise click.ClickException(str(error)) from None
-    engine.warm_up()
+    costs = CostModel(engine.warm_up())
     with ExitStack() as closing:
         closing.callback(engine.close)
         if settings.metrics_port is not None:
             closing.callback(_serve_metrics(settings.metrics_port).close)
-        status = run_until_signal(lambda stop: serve(settings, shared.nats_url, engine, stop))
+        status = run_until_signal(lambda stop: serve(settings, shared.nats_url, engine, costs, stop))
     sys.exit(status)
 
 
@@ -85,7 +86,7 @@ def _engine_options(settings: AsrSettings, path: Path | None) -> EngineOptions:
     )
 
 
-async def serve(settings: AsrSettings, nats_url: str, engine: Engine, stop: asyncio.Event) -> int:
+async def serve(settings: AsrSettings, nats_url: str, engine: Engine, costs: CostModel, stop: asyncio.Event) -> int:
     """Work until `stop`, then drain; returns the exit code."""
     worker_id = f"w{secrets.token_hex(6)}"
     try:
@@ -100,12 +101,12 @@ async def serve(settings: AsrSettings, nats_url: str, engine: Engine, stop: asyn
         log.error("worker cannot start", extra={"code": error.code, "reason": error.message})
         return 1
     try:
-        return await _work(settings, bus, engine, worker_id, stop)
+        return await _work(settings, bus, engine, costs, worker_id, stop)
     finally:
         await bus.aclose()
 
 
-def _scheduler(settings: AsrSettings, able: EngineCapabilities) -> Scheduler:
+def _scheduler(settings: AsrSettings, able: EngineCapabilities, costs: CostModel) -> Scheduler:
     limits = PlanLimits(
         executors=able.executors,
         final_batch=able.max_batch,
@@ -113,12 +114,21 @@ def _scheduler(settings: AsrSettings, able: EngineCapabilities) -> Scheduler:
         max_wait_s=settings.batch_wait_s,
     )
     # Held beyond what runs: enough for the next batch; the rest is left to workers that may be idle.
-    return Scheduler(limits, finals_held=max(able.executors, able.max_batch), partials_held=able.max_batch)
+    return Scheduler(limits, finals_held=max(able.executors, able.max_batch), partials_held=able.max_batch, costs=costs)
 
 
-async def _work(settings: AsrSettings, bus: BusConnection, engine: Engine, worker_id: str, stop: asyncio.Event) -> int:
+async def _work(
+    settings: AsrSettings,
+    bus: BusConnection,
+    engine: Engine,
+    costs: CostModel,
+    worker_id: str,
+    stop: asyncio.Event,
+) -> int:
     able = engine.capabilities
-    scheduler = _scheduler(settings, able)
+    scheduler = _scheduler(settings, able, costs)
+    metrics = WorkerMetrics()
+    metrics.on_learnt(costs.learnt())
     consumer = subjects.asr_consumer(settings.pool)
     finals = RawPull(bus, stream=subjects.STREAM_ASR_FINAL, consumer=consumer, priority=settings.priority)
     partials = RawPull(bus, stream=subjects.STREAM_ASR_PARTIAL, consumer=consumer, priority=settings.priority)
@@ -139,7 +149,7 @@ async def _work(settings: AsrSettings, bus: BusConnection, engine: Engine, worke
                 max_deliver=FINAL_MAX_DELIVERIES,
                 decode_timeout_s=settings.decode_timeout_s,
             ),
-            metrics=WorkerMetrics(),
+            metrics=metrics,
         )
         working = asyncio.create_task(worker.run(finals, partials), name="work")
         beating = asyncio.create_task(beats.run(), name="heartbeats")

@@ -1,7 +1,10 @@
 """What a worker counts. Labels are kinds and reasons, never sessions or tenants."""
 
+from collections.abc import Iterable
+
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
+from asr_workers.batch.costs import LearntCost
 from bus.contract.work import AsrRequest, Timings
 
 _SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
@@ -28,6 +31,12 @@ class WorkerMetrics:
         self._batch_size = Histogram(
             "harken_asr_batch_size", "Windows per model call", ["kind"], buckets=_SIZES, registry=registry
         )
+        self._call_s = Gauge(
+            "harken_asr_learnt_call_seconds",
+            "What the plan expects of a model call: its first window, and each further one",
+            ["kind", "context_s", "window"],
+            registry=registry,
+        )
         self._audio_s = counter("audio_seconds", "Audio decoded", "kind")
         self.fallbacks = counter("fallback_decodes", "Windows decoded again, by the last means used", "means")
         self.suppressed = counter("suppressed", "Windows whose text the guards dropped", "reason")
@@ -35,6 +44,12 @@ class WorkerMetrics:
         self.dropped = counter("dropped", "Windows not decoded on purpose", "reason")
         self.bus_errors = counter("bus_errors", "Calls to the bus that failed; the window is delivered again", "call")
         self.in_flight = Gauge("harken_asr_jobs_in_flight", "Jobs held, by kind", ["kind"], registry=registry)
+
+    def on_learnt(self, costs: Iterable[LearntCost]) -> None:
+        """Show what model calls take."""
+        for cost in costs:
+            self._call_s.labels(cost.kind, str(cost.context_s), "first").set(cost.first_s)
+            self._call_s.labels(cost.kind, str(cost.context_s), "further").set(cost.further_s)
 
     def on_decoded(self, request: AsrRequest, timings: Timings, *, fallback: str, suppressed: str) -> None:
         """Count one decoded window."""

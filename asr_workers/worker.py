@@ -229,7 +229,9 @@ class Worker:
                 outcomes = await call
         except TimeoutError as error:
             raise EngineStuck(f"a model call took longer than {self._options.decode_timeout_s:g} s") from error
-        self._scheduler.finish(batch)
+        failed = any(isinstance(outcome, Exception) for outcome in outcomes)
+        self._scheduler.finish(batch, took_s=None if failed else time.monotonic() - now)
+        self._metrics.on_learnt(self._scheduler.learnt())
         for item, outcome in zip(items, outcomes, strict=True):
             if isinstance(outcome, Prepared):
                 item.prepared = outcome

@@ -107,7 +107,7 @@ def _call(calls: WhisperCalls, load: Load, padded: Sequence[Features], prompt: l
     encoded = calls.encode(padded)
     encoded_at = time.perf_counter()
     generated = calls.generate(
-        encoded, [prompt] * len(padded), [()] * len(padded), max_new_tokens=load.max_tokens, beam_size=load.beam_size
+        encoded, [prompt] * len(padded), max_new_tokens=load.max_tokens, beam_size=load.beam_size
     )
     generated_at = time.perf_counter()
     # Windows of a session are never equally long, and batches of equally long ones are aligned one by one.

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from asr_workers.batch.plan import Batch, BatchPlan, Group, PlanLimits, Waiting, plan_batch
+from asr_workers.batch.arrivals import Arrivals
+from asr_workers.batch.costs import CallTime, CostModel, LearntCost
+from asr_workers.batch.plan import Batch, BatchPlan, Group, PlanLimits, Running, Waiting, plan_batch
 from bus.contract.work import WindowKind
 
 
@@ -38,14 +40,24 @@ class _Entry:
     group: Group = field(default=Group(0, 0))
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    context_s: int
+    ends_at: float
+
+
 class Scheduler:
     """Single-threaded. Unknown job numbers are ignored: their job was replaced or withdrawn in the meantime."""
 
-    def __init__(self, limits: PlanLimits, *, finals_held: int, partials_held: int) -> None:
+    def __init__(
+        self, limits: PlanLimits, *, finals_held: int, partials_held: int, costs: CostModel | None = None
+    ) -> None:
         self._limits = limits
+        self._costs = costs or CostModel()
+        self._arrivals = Arrivals()
         self._held_limit: dict[WindowKind, int] = {"final": finals_held, "partial": partials_held}
         self._entries: dict[int, _Entry] = {}
-        self._running_batches: dict[WindowKind, int] = {"final": 0, "partial": 0}
+        self._running: dict[Batch, _Call] = {}
 
     def room(self, kind: WindowKind) -> int:
         """How many more jobs of this kind may be taken now."""
@@ -78,10 +90,9 @@ class Scheduler:
 
     def prepared(self, job: int, group: Group) -> None:
         """The job's features are ready."""
-        entry = self._entries.get(job)
-        if entry is not None:
-            entry.group = group
-            entry.phase = _Phase.WAITING
+        arrival = self._wait(job, group)
+        if arrival is not None:
+            self._arrivals.on_arrival(arrival.kind, group.context_s, arrival.since)
 
     def plan(self, now: float) -> BatchPlan:
         """Choose what runs now; the chosen jobs count as running until `finish`."""
@@ -91,24 +102,39 @@ class Scheduler:
                 for job, e in self._entries.items()
                 if e.phase is _Phase.WAITING
             ],
+            [Running(kind=batch.kind, ends_at=call.ends_at) for batch, call in self._running.items()],
             now=now,
-            running_finals=self._running_batches["final"],
-            running_partials=self._running_batches["partial"],
             limits=self._limits,
+            costs=self._costs,
+            gap_s=lambda kind, context_s: self._arrivals.gap_s(kind, context_s, now),
+            finals_to_come=self._count(lambda e: e.arrival.kind == "final" and e.phase is _Phase.PREPARING),
         )
         for batch in plan.batches:
-            self._running_batches[batch.kind] += 1
+            context_s = self._entries[batch.jobs[0]].group.context_s
+            takes_s = self._costs.seconds(batch.kind, context_s, len(batch.jobs))
+            self._running[batch] = _Call(context_s, now + takes_s)
             for job in batch.jobs:
                 self._entries[job].phase = _Phase.RUNNING
         return plan
 
-    def finish(self, batch: Batch) -> None:
-        """The model call is over: its executor is free. Each job then leaves by `remove` or goes on by `again`."""
-        self._running_batches[batch.kind] -= 1
+    def finish(self, batch: Batch, *, took_s: float | None = None) -> None:
+        """The model call is over: its executor is free. Each job then leaves by `remove` or goes on by `again`.
+
+        `took_s` is learnt from; None for a call that tells nothing, because it failed.
+        """
+        call = self._running.pop(batch)
+        if took_s is not None:
+            self._costs.learn(
+                CallTime(kind=batch.kind, context_s=call.context_s, windows=len(batch.jobs), seconds=took_s)
+            )
+
+    def learnt(self) -> tuple[LearntCost, ...]:
+        """What calls take, as far as it was learnt."""
+        return self._costs.learnt()
 
     def again(self, job: int, group: Group) -> None:
         """The job needs another model call; it keeps its age, so it is among the next."""
-        self.prepared(job, group)
+        self._wait(job, group)
 
     def remove(self, job: int) -> None:
         """The job is done, or failed."""
@@ -120,6 +146,14 @@ class Scheduler:
         for job in jobs:
             del self._entries[job]
         return jobs
+
+    def _wait(self, job: int, group: Group) -> Arrival | None:
+        entry = self._entries.get(job)
+        if entry is None:
+            return None
+        entry.group = group
+        entry.phase = _Phase.WAITING
+        return entry.arrival
 
     def _count(self, condition: Callable[[_Entry], bool]) -> int:
         return sum(1 for entry in self._entries.values() if condition(entry))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol, Self, TypeAlias
 
+from asr_workers.batch.costs import CallTime
 from asr_workers.batch.plan import Group
 from asr_workers.windows.features import Features
 from asr_workers.windows.guards import Attempt
@@ -158,8 +159,8 @@ class Engine(Protocol):
         with more context. It comes back twice at most.
         """
 
-    def warm_up(self) -> None:
-        """Run once what the first sessions would otherwise wait for."""
+    def warm_up(self) -> Sequence[CallTime]:
+        """Run once what the first sessions would otherwise wait for; what calls take here, as far as that tells."""
 
     def close(self) -> None:
         """Free the model. Idempotent."""

@@ -18,6 +18,7 @@ from typing import Self
 
 import numpy as np
 
+from asr_workers.batch.costs import CallTime
 from asr_workers.batch.plan import Group
 from asr_workers.engines.base import Decoded, EngineCapabilities, EngineOptions, Outcome, Prepared, Window
 from asr_workers.windows.buckets import encoder_context_s
@@ -74,8 +75,9 @@ class ScriptedEngine:
         decode_s = time.perf_counter() - started
         return [_read(item, decode_s) for item in batch]
 
-    def warm_up(self) -> None:
-        """Nothing to warm."""
+    def warm_up(self) -> Sequence[CallTime]:
+        """Nothing to warm, nothing to learn."""
+        return ()
 
     def close(self) -> None:
         """Let hanging windows go."""

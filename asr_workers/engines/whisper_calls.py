@@ -64,16 +64,18 @@ class WhisperCalls:
         self,
         encoded: Sequence[Encoded],
         prompts: Sequence[list[int]],
-        priors: Sequence[Sequence[int]],
         *,
+        priors: Sequence[Sequence[int]] = (),
         max_new_tokens: int,
         beam_size: int,
+        suppress: Sequence[int] = (),
     ) -> list[Generated]:
-        """Most probable texts, greedy with a beam of 1; prompts must be of equal length.
+        """Most probable texts without the suppressed tokens, greedy with a beam of 1; prompts of equal length.
 
-        Each text begins with its prior, which is not given again. The priors' lengths may differ; the decoder steps
-        through them, so they cost what generating them would.
+        Each text begins with its prior, if there are any, which is not given again. The priors' lengths may differ; the
+        decoder steps through them, so they cost what generating them would.
         """
+        priors = priors or [()] * len(prompts)
         given = [len(prior) for prior in priors]
         new_tokens = max_new_tokens + max(given)
         results = self._model.generate(
@@ -81,7 +83,7 @@ class WhisperCalls:
             [[*prompt, *prior] for prompt, prior in zip(prompts, priors, strict=True)],
             beam_size=beam_size,
             max_length=_max_length(new_tokens, len(prompts[0])),
-            suppress_tokens=_DEFAULT_SYMBOLS,
+            suppress_tokens=[*_DEFAULT_SYMBOLS, *suppress],
             return_scores=True,
             return_no_speech_prob=True,
         )

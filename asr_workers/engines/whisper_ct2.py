@@ -15,6 +15,7 @@ import ctranslate2
 import numpy as np
 from faster_whisper import WhisperModel
 
+from asr_workers.batch.costs import CallTime
 from asr_workers.batch.plan import Group
 from asr_workers.engines.base import (
     Decoded,
@@ -28,6 +29,7 @@ from asr_workers.engines.base import (
 from asr_workers.engines.whisper_calls import WhisperCalls
 from asr_workers.engines.whisper_hearing import Heard, Hearing, Take
 from asr_workers.engines.whisper_rest import join, rest_of
+from asr_workers.engines.whisper_timing import time_calls
 from asr_workers.engines.whisper_tokens import WhisperTokens, is_spaced
 from asr_workers.engines.whisper_vocabulary import with_all_merges
 from asr_workers.windows.buckets import FINAL_CONTEXTS_S, FULL_CONTEXT_S, PARTIAL_CONTEXTS_S, encoder_context_s
@@ -60,6 +62,7 @@ class WhisperCt2Engine:
         self._extract = model.feature_extractor
         self._tokens = WhisperTokens(with_all_merges(model.hf_tokenizer), multilingual=self._calls.multilingual)
         self._guards = Guards()
+        self._beam_size = options.beam_size
         self._hearing = Hearing(self._calls, self._tokens, self._guards, beam_size=options.beam_size)
         max_batch = options.max_batch or (_CPU_BATCH if self._calls.on_cpu else _GPU_BATCH)
         self._capabilities = EngineCapabilities(
@@ -122,8 +125,11 @@ class WhisperCt2Engine:
         """One pass over the batch, all of one kind; sampling and rests, where they are needed, window by window."""
         return [self._conclude(item, heard) for item, heard in zip(batch, self._hearing.hear(batch), strict=True)]
 
-    def warm_up(self) -> None:
-        """Decode faint noise: on a GPU in each context, on a CPU once per executor (later contexts start no slower)."""
+    def warm_up(self) -> Sequence[CallTime]:
+        """Decode faint noise: on a GPU in each context, on a CPU once per executor (later contexts start no slower).
+
+        Then time the most usual calls; takes some two seconds.
+        """
         noise = np.random.default_rng(0).integers(-40, 40, SAMPLE_RATE_HZ, dtype=np.int16).tobytes()
         prepared = self.prepare(Window(kind="partial", pcm=noise, start_sample=0))
         executors = self._capabilities.executors
@@ -132,6 +138,14 @@ class WhisperCt2Engine:
             contexts = contexts[:1] * executors
         with ThreadPoolExecutor(executors, "warm-up") as pool:
             list(pool.map(self.decode, [[replace(prepared, group=Group(context_s, 0))] for context_s in contexts]))
+        return time_calls(
+            self._calls,
+            self._tokens,
+            prepared.features,
+            executors=executors,
+            max_batch=self._capabilities.max_batch,
+            beam_size=self._beam_size,
+        )
 
     def close(self) -> None:
         """Unload the weights."""

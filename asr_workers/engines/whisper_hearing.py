@@ -59,7 +59,7 @@ class Hearing:
         generated = self._calls.generate(
             encoded,
             [self._prompt(item, language) for item, (language, _) in zip(batch, languages, strict=True)],
-            [item.prior for item in batch],
+            priors=[item.prior for item in batch],
             max_new_tokens=max(self._ceiling(item) for item in batch),
             beam_size=self._beam_size if batch[0].window.kind == "final" else 1,
         )

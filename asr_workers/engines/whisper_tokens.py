@@ -32,6 +32,11 @@ class WhisperTokens:
         self._tokenizers: dict[tuple[Task, str], Tokenizer] = {}
         self._lock = threading.Lock()
 
+    @property
+    def end(self) -> int:
+        """The token after the last one of a text."""
+        return int(self._tokenizer("transcribe", "en").eot)
+
     def prefix(self, prompt: str, hotwords: str) -> tuple[int, ...]:
         """Tokens before the transcript: hotwords, then as much of the prompt's end as fits; empty without both."""
         tokens = self.tokens(hotwords)[:MAX_HOTWORD_TOKENS]

@@ -78,7 +78,7 @@ def test_texts_are_placed_alike_in_a_batch_and_alone(batching: WhisperCt2Engine,
     rows = calls.encode([pad_to_context(item.features, 15) for item in prepared])
     assert len({id(row.batch) for row in rows}) == 1
     prompt, start = tokens.prompt((), "transcribe", "en"), tokens.start("transcribe", "en")
-    texts = [one.tokens for one in calls.generate(rows, [prompt] * 3, [()] * 3, max_new_tokens=60, beam_size=1)]
+    texts = [one.tokens for one in calls.generate(rows, [prompt] * 3, max_new_tokens=60, beam_size=1)]
     assert len({len(text) for text in texts}) > 1
     together = calls.align(rows, start, texts, frames=frames)
     alone = [

@@ -1,5 +1,6 @@
 import pytest
 
+from asr_workers.batch.costs import CallTime, CostModel
 from asr_workers.batch.plan import Batch, Group, PlanLimits
 from asr_workers.batch.scheduler import Arrival, Scheduler
 from bus.contract.work import WindowKind
@@ -7,9 +8,11 @@ from bus.contract.work import WindowKind
 SHORT = Group(15, 0)
 
 
-def scheduler(*, executors: int = 2, finals_held: int = 3, partials_held: int = 2) -> Scheduler:
+def scheduler(
+    *, executors: int = 2, finals_held: int = 3, partials_held: int = 2, costs: CostModel | None = None
+) -> Scheduler:
     limits = PlanLimits(executors=executors, final_batch=4, partial_batch=4)
-    return Scheduler(limits, finals_held=finals_held, partials_held=partials_held)
+    return Scheduler(limits, finals_held=finals_held, partials_held=partials_held, costs=costs)
 
 
 def arrival(
@@ -127,3 +130,55 @@ def test_room_is_never_negative(kind: WindowKind) -> None:
     for job in (1, 2):
         jobs.admit(arrival(job, kind, session=str(job)))
     assert jobs.room(kind) == 0
+
+
+def test_finished_calls_are_learnt_from_unless_they_failed() -> None:
+    jobs = scheduler(executors=1)
+    for job in (1, 2):
+        jobs.admit(arrival(job, session=str(job)))
+        jobs.prepared(job, SHORT)
+        (batch,) = jobs.plan(now=10.0).batches
+        jobs.finish(batch, took_s=0.25 if job == 1 else None)
+        jobs.remove(job)
+    (cost,) = jobs.learnt()
+    assert (cost.kind, cost.context_s, cost.first_s) == ("final", 15, 0.25)
+
+
+def test_a_partial_waits_while_the_features_of_a_final_are_computed() -> None:
+    jobs = scheduler(executors=1)
+    jobs.admit(arrival(1, "partial"))
+    jobs.prepared(1, SHORT)
+    jobs.admit(arrival(2, session="t"))
+    assert jobs.plan(now=10.0).batches == ()
+    jobs.prepared(2, SHORT)
+    assert jobs.plan(now=10.0).batches == (Batch(kind="final", jobs=(2,)),)
+
+
+def test_a_partial_beside_a_final_that_runs_starts_when_that_is_about_to_end() -> None:
+    slow = CostModel(CallTime(kind="final", context_s=15, windows=1, seconds=0.8) for _ in range(2))
+    jobs = scheduler(costs=slow)
+    jobs.admit(arrival(1, session="t"))
+    jobs.prepared(1, SHORT)
+    jobs.plan(now=10.0)
+    jobs.admit(arrival(2, "partial"))
+    jobs.prepared(2, SHORT)
+    plan = jobs.plan(now=10.1)
+    assert (plan.batches, plan.look_again_at) == ((), pytest.approx(10.5))
+    assert jobs.plan(now=10.55).batches == (Batch(kind="partial", jobs=(2,)),)
+
+
+def test_how_often_finals_come_decides_whether_partials_may_take_all_executors() -> None:
+    known = CostModel([CallTime(kind="partial", context_s=15, windows=1, seconds=0.2)])
+
+    def starts(gap_s: float) -> int:
+        jobs = scheduler(costs=known)
+        for job in range(1, 4):
+            jobs.admit(Arrival(job=job, kind="final", session="f", segment=job, window=job, since=job * gap_s))
+            jobs.prepared(job, SHORT)
+            jobs.remove(job)
+        for job, context_s in ((11, 15), (12, 8)):
+            jobs.admit(arrival(job, "partial", session=str(job)))
+            jobs.prepared(job, Group(context_s, 0))
+        return len(jobs.plan(now=3 * gap_s).batches)
+
+    assert (starts(gap_s=5.0), starts(gap_s=0.5)) == (2, 1)
