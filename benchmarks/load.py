@@ -104,9 +104,8 @@ class Client(asyncio.Protocol):
         """Cut the connection."""
         self._transport.abort()
 
-    # asyncio.Protocol
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask for the upgrade."""
         self._transport = cast(asyncio.Transport, transport)
         key = base64.b64encode(os.urandom(16)).decode()
         self._transport.write(
@@ -115,6 +114,7 @@ class Client(asyncio.Protocol):
         )
 
     def data_received(self, data: bytes) -> None:
+        """Take whole frames; the start follows the upgrade."""
         received = self._received + data if self._received else data
         if not self._is_upgraded:
             head, found, received = received.partition(b"\r\n\r\n")
@@ -133,6 +133,7 @@ class Client(asyncio.Protocol):
         self._received = received
 
     def connection_lost(self, _error: Exception | None) -> None:
+        """Note it if there is no session yet."""
         if not self.opened.done():
             self._fail("the connection was closed")
 

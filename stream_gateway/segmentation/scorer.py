@@ -81,7 +81,7 @@ class FrameScorer:
         self._is_running = False
 
     async def start(self) -> None:
-        """Load the model off the loop and start the thread. Raises what onnxruntime raises for a bad file."""
+        """Load the model off the loop and start the thread. Raises ValueError for a file that is no such model."""
         model = await asyncio.to_thread(self._load_model, self._model_path)
         self._is_running = True
         loop = asyncio.get_running_loop()

@@ -7,7 +7,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from stream_gateway.segmentation.segmenter import FRAME_SAMPLES, SAMPLE_RATE_HZ
+from stream_gateway.segmentation.segmenter import FRAME_SAMPLES
+from stream_gateway.segmentation.silero_graph import dense_model
 
 CONTEXT_SAMPLES = 64
 """The model sees this much of the previous frame before each frame."""
@@ -24,21 +25,23 @@ class SpeechModel(Protocol):
 
 
 class SileroModel:
-    """The real model. A batch gives each track exactly what it would get alone."""
+    """The real model. A batch gives each track what it would get alone, to a float32 digit or two."""
 
     def __init__(self, path: Path) -> None:
-        """Load and run once. Raises what onnxruntime raises if the file is no such model."""
+        """Load and run once. Raises ValueError if the file is not that model."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.enable_cpu_mem_arena = False  # the arena keeps the largest batch ever seen; it buys no speed here
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self._rate = np.array(SAMPLE_RATE_HZ, dtype=np.int64)
+        try:
+            graph = dense_model(path.read_bytes())
+        except ValueError as error:
+            raise ValueError(f"{path} is not Silero VAD for 16 kHz: {error}") from error
+        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         frame = np.zeros((1, CONTEXT_SAMPLES + FRAME_SAMPLES), dtype=np.float32)
         self.run(frame, np.zeros((STATE_SHAPE[0], 1, STATE_SHAPE[1]), dtype=np.float32))
 
     def run(self, frames: Floats, states: Floats) -> tuple[Floats, Floats]:
         """See `SpeechModel`."""
-        inputs = {"input": frames, "state": states, "sr": self._rate}
-        scores, next_states = self._session.run(["output", "stateN"], inputs)
+        scores, next_states = self._session.run(["output", "stateN"], {"input": frames, "state": states})
         return scores[:, 0], next_states
