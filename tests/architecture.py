@@ -29,6 +29,7 @@ PURE = (
     "stream_gateway/policy/",
     "stream_gateway/segmentation/segmenter.py",
     "stream_gateway/segmentation/gate.py",
+    "stream_gateway/segmentation/pacing.py",
     "stream_gateway/audio/sniffing.py",
     "asr_workers/batch/plan.py",
     "asr_workers/batch/scheduler.py",

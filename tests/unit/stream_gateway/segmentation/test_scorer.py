@@ -160,6 +160,41 @@ async def test_a_closed_track_is_scored_no_further_and_refuses_more() -> None:
     assert model.batches == [1]
 
 
+async def test_a_track_that_is_closed_before_its_turn_is_not_scored() -> None:
+    model = CountingModel()
+    async with running(model, max_batch=1) as scorer:
+        model.go.clear()
+        first = asyncio.create_task(scorer.open_track().score(frames(1)))
+        await until(model.entered)
+        track = scorer.open_track()
+        waiting = asyncio.create_task(track.score(frames(2)))
+        await asyncio.sleep(0)
+        track.close()
+        model.go.set()
+        assert await waiting == []
+        assert await first == [1]
+        assert await scorer.open_track().score(frames(3)) == [3]
+    assert model.batches == [1, 1]
+
+
+async def test_what_arrives_while_a_track_is_scored_follows_without_a_gap() -> None:
+    model = CountingModel()
+    async with running(model) as scorer:
+        track = scorer.open_track()
+        model.go.clear()
+        cancelled = asyncio.create_task(track.score(frames(1)[:500]))
+        await asyncio.sleep(0)
+        cancelled = asyncio.create_task(track.score(frames(1)))
+        await until(model.entered)
+        cancelled.cancel()
+        await asyncio.gather(cancelled, return_exceptions=True)
+        following = asyncio.create_task(track.score(frames(2, 2)))
+        await asyncio.sleep(0)
+        model.go.set()
+        assert await following == pytest.approx([1, 1.001, 2.002])
+        assert await track.score(frames(3)[:12]) == pytest.approx([2.003])
+
+
 async def test_a_failing_model_fails_the_tracks_of_that_run_and_no_others() -> None:
     model = CountingModel()
     async with running(model) as scorer:
