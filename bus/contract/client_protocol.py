@@ -38,6 +38,8 @@ class VadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Silence that ends an utterance, 0.2 to 5 s."""
     max_utterance_s: float | None = None
     """Longest utterance before it is cut at its best pause, 5 to 28 s."""
+    enabled: bool = True
+    """False: everything is speech, and `audio.commit` ends an utterance."""
 
 
 class SessionStart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="session.start"):
@@ -55,11 +57,15 @@ class SessionStart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
     word_times: bool = True
 
 
+class AudioCommit(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="audio.commit"):
+    """The open utterance ends here, whatever voice activity detection makes of it; audio goes on."""
+
+
 class AudioEnd(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="audio.end"):
     """No more audio: all finals follow, then `session.ended`."""
 
 
-ClientMessage: TypeAlias = SessionStart | AudioEnd
+ClientMessage: TypeAlias = SessionStart | AudioCommit | AudioEnd
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from math import log10
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,30 +45,54 @@ class Lane:
             self.at = self.inbox_samples = 0
             self.inbox.clear()
 
+    def level_dbfs(self, first: int) -> float:
+        """RMS of the frame whose window begins at `first`."""
+        frame = self.audio[first + CONTEXT_SAMPLES : first + _WINDOW_SAMPLES].astype(np.float32)
+        return 10 * log10(float(np.dot(frame, frame)) / (FRAME_SAMPLES * 32768.0**2) + 1e-12)
 
-def score_next_frames(model: SpeechModel, lanes: Sequence[Lane]) -> list[float]:
-    """Score the next frame of each lane, all of which have one, in one run of the model.
+    def take_frames(self, most: int) -> tuple[int, int, int]:
+        """Move on by up to `most` frames: frames that the gate stops, then where the rest begins and how many it is.
+
+        The gate goes by the scores of the frames before: it is asked again in the next round about the first one that
+        it stops after others.
+        """
+        stopped = count = 0
+        while stopped + count < most and self.at + _WINDOW_SAMPLES <= len(self.audio):
+            if self.gate.admits(self.level_dbfs(self.at)):
+                count += 1
+            elif count:
+                break
+            else:
+                stopped += 1
+            self.at += FRAME_SAMPLES
+        return stopped, self.at - count * FRAME_SAMPLES, count
+
+
+def score_next_frames(model: SpeechModel, lanes: Sequence[Lane], most: int) -> list[list[float]]:
+    """Score up to `most` frames of each lane, in one run of the model.
 
     A frame that the gate stops has the score 0 and no part in the run. Raises what the model raises.
     """
-    samples = np.empty((len(lanes), _WINDOW_SAMPLES), dtype=np.int16)
-    for row, lane in enumerate(lanes):
-        samples[row] = lane.audio[lane.at : lane.at + _WINDOW_SAMPLES]
-        lane.at += FRAME_SAMPLES
+    taken = [lane.take_frames(most) for lane in lanes]
+    scores = [[0.0] * stopped for stopped, _, _ in taken]
+    admitted = [(row, first, count) for row, (_, first, count) in enumerate(taken) if count]
+    if not admitted:
+        return scores
+    lengths = [count for _, _, count in admitted]
+    samples = np.empty((sum(lengths), _WINDOW_SAMPLES), dtype=np.int16)
+    row_at = 0
+    for row, first, count in admitted:
+        for start in range(first, first + count * FRAME_SAMPLES, FRAME_SAMPLES):
+            samples[row_at] = lanes[row].audio[start : start + _WINDOW_SAMPLES]
+            row_at += 1
     windows = samples.astype(np.float32)
     windows *= np.float32(1 / 32768)
-    frames = windows[:, CONTEXT_SAMPLES:]
-    levels_dbfs = 10 * np.log10(np.einsum("ij,ij->i", frames, frames) / FRAME_SAMPLES + 1e-12)
-    rows = [row for row, level in enumerate(levels_dbfs.tolist()) if lanes[row].gate.admits(level)]
-    scores = [0.0] * len(lanes)
-    if not rows:
-        return scores
-    admitted = [lanes[row] for row in rows]
-    if len(rows) < len(lanes):
-        windows = windows[rows]
-    values, states = model.run(windows, np.stack([lane.state for lane in admitted], axis=1))
-    for index, (row, lane, value) in enumerate(zip(rows, admitted, values.tolist(), strict=True)):
-        scores[row] = value
+    values, states = model.run(windows, lengths, np.stack([lanes[row].state for row, _, _ in admitted], axis=1))
+    rest = iter(values.tolist())
+    for index, (row, _, count) in enumerate(admitted):
+        lane = lanes[row]
         lane.state = states[:, index].copy()  # a view would keep the states of the whole batch alive
-        lane.gate.on_score(value)
+        for value in islice(rest, count):
+            scores[row].append(value)
+            lane.gate.on_score(value)
     return scores

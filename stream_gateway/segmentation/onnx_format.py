@@ -6,29 +6,33 @@ for 20 MB that a gateway needs for nothing else. Pure: bytes in, bytes out.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 _IR_VERSION = 8
 _OPSET = 15
-_FLOAT, _INT64 = 1, 7
-_TYPES = {np.dtype("<f4"): _FLOAT, np.dtype("<i8"): _INT64}
+_FLOAT = 1
+_TYPES = {np.dtype("<f4"): _FLOAT, np.dtype("<i4"): 6, np.dtype("<i8"): 7}
 _INT_ATTRIBUTE = 2
+
+Shape: TypeAlias = Sequence[int | str]
+"""A name stands for any size."""
+Tensors: TypeAlias = Mapping[str, tuple[type[np.generic], Shape]]
 
 
 @dataclass(slots=True)
 class Graph:
     """A graph as it is written: operations in order, each named by what it gives."""
 
-    inputs: Mapping[str, Sequence[int | str]]
-    """Float tensors with their shapes; a name stands for any size."""
-    outputs: Mapping[str, Sequence[int | str]]
+    inputs: Tensors
+    outputs: Tensors
     _constants: dict[str, bytes] = field(default_factory=dict)
     _nodes: list[bytes] = field(default_factory=list)
 
     def constant(self, name: str, values: NDArray[np.generic]) -> str:
-        """Add a float32 or int64 tensor; gives its name."""
+        """Add a tensor of float32, int32 or int64; gives its name."""
         contents = b"".join(_varint_field(1, size) for size in values.shape)
         contents += _varint_field(2, _TYPES[values.dtype]) + _bytes_field(8, name.encode())
         self._constants[name] = contents + _bytes_field(9, np.ascontiguousarray(values).tobytes())
@@ -48,8 +52,8 @@ class Graph:
         """The model file."""
         graph = b"".join(_bytes_field(1, node) for node in self._nodes) + _bytes_field(2, b"graph")
         graph += b"".join(_bytes_field(5, tensor) for tensor in self._constants.values())
-        graph += b"".join(_bytes_field(11, _value_info(name, shape)) for name, shape in self.inputs.items())
-        graph += b"".join(_bytes_field(12, _value_info(name, shape)) for name, shape in self.outputs.items())
+        graph += b"".join(_bytes_field(11, _value_info(name, *tensor)) for name, tensor in self.inputs.items())
+        graph += b"".join(_bytes_field(12, _value_info(name, *tensor)) for name, tensor in self.outputs.items())
         opset = _bytes_field(1, b"") + _varint_field(2, _OPSET)
         return _varint_field(1, _IR_VERSION) + _bytes_field(7, graph) + _bytes_field(8, opset)
 
@@ -139,10 +143,10 @@ def _bytes_field(number: int, value: bytes) -> bytes:
     return _varint(number << 3 | 2) + _varint(len(value)) + value
 
 
-def _value_info(name: str, shape: Sequence[int | str]) -> bytes:
+def _value_info(name: str, kind: type[np.generic], shape: Shape) -> bytes:
     dims = b"".join(
         _bytes_field(1, _varint_field(1, size) if isinstance(size, int) else _bytes_field(2, size.encode()))
         for size in shape
     )
-    tensor = _varint_field(1, _FLOAT) + _bytes_field(2, dims)
+    tensor = _varint_field(1, _TYPES[np.dtype(kind)]) + _bytes_field(2, dims)
     return _bytes_field(1, name.encode()) + _bytes_field(2, _bytes_field(1, tensor))

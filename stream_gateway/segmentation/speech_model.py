@@ -1,5 +1,6 @@
 """Silero VAD (16 kHz, opset 15 export) on one CPU thread. Blocking."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -18,10 +19,14 @@ Floats = NDArray[np.float32]
 
 
 class SpeechModel(Protocol):
-    """Scores one frame of each of several tracks."""
+    """Scores some frames of each of several tracks."""
 
-    def run(self, frames: Floats, states: Floats) -> tuple[Floats, Floats]:
-        """`frames` [n, 576] in -1 to 1 and `states` [2, n, 128] to scores [n] and the next states. Blocking."""
+    def run(self, frames: Floats, lengths: Sequence[int], states: Floats) -> tuple[Floats, Floats]:
+        """Score `lengths[i]` frames, one or more, of track i in order. Blocking.
+
+        `frames` [m, 576] in -1 to 1: those of the first track, then those of the second; `states` [2, n, 128].
+        Gives m scores in the order of the frames, and the next states.
+        """
 
 
 class SileroModel:
@@ -39,9 +44,20 @@ class SileroModel:
             raise ValueError(f"{path} is not Silero VAD for 16 kHz: {error}") from error
         self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         frame = np.zeros((1, CONTEXT_SAMPLES + FRAME_SAMPLES), dtype=np.float32)
-        self.run(frame, np.zeros((STATE_SHAPE[0], 1, STATE_SHAPE[1]), dtype=np.float32))
+        self.run(frame, [1], np.zeros((STATE_SHAPE[0], 1, STATE_SHAPE[1]), dtype=np.float32))
 
-    def run(self, frames: Floats, states: Floats) -> tuple[Floats, Floats]:
+    def run(self, frames: Floats, lengths: Sequence[int], states: Floats) -> tuple[Floats, Floats]:
         """See `SpeechModel`."""
-        scores, next_states = self._session.run(["output", "stateN"], {"input": frames, "state": states})
-        return scores[:, 0], next_states
+        counts = np.array(lengths, dtype=np.int32)
+        steps = np.arange(counts.max())
+        is_frame = steps < counts[:, np.newaxis]  # [n, t]
+        places = np.zeros(is_frame.shape, dtype=np.int64)
+        places[is_frame] = np.arange(len(frames))
+        inputs = {
+            "input": frames,
+            "places": np.ascontiguousarray(places.T),
+            "lengths": counts,
+            "state": states,
+        }
+        scores, next_states = self._session.run(["output", "stateN"], inputs)
+        return scores.reshape(places.T.shape).T[is_frame], next_states

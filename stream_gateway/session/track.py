@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from bus.contract.work import SAMPLE_RATE_HZ
+from stream_gateway.segmentation.manual import ManualSegmenter
 from stream_gateway.segmentation.segmenter import (
     FRAME_SAMPLES,
     Segmenter,
@@ -26,12 +27,19 @@ class Track:
     """Turns the frame scores of one channel into utterances, and those into final windows."""
 
     def __init__(
-        self, *, channel: int, options: SegmenterOptions, finals: Finals, next_segment: Callable[[], int]
+        self,
+        *,
+        channel: int,
+        options: SegmenterOptions,
+        finals: Finals,
+        next_segment: Callable[[], int],
+        vad: bool = True,
     ) -> None:
+        """Without `vad` the scores are loudness, and everything is speech."""
         self.channel = channel
         self.utterance: Utterance | None = None
         self.scored_sample = 0
-        self._segmenter = Segmenter(options)
+        self._segmenter = Segmenter(options) if vad else ManualSegmenter(options)
         self._finals = finals
         self._next_segment = next_segment
         self._released_sample = 0
@@ -55,6 +63,10 @@ class Track:
         """Take the speech probabilities of the next frames."""
         self.scored_sample += len(scores) * FRAME_SAMPLES
         return self._take(self._segmenter.on_scores(scores), now)
+
+    def commit(self, received_sample: int, now: float) -> list[Effect]:
+        """The client ends its turn here."""
+        return self._take(self._segmenter.commit(received_sample), now)
 
     def flush(self, received_sample: int, now: float) -> list[Effect]:
         """No more audio: an open utterance ends here, with the half frame that was never scored.

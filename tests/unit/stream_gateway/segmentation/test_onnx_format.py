@@ -7,7 +7,7 @@ from stream_gateway.segmentation.onnx_format import Graph, read_weights
 
 def sums(*values: float) -> bytes:
     """A model that adds `values` to its input and turns the result around."""
-    graph = Graph(inputs={"x": ("n", len(values))}, outputs={"y": (len(values), "n")})
+    graph = Graph(inputs={"x": (np.float32, ("n", len(values)))}, outputs={"y": (np.float32, (len(values), "n"))})
     graph.add("Add", ["x", graph.constant("added", np.array(values, dtype=np.float32))], "sum")
     graph.constant("unused", np.array([300, -1], dtype=np.int64))
     graph.add("Transpose", ["sum"], "y")

@@ -18,7 +18,8 @@ def test_the_dense_graph_scores_as_the_published_one_does(silero_path: Path) -> 
         frames = random.normal(0, 0.1, (3, 576)).astype(np.float32) * np.float32(random.uniform())
         inputs = {"input": frames, "state": expected_state, "sr": np.array(16_000)}
         expected, expected_state = published.run(["output", "stateN"], inputs)
-        scores, state = dense.run(["output", "stateN"], {"input": frames, "state": state})
+        dense_inputs = {"input": frames, "places": np.array([[0, 1, 2]]), "lengths": np.ones(3, dtype=np.int32)}
+        scores, state = dense.run(["output", "stateN"], {**dense_inputs, "state": state})
         assert np.allclose(scores, expected, atol=1e-5)
         assert np.allclose(state, expected_state, atol=1e-3)  # cell values go into the tens
 
