@@ -139,6 +139,14 @@ class LiveSession:
         for frame in self._machine.audio_frames(data):
             await self._send(frame)
 
+    async def commit(self) -> None:
+        """End the open utterance here: its final follows, and audio may go on.
+
+        Without voice activity detection (`VadOptions(enabled=False)`) this is what ends an utterance; with it, it
+        spares the wait for silence. Nothing happens if no utterance is open. Raises as `send` does.
+        """
+        await self._send(self._machine.commit_frame())
+
     async def end(self) -> None:
         """Say that no more audio comes: all finals follow, then the iteration ends. Idempotent."""
         frame = self._machine.end_frame()

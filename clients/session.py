@@ -14,6 +14,7 @@ from typing import Final, assert_never, get_args
 import msgspec
 
 from bus.contract.client_protocol import (
+    AudioCommit,
     AudioCommitted,
     AudioEnd,
     ErrorEvent,
@@ -112,6 +113,14 @@ class ClientSession:
             if self.replay is not None:
                 self.replay.append(frame)
             yield frame
+
+    def commit_frame(self) -> str:
+        """Give the text frame that ends the open utterance here.
+
+        Raises the failure of the session, or SessionOver once it is ending.
+        """
+        self.opened()
+        return encode_message(AudioCommit())
 
     def end_frame(self) -> str | None:
         """Give the text frame that ends the audio, or None if it was given before or the session has ended.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from bus.contract.client_protocol import AudioEnd, SessionStart
+from bus.contract.client_protocol import AudioCommit, AudioEnd, SessionStart
 from bus.contract.errors import (
     AudioBeforeStart,
     BusUnavailable,
@@ -26,6 +26,7 @@ from stream_gateway.audio.pipeline import AudioDecoder, open_audio
 from stream_gateway.audio.ring import AudioBuffer
 from stream_gateway.dialects.base import Dialect
 from stream_gateway.dialects.native import NativeDialect
+from stream_gateway.segmentation.levels import LevelTrack
 from stream_gateway.segmentation.scorer import ScoringTrack
 from stream_gateway.services import Services
 from stream_gateway.session.config import SessionConfig, check_start, endpoint_options, segmenter_options
@@ -58,15 +59,17 @@ class Connection:
         self._work: SessionWork | None = None
         self._decoder: AudioDecoder | None = None
         self._buffers: list[AudioBuffer] = []
-        self._scoring: list[ScoringTrack] = []
+        self._scoring: list[ScoringTrack | LevelTrack] = []
         self._tasks = asyncio.TaskGroup()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._something_to_write = asyncio.Event()
         self._has_room = asyncio.Event()
         self._has_room.set()
         self._closed = asyncio.Event()
         self._closing: Close | None = None
         self._client_gone = False
+        self._workers_alive = True
         self._stored = 0
 
     async def run(self) -> None:
@@ -120,8 +123,10 @@ class Connection:
         self._apply(self._machine.on_bus(self._now(), connected=connected))
 
     def on_workers(self, *, alive: bool) -> None:
-        """The pool of this session lost its last worker, or has one again. Called on the loop."""
-        self._apply(self._machine.on_workers(self._now(), alive=alive))
+        """Whether the pool of this session has a worker; told often, and news only where it changes. On the loop."""
+        if alive is not self._workers_alive:
+            self._workers_alive = alive
+            self._apply(self._machine.on_workers(self._now(), alive=alive))
 
     def on_drain(self, within_s: float) -> None:
         """The process goes away within `within_s`. Called on the loop."""
@@ -157,6 +162,8 @@ class Connection:
         match command:
             case SessionStart():
                 self._open(command)
+            case AudioCommit():
+                self._commit()
             case AudioEnd():
                 await self._finish_audio()
             case _:
@@ -175,7 +182,9 @@ class Connection:
             return
         self._dialect.offset_rate_hz = self._decoder.offset_rate_hz
         self._buffers = [AudioBuffer() for _ in range(self._decoder.tracks)]
-        self._scoring = [self._services.scorer.open_track() for _ in range(self._decoder.tracks)]
+        self._scoring = [
+            self._services.scorer.open_track() if config.vad else LevelTrack() for _ in range(self._decoder.tracks)
+        ]
         log.info(
             "session opened",
             extra={
@@ -212,6 +221,7 @@ class Connection:
             task=start.task,
             partials=start.partials,
             word_times=start.word_times,
+            vad=start.vad.enabled,
             segmenter=segmenter_options(start.vad, self._services.segmenter),
             endpoint=endpoint_options(start.vad, self._services.endpoint),
             retry=self._services.retry,
@@ -230,6 +240,12 @@ class Connection:
                     await self._take(await self._decoder.feed(b""))
             except HarkenError as error:
                 self._apply(self._machine.on_audio_end(self._now(), error))
+
+    def _commit(self) -> None:
+        if self._machine.phase is Phase.HELLO:
+            error = InvalidMessage("the first message must be session.start")
+            self._apply(self._machine.on_fault(error, self._now(), fatal=True))
+        self._apply(self._machine.on_commit(self._now()))
 
     async def _finish_audio(self) -> None:
         error: HarkenError | None = None
@@ -331,17 +347,23 @@ class Connection:
         self._apply(self._machine.on_stored(record, self._now(), succeeded=succeeded))
 
     def _rearm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """A timer that is set for too early a time stays: a deadline moves on with every chunk of audio."""
         deadline = self._machine.deadline(self._now())
         if deadline is None:
             self._closed.set()
-        else:
-            self._timer = self._loop.call_at(deadline, self._on_time)
+            return
+        if self._timer is not None:
+            if self._timer_at <= deadline:
+                return
+            self._timer.cancel()
+        self._timer, self._timer_at = self._loop.call_at(deadline, self._on_time), deadline
 
     def _on_time(self) -> None:
-        self._apply(self._machine.on_time(self._now()))
+        self._timer = None
+        now = self._now()
+        deadline = self._machine.deadline(now)
+        due = deadline is not None and deadline <= now
+        self._apply(self._machine.on_time(now) if due else [])
 
     def _free(self) -> None:
         if self._timer is not None:

@@ -42,6 +42,8 @@ class VadOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Longest utterance before it is cut at its best pause, 5 to 28 s."""
     endpoint_mode: EndpointMode | None = None
     """`fixed`: always `endpoint_s`. `adaptive`: less after the end of a sentence, more in mid-phrase."""
+    enabled: bool = True
+    """False: everything is speech, and `audio.commit` ends an utterance."""
 
 
 class SessionStart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="session.start"):
@@ -59,11 +61,15 @@ class SessionStart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
     word_times: bool = True
 
 
+class AudioCommit(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="audio.commit"):
+    """The open utterance ends here, whatever voice activity detection makes of it; audio goes on."""
+
+
 class AudioEnd(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="audio.end"):
     """No more audio: all finals follow, then `session.ended`."""
 
 
-ClientMessage: TypeAlias = SessionStart | AudioEnd
+ClientMessage: TypeAlias = SessionStart | AudioCommit | AudioEnd
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

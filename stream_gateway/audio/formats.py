@@ -50,11 +50,17 @@ class RawReader:
 
     def feed(self, data: bytes) -> Frames:
         """All frames that `data` completes."""
+        return _to_float(self._samples(data), self._encoding).reshape(-1, self._channels)
+
+    def feed_as_is(self, data: bytes) -> NDArray[np.int16]:
+        """The same for linear16 without a conversion: [samples, channels], to be read only."""
+        return self._samples(data).astype(np.int16, copy=False).reshape(-1, self._channels)
+
+    def _samples(self, data: bytes) -> NDArray[np.generic]:
         data = self._partial + data
         whole = len(data) - len(data) % self.frame_bytes
         self._partial = data[whole:]
-        samples = np.frombuffer(data, dtype=self._sample_type, count=whole // self._sample_type.itemsize)
-        return _to_float(samples, self._encoding).reshape(-1, self._channels)
+        return np.frombuffer(data, dtype=self._sample_type, count=whole // self._sample_type.itemsize)
 
 
 def mix(frames: Frames) -> Frames:

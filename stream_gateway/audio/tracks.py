@@ -21,15 +21,15 @@ class TrackConverter:
 
     def feed(self, frames: Frames) -> Tracks:
         """What is ready at 16 kHz. The chunking of the input does not change the whole of the output."""
-        return _split(self._resampler.feed(mix(frames) if self._is_mixed else frames))
+        return split(to_int16(self._resampler.feed(mix(frames) if self._is_mixed else frames)))
 
     def finish(self) -> Tracks:
         """The rest. Call it once, last."""
-        return _split(self._resampler.finish())
+        return split(to_int16(self._resampler.finish()))
 
 
-def _split(frames: Frames) -> Tracks:
-    samples = to_int16(frames)
+def split(samples: NDArray[np.int16]) -> Tracks:
+    """Each channel of [samples, channels] on its own."""
     return [np.ascontiguousarray(samples[:, channel]) for channel in range(samples.shape[1])]
 
 

@@ -11,7 +11,8 @@ from bus.contract.work import SAMPLE_RATE_HZ
 from stream_gateway.dialects.base import Command
 from stream_gateway.session import events
 
-_CLIENT_TYPES = ("session.start", "audio.end")
+_CLIENT_TYPES = ("session.start", "audio.commit", "audio.end")
+_TYPE_NAMES = f"{', '.join(_CLIENT_TYPES[:-1])} and {_CLIENT_TYPES[-1]}"
 
 
 class _Tag(msgspec.Struct):
@@ -39,7 +40,7 @@ class NativeDialect:
         except (msgspec.DecodeError, RecursionError) as error:
             raise InvalidMessage(f"a text frame must be a JSON object with a string `type`: {error}") from None
         if tag.type not in _CLIENT_TYPES:
-            raise UnknownMessageType(f"unknown message type; this protocol has {' and '.join(_CLIENT_TYPES)}")
+            raise UnknownMessageType(f"unknown message type; this protocol has {_TYPE_NAMES}")
         try:
             return _decoder.decode(text)
         except msgspec.DecodeError as error:

@@ -1,17 +1,17 @@
 """Speech probability of every 32 ms of audio: one model and one thread for all sessions of a process.
 
-The thread works in rounds. A round takes the next frame of each waiting track, up to `max_batch` of them, and runs
-the model once; tracks with more audio go to the end of the line. So a file sent in one piece delays live speech by no
-more than a round, and a lone live track is scored at once: nothing waits for a batch to fill.
+The thread works in rounds. A round takes the next frames of each lane in line, up to `max_batch` lanes, and runs the
+model once; lanes with more audio go to the end of the line. So a file sent in one piece delays live speech by no more
+than a round. Lanes that bring audio gather before they join the line, for as long as `Pacing` has it: not at all where
+few speak, a few milliseconds where many do.
 """
 
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from math import log10
 from pathlib import Path
 
 import numpy as np
@@ -19,43 +19,11 @@ from numpy.typing import NDArray
 
 from bus.contract.errors import InternalError
 from stream_gateway.segmentation.gate import EnergyGate, GateOptions
-from stream_gateway.segmentation.segmenter import FRAME_SAMPLES
-from stream_gateway.segmentation.speech_model import CONTEXT_SAMPLES, STATE_SHAPE, Floats, SileroModel, SpeechModel
+from stream_gateway.segmentation.lane import Lane, score_next_frames
+from stream_gateway.segmentation.pacing import Pacing
+from stream_gateway.segmentation.speech_model import SileroModel, SpeechModel
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True, eq=False)
-class _Lane:
-    """One track as the scorer sees it. The lock guards the first half; the second is the thread's while `is_queued`."""
-
-    inbox: list[NDArray[np.int16]] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
-    waiter: asyncio.Future[None] | None = None
-    is_queued: bool = False
-    is_closed: bool = False
-
-    gate: EnergyGate = field(default_factory=EnergyGate)
-    audio: NDArray[np.int16] = field(default_factory=lambda: np.empty(0, dtype=np.int16))
-    context: Floats = field(default_factory=lambda: np.zeros(CONTEXT_SAMPLES, dtype=np.float32))
-    state: Floats = field(default_factory=lambda: np.zeros(STATE_SHAPE, dtype=np.float32))
-
-    def pull_inbox(self) -> None:
-        if self.inbox:
-            self.audio = np.concatenate([self.audio, *self.inbox])
-            self.inbox.clear()
-
-    def next_window(self, scores: list[float]) -> Floats | None:
-        """Context and frame to score next; frames that the gate stops get their 0 in `scores` on the way."""
-        while len(self.audio) >= FRAME_SAMPLES:
-            frame = self.audio[:FRAME_SAMPLES].astype(np.float32) / np.float32(32768)
-            self.audio = self.audio[FRAME_SAMPLES:]
-            window: Floats = np.concatenate([self.context, frame])
-            self.context = frame[-CONTEXT_SAMPLES:]
-            if self.gate.admits(10 * log10(float(np.dot(frame, frame)) / FRAME_SAMPLES + 1e-12)):
-                return window
-            scores.append(0.0)
-        return None
 
 
 class FrameScorer:
@@ -64,24 +32,32 @@ class FrameScorer:
     def __init__(
         self,
         model_path: Path,
-        max_batch: int = 16,
+        max_batch: int = 64,
         *,
+        max_frames: int = 4,
         gate: GateOptions | None = None,
         load_model: Callable[[Path], SpeechModel] = SileroModel,
     ) -> None:
-        """`max_batch`: tracks per run of the model. Beyond 16 a frame costs hardly less and a round takes longer."""
+        """`max_batch`: tracks per run of the model. Beyond 32 a frame costs no less and a round takes longer.
+
+        `max_frames`: frames of a track per run; 100 ms of audio complete three or four.
+        """
         self._model_path = model_path
         self._max_batch = max_batch
+        self._max_frames = max_frames
         self._gate = gate
         self._load_model = load_model
         self._thread: threading.Thread | None = None
-        # Guards `_waiting`, `_is_running` and the first half of every lane. A lane is in `_waiting` at most once.
+        # Guards what follows and the first half of every lane. A lane is in one of the two queues at most once.
         self._changed = threading.Condition()
-        self._waiting: deque[_Lane] = deque()
+        self._gathering: list[Lane] = []
+        self._gather_until = 0.0
+        self._line: deque[Lane] = deque()
+        self._pacing = Pacing()
         self._is_running = False
 
     async def start(self) -> None:
-        """Load the model off the loop and start the thread. Raises what onnxruntime raises for a bad file."""
+        """Load the model off the loop and start the thread. Raises ValueError for a file that is no such model."""
         model = await asyncio.to_thread(self._load_model, self._model_path)
         self._is_running = True
         loop = asyncio.get_running_loop()
@@ -98,9 +74,9 @@ class FrameScorer:
 
     def open_track(self) -> "ScoringTrack":
         """A new track, at silence. Costs no time while it is not fed."""
-        return ScoringTrack(self, _Lane(gate=EnergyGate(self._gate)))
+        return ScoringTrack(self, Lane(gate=EnergyGate(self._gate)))
 
-    def submit(self, lane: _Lane, samples: NDArray[np.int16], waiter: asyncio.Future[None]) -> bool:
+    def submit(self, lane: Lane, samples: NDArray[np.int16], waiter: asyncio.Future[None]) -> bool:
         """Queue samples of `lane`; `waiter` is resolved when all its complete frames are scored. For ScoringTrack.
 
         False if that is the case already: no frame is complete yet.
@@ -111,72 +87,101 @@ class FrameScorer:
             if lane.waiter is not None and not lane.waiter.done():
                 raise RuntimeError("one score() at a time per track")
             lane.inbox.append(samples)
+            lane.inbox_samples += len(samples)
             if not lane.is_queued:
-                if len(lane.audio) + sum(map(len, lane.inbox)) < FRAME_SAMPLES:
+                if not lane.has_frame:
                     return False  # worth a test: waking the thread costs as much as scoring a frame
                 lane.is_queued = True
-                self._waiting.append(lane)
-                self._changed.notify()
+                self._gather(lane)
             lane.waiter = waiter
             return True
 
-    def take_scores(self, lane: _Lane) -> list[float]:
+    def take_scores(self, lane: Lane) -> list[float]:
         """Scores of `lane` not taken before. For ScoringTrack."""
         with self._changed:
             scores, lane.scores = lane.scores, []
             return scores
 
-    def discard(self, lane: _Lane) -> None:
+    def discard(self, lane: Lane) -> None:
         """Score no more of `lane`. For ScoringTrack."""
         with self._changed:
             lane.is_closed = True
             lane.inbox.clear()
+            lane.inbox_samples = 0
+            if lane in self._gathering:  # it has no frame any more: the thread must not see it
+                self._gathering.remove(lane)
+                lane.is_queued = False
+                assert lane.waiter is not None  # submit() sets it with is_queued
+                _resolve([lane.waiter], None)
+
+    def _gather(self, lane: Lane) -> None:
+        now = time.monotonic()
+        self._pacing.on_arrival(now)
+        if not self._gathering:
+            self._gather_until = now + self._pacing.wait_s
+        self._gathering.append(lane)
+        if len(self._gathering) in (1, self._max_batch):  # at no other count does it change when the thread goes on
+            self._changed.notify()
 
     def _work(self, model: SpeechModel, loop: asyncio.AbstractEventLoop) -> None:
         while lanes := self._next_lanes():
-            fresh: list[list[float]] = [[] for _ in lanes]
+            scores: list[list[float]] = [[] for _ in lanes]
             error: Exception | None = None
             try:
-                _score_round(model, lanes, fresh)
+                scores = score_next_frames(model, lanes, self._max_frames)
             except Exception as failure:
                 log.exception("speech model failed", extra={"tracks": len(lanes)})
                 error = InternalError("speech could not be scored")
                 error.__cause__ = failure
-            self._settle(lanes, fresh, error, loop)
+            self._settle(lanes, scores, error, loop)
         with self._changed:
-            abandoned = [lane.waiter for lane in self._waiting if lane.waiter is not None]
-            self._waiting.clear()
+            abandoned = [lane.waiter for lane in (*self._line, *self._gathering) if lane.waiter is not None]
+            self._line.clear()
+            self._gathering.clear()
         loop.call_soon_threadsafe(_resolve, abandoned, InternalError("the frame scorer was closed"))
 
-    def _next_lanes(self) -> list[_Lane]:
+    def _next_lanes(self) -> list[Lane]:
         """Wait for work; empty when the scorer closes."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or not self._is_running)
-            if not self._is_running:
-                return []
-            lanes = [self._waiting.popleft() for _ in range(min(self._max_batch, len(self._waiting)))]
-            for lane in lanes:
-                lane.pull_inbox()
-            return lanes
+            while self._is_running:
+                wait_s = self._end_gathering(time.monotonic())
+                if self._line:
+                    return [self._line.popleft() for _ in range(min(self._max_batch, len(self._line)))]
+                self._changed.wait(wait_s)
+            return []
+
+    def _end_gathering(self, now: float) -> float | None:
+        """Put who gathered in line if it is time; else tell how long it takes, None without end."""
+        if not self._gathering:
+            return None
+        if now < self._gather_until and len(self._gathering) < self._max_batch:
+            return self._gather_until - now
+        for lane in self._gathering:
+            lane.pull_inbox()
+        self._line += self._gathering
+        self._gathering.clear()
+        return None
 
     def _settle(
         self,
-        lanes: Sequence[_Lane],
-        fresh: Sequence[list[float]],
+        lanes: Sequence[Lane],
+        scores: Sequence[Sequence[float]],
         error: Exception | None,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         """Publish the scores of a round; lanes with more audio queue again, the others wake their callers."""
         finished: list[asyncio.Future[None]] = []
         with self._changed:
-            for lane, scores in zip(lanes, fresh, strict=True):
-                lane.scores += scores
-                has_more = len(lane.audio) >= FRAME_SAMPLES or lane.inbox
-                if has_more and error is None and not lane.is_closed:
-                    self._waiting.append(lane)
+            self._end_gathering(time.monotonic())  # before those that had their turn
+            for lane, fresh in zip(lanes, scores, strict=True):
+                lane.scores += fresh
+                if lane.has_frame and error is None and not lane.is_closed:
+                    if lane.inbox:
+                        lane.pull_inbox()
+                    self._line.append(lane)
                     continue
                 lane.is_queued = False
-                lane.audio = lane.audio.copy()  # a remainder must not keep its whole block in memory
+                lane.pull_inbox()
                 assert lane.waiter is not None  # submit() sets it with is_queued
                 finished.append(lane.waiter)
         if finished:
@@ -186,7 +191,7 @@ class FrameScorer:
 class ScoringTrack:
     """The frames of one channel, in order. One score() at a time."""
 
-    def __init__(self, scorer: FrameScorer, lane: _Lane) -> None:
+    def __init__(self, scorer: FrameScorer, lane: Lane) -> None:
         self._scorer = scorer
         self._lane = lane
 
@@ -205,20 +210,6 @@ class ScoringTrack:
     def close(self) -> None:
         """Score no more. Idempotent, never blocks; a score() that still waits returns with what there is."""
         self._scorer.discard(self._lane)
-
-
-def _score_round(model: SpeechModel, lanes: Sequence[_Lane], fresh: Sequence[list[float]]) -> None:
-    windows = [lane.next_window(scores) for lane, scores in zip(lanes, fresh, strict=True)]
-    batch = [(lane, scores, w) for lane, scores, w in zip(lanes, fresh, windows, strict=True) if w is not None]
-    if not batch:
-        return
-    frames = np.stack([window for _, _, window in batch])
-    values, states = model.run(frames, np.stack([lane.state for lane, _, _ in batch], axis=1))
-    for index, (lane, scores, _) in enumerate(batch):
-        value = float(values[index])
-        scores.append(value)
-        lane.state = states[:, index].copy()  # a view would keep the states of the whole batch alive
-        lane.gate.on_score(value)
 
 
 def _resolve(waiters: Sequence[asyncio.Future[None]], error: Exception | None) -> None:

@@ -20,14 +20,12 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from operator import mul
 from typing import Literal, TypeAlias
+
+from stream_gateway.segmentation.cut import quietest_frame
 
 SAMPLE_RATE_HZ = 16_000
 FRAME_SAMPLES = 512
-
-_CUT_WEIGHTS = (1, 2, 3, 2, 1)
-"""A pause is sought in scores smoothed over 160 ms: one low frame is a consonant, not a pause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +98,7 @@ class UtteranceEnded:
     start_sample: int
     end_sample: int
     speech_end_sample: int
-    reason: Literal["silence", "max_length", "flush"]
+    reason: Literal["silence", "max_length", "commit", "flush"]
 
 
 SegmentEvent: TypeAlias = UtteranceStarted | TentativeEnd | SpeechResumed | UtteranceEnded
@@ -179,6 +177,10 @@ class Segmenter:
         """
         self._tentative_after = max(self._least_tentative, _samples(wait_s))
 
+    def commit(self, _end_sample: int) -> list[SegmentEvent]:
+        """The client ends its turn: an open utterance ends at the last frame, whoever goes on opens another."""
+        return [self._end("commit")] if self._is_open else []
+
     def flush(self, end_sample: int | None = None) -> list[SegmentEvent]:
         """End of audio: an open utterance ends. Call it last.
 
@@ -233,18 +235,14 @@ class Segmenter:
         self._open(cut, events)
 
     def _best_cut(self) -> int:
-        """Middle of the quietest stretch in reach; the latest of equals, which gives the decoder more context."""
-        scores, width = list(self._recent), len(_CUT_WEIGHTS)
-        smoothed = [sum(map(mul, scores[i : i + width], _CUT_WEIGHTS)) for i in range(len(scores) - width + 1)]
-        quietest = min(range(len(smoothed)), key=lambda i: (smoothed[i], -i))
-        first_frame = self._now // FRAME_SAMPLES - len(scores)
-        return (first_frame + quietest) * FRAME_SAMPLES + width * FRAME_SAMPLES // 2
+        first_frame = self._now // FRAME_SAMPLES - len(self._recent)
+        return int((first_frame + quietest_frame(list(self._recent))) * FRAME_SAMPLES)
 
     def _open(self, start: int, events: list[SegmentEvent]) -> None:
         self._start, self._is_tentative, self._end_after = start, False, self._usual_end_after
         events.append(UtteranceStarted(start, self._speech_start))
 
-    def _end(self, reason: Literal["silence", "max_length", "flush"]) -> UtteranceEnded:
+    def _end(self, reason: Literal["silence", "max_length", "commit", "flush"]) -> UtteranceEnded:
         is_quiet = self._state is _State.QUIET
         speech_end = self._quiet_since if is_quiet else min(self._now, self._start + self._max_length)
         self._previous_end = min(speech_end + self._post_roll, self._now, self._start + self._max_length)

@@ -61,6 +61,8 @@ class SessionConfig:
     task: Task = "transcribe"
     partials: bool = True
     word_times: bool = True
+    vad: bool = True
+    """Without it everything is speech, and the client ends an utterance."""
     segmenter: SegmenterOptions = field(default_factory=SegmenterOptions)
     endpoint: EndpointOptions = field(default_factory=EndpointOptions)
     retry: RetryOptions = field(default_factory=RetryOptions)
@@ -79,6 +81,8 @@ def check_start(start: SessionStart) -> None:
         raise InvalidMessage(f"prompt may have {_MAX_PROMPT_CHARS} characters, it has {len(start.prompt)}")
     if len(start.hotwords) > _MAX_HOTWORDS or sum(map(len, start.hotwords)) > _MAX_HOTWORDS_CHARS:
         raise InvalidMessage(f"hotwords may be {_MAX_HOTWORDS} words of {_MAX_HOTWORDS_CHARS} characters in all")
+    if not start.vad.enabled and (start.vad.threshold is not None or start.vad.endpoint_s is not None):
+        raise InvalidMessage("vad.threshold and vad.endpoint_s mean nothing with vad.enabled false; leave them out")
     _check_range("vad.threshold", start.vad.threshold, 0.05, 0.95)
     _check_range("vad.endpoint_s", start.vad.endpoint_s, 0.2, 5.0)
     _check_range("vad.max_utterance_s", start.vad.max_utterance_s, 5.0, 28.0)

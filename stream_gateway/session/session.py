@@ -112,6 +112,7 @@ class Session:
                 lag=config.pool.lag,
                 finals=self._finals,
                 next_segment=self._next_segment,
+                vad=config.vad,
             )
             for channel in range(config.channels)
         )
@@ -133,6 +134,15 @@ class Session:
         if self.phase is not Phase.OPEN:
             return []
         return self._settle(self._tracks[channel].on_scores(scores, now), now)
+
+    def on_commit(self, now: float) -> list[Effect]:
+        """The client ends the open utterance of each channel here, if there is one."""
+        if self.phase is not Phase.OPEN:
+            return []
+        effects: list[Effect] = []
+        for track in self._tracks:
+            effects += track.commit(self._clock.received_sample, now)
+        return self._settle(effects, now)
 
     def on_audio_end(self, now: float, error: HarkenError | None = None) -> list[Effect]:
         """No audio follows; if because of `error`, the session ends with it once its finals are out."""

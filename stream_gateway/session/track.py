@@ -6,6 +6,7 @@ from typing import assert_never
 from bus.contract.work import SAMPLE_RATE_HZ
 from stream_gateway.policy.cadence import PoolLag
 from stream_gateway.policy.endpoint import EndpointOptions, endpoint_wait_s
+from stream_gateway.segmentation.manual import ManualSegmenter
 from stream_gateway.segmentation.segmenter import (
     FRAME_SAMPLES,
     Segmenter,
@@ -38,11 +39,13 @@ class Track:
         lag: PoolLag,
         finals: Finals,
         next_segment: Callable[[], int],
+        vad: bool = True,
     ) -> None:
+        """Without `vad` the scores are loudness, and everything is speech."""
         self.channel = channel
         self.utterance: Utterance | None = None
         self.scored_sample = 0
-        self._segmenter = Segmenter(options)
+        self._segmenter = Segmenter(options) if vad else ManualSegmenter(options)
         self._endpoint = endpoint
         self._endpoint_s = options.endpoint_s
         self._tentative_s = options.tentative_s
@@ -85,6 +88,10 @@ class Track:
             return
         wait_s = endpoint_wait_s(heard.text, language=heard.language, base_s=self._endpoint_s, options=self._endpoint)
         self._segmenter.set_endpoint(wait_s)
+
+    def commit(self, received_sample: int, now: float) -> list[Effect]:
+        """The client ends its turn here."""
+        return self._take(self._segmenter.commit(received_sample), now)
 
     def flush(self, received_sample: int, now: float) -> list[Effect]:
         """No more audio: an open utterance ends here, with the half frame that was never scored.

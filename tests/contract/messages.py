@@ -84,7 +84,7 @@ CLIENT: dict[str, client.ClientMessage] = {
         model="base",
         hotwords=("Harken", "NATS"),
         prompt="before",
-        vad=client.VadOptions(threshold=0.5, endpoint_s=0.75, max_utterance_s=20.0),
+        vad=client.VadOptions(threshold=0.5, endpoint_s=0.75, max_utterance_s=20.0, enabled=False),
         partials=False,
         word_times=False,
     ),
@@ -99,6 +99,7 @@ CLIENT: dict[str, client.ClientMessage] = {
         partials=False,
         word_times=False,
     ),
+    "client_audio_commit_v1.json": client.AudioCommit(),
     "client_audio_end_v1.json": client.AudioEnd(),
 }
 

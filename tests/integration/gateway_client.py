@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "austen.flac"
 START = {"type": "session.start", "language": "en"}
+AUDIO_COMMIT = json.dumps({"type": "audio.commit"})
 AUDIO_END = json.dumps({"type": "audio.end"})
 _WITHIN_S = 30.0
 _MIDDLE = 2 * 16_000 * 4

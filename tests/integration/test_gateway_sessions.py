@@ -15,6 +15,7 @@ from bus.transport.embedded import EmbeddedNats
 from tests.integration.broker import answer, hand_made_worker, is_decoding, stored, watch
 from tests.integration.conftest import Launch
 from tests.integration.gateway_client import (
+    AUDIO_COMMIT,
     AUDIO_END,
     became,
     closed_with,
@@ -61,6 +62,28 @@ async def test_an_utterance_shows_growing_text_and_then_a_final_that_is_stored(
     assert (events[-2]["offset"], events[-1]["segments"]) == (len(audio) // 2, finals)
     assert socket.close_code == 1000
     assert await stored(bus) == [finals]
+
+
+async def test_without_speech_detection_the_client_ends_each_segment(
+    launch_gateway: Launch, launch_worker: Launch
+) -> None:
+    gateway = await launch_gateway()
+    await launch_worker()
+    early = await connect(f"ws://127.0.0.1:{gateway.port}/v1/stream", compression=None)
+    await early.send(AUDIO_COMMIT)
+    assert (await event(early, "error"))["fatal"]
+    socket = await started(gateway.port, vad={"enabled": False}, partials=False)
+    for _ in range(2):
+        await socket.send(speech(3)[: 2 * 40_100])
+        await socket.send(AUDIO_COMMIT)
+    await socket.send(AUDIO_COMMIT)  # nothing was said since: nothing ends
+    await socket.send(AUDIO_END)
+    events = await events_until_closed(socket)
+
+    ends = [(one["start_s"], one["end_s"]) for one in events if one["type"] == "transcript.final"]
+    assert ends == [(0.0, 2.506), (2.506, 5.013)]
+    assert (events[-1]["type"], events[-1]["segments"]) == ("session.ended", 2)
+    assert socket.close_code == 1000
 
 
 async def test_a_worker_that_dies_in_mid_decode_costs_time_and_no_word(

@@ -27,7 +27,8 @@ async def run_snippet(number: int, service: StubService, directory: Path) -> str
 
 
 @pytest.mark.parametrize(
-    ("number", "shown"), [(0, "  0.00  This is segment 1."), (1, ""), (2, "session s1 with model base")]
+    ("number", "shown"),
+    [(0, "  0.00  This is segment 1."), (1, ""), (2, "This is segment 1."), (3, "session s1 with model base")],
 )
 async def test_a_snippet_of_the_sdk_page_runs(tmp_path: Path, number: int, shown: str) -> None:
     write_recording(tmp_path / "speech.wav")
@@ -49,9 +50,9 @@ async def test_the_retries_of_the_sdk_page_get_in_once_a_worker_is_there(tmp_pat
         await session.socket.close(1013)
 
     async with StubService(refuse_once) as service:
-        assert "session s1 with model base" in await run_snippet(2, service, tmp_path)
+        assert "session s1 with model base" in await run_snippet(3, service, tmp_path)
     assert refused == 1
 
 
 def test_every_snippet_is_tested() -> None:
-    assert len(SNIPPETS) == 3
+    assert len(SNIPPETS) == 4

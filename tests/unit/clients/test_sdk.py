@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from bus.contract.client_protocol import (
+    AudioCommit,
     AudioCommitted,
     AudioEnd,
     AudioFormat,
@@ -88,6 +89,26 @@ async def test_frames_stay_within_the_announced_size() -> None:
         await session.end()
         assert [event async for event in session][-1].seq == 2
     assert sizes == [1_000, 1_000, 500]
+
+
+async def test_a_commit_goes_out_behind_the_audio_sent_before() -> None:
+    heard: list[object] = []
+
+    async def listen(session: StubSession) -> None:
+        await session.open()
+        while not isinstance(message := await session.receive(), AudioEnd):
+            heard.append(message)
+        await session.send(ended(session.next_seq()))
+
+    async with StubService(listen) as service, connect(service.url) as session:
+        await session.send(b"aa")
+        await session.commit()
+        await session.send(b"bb")
+        await session.end()
+        assert [event async for event in session][-1].seq == 2
+        with pytest.raises(SessionOver):
+            await session.commit()
+    assert heard == [b"aa", AudioCommit(), b"bb"]
 
 
 async def test_end_may_be_called_twice_and_sending_after_it_is_refused() -> None:

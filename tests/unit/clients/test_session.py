@@ -2,6 +2,7 @@ import msgspec
 import pytest
 
 from bus.contract.client_protocol import (
+    AudioCommit,
     AudioEnd,
     AudioFormat,
     ServerEvent,
@@ -107,6 +108,17 @@ def test_audio_after_the_end_is_refused() -> None:
     assert session.phase is Phase.ENDING
     with pytest.raises(SessionOver, match="after the end"):
         list(session.audio_frames(b"aa"))
+
+
+def test_a_commit_may_be_said_until_the_end() -> None:
+    with pytest.raises(SessionOver, match="not open yet"):
+        ClientSession(START).commit_frame()
+    session = open_session()
+    assert session.commit_frame() == session.commit_frame() == encode_message(AudioCommit())
+    assert session.phase is Phase.OPEN
+    session.end_frame()
+    with pytest.raises(SessionOver, match="after the end"):
+        session.commit_frame()
 
 
 def test_the_end_is_said_once() -> None:

@@ -2,7 +2,15 @@ import json
 
 import pytest
 
-from bus.contract.client_protocol import AudioEnd, AudioFormat, Limits, SessionStart, StageTimes, decode_event
+from bus.contract.client_protocol import (
+    AudioCommit,
+    AudioEnd,
+    AudioFormat,
+    Limits,
+    SessionStart,
+    StageTimes,
+    decode_event,
+)
 from bus.contract.errors import HarkenError, IdleTimeout, InvalidMessage, NoWorker, UnknownMessageType
 from bus.contract.work import Word
 from stream_gateway.dialects.native import NativeDialect
@@ -35,6 +43,10 @@ def test_a_session_start_is_read_with_its_wishes_and_unknown_fields_are_ignored(
     assert a_dialect().parse(text) == SessionStart(language="de", audio=AudioFormat(encoding="mulaw"))
 
 
+def test_an_audio_commit_is_read() -> None:
+    assert a_dialect().parse('{"type": "audio.commit"}') == AudioCommit()
+
+
 def test_an_audio_end_is_read() -> None:
     assert a_dialect().parse('{"type": "audio.end"}') == AudioEnd()
 
@@ -64,7 +76,7 @@ def test_an_invalid_field_is_named_by_its_path() -> None:
 
 
 def test_an_unknown_type_is_told_what_exists_even_if_its_fields_are_strange() -> None:
-    with pytest.raises(UnknownMessageType, match=r"session\.start and audio\.end"):
+    with pytest.raises(UnknownMessageType, match=r"session\.start, audio\.commit and audio\.end"):
         a_dialect().parse('{"type": "session.begin", "audio": 5}')
 
 

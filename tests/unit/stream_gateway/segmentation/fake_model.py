@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,13 @@ class CountingModel:
     def load(self, _path: Path) -> "CountingModel":
         return self
 
-    def run(self, frames: Floats, states: Floats) -> tuple[Floats, Floats]:
+    def run(self, frames: Floats, lengths: Sequence[int], states: Floats) -> tuple[Floats, Floats]:
         self.entered.set()
         assert self.go.wait(10)
         if self.error is not None:
             raise self.error
-        self.batches.append(len(frames))
+        self.batches.append(len(lengths))
         self.frames += list(frames)
-        scores: Floats = (np.round(frames[:, 64] * 32768) + states[0, :, 0] / 1000).astype(np.float32)
-        return scores, states + np.float32(1)
+        seen = np.concatenate([states[0, track, 0] + np.arange(count) for track, count in enumerate(lengths)])
+        scores: Floats = (np.round(frames[:, 64] * 32768) + seen / 1000).astype(np.float32)
+        return scores, states + np.array(lengths, dtype=np.float32)[:, np.newaxis]

@@ -18,9 +18,9 @@ ALWAYS_OPEN = GateOptions(floor_dbfs=-1000.0)
 
 @asynccontextmanager
 async def running(
-    model: CountingModel, *, max_batch: int = 16, gate: GateOptions = ALWAYS_OPEN
+    model: CountingModel, *, max_batch: int = 16, max_frames: int = 1, gate: GateOptions = ALWAYS_OPEN
 ) -> AsyncIterator[FrameScorer]:
-    scorer = FrameScorer(Path("unused"), max_batch, gate=gate, load_model=model.load)
+    scorer = FrameScorer(Path("unused"), max_batch, max_frames=max_frames, gate=gate, load_model=model.load)
     await scorer.start()
     try:
         yield scorer
@@ -91,6 +91,32 @@ async def test_a_long_block_delays_a_live_frame_by_one_round_only() -> None:
     assert [round(float(frame[64]) * 32768) for frame in model.frames[:4]] == [1, 2, 1, 1]
 
 
+async def test_frames_that_came_together_share_a_run_in_order() -> None:
+    model = CountingModel()
+    async with running(model, max_frames=4) as scorer:
+        first, second = scorer.open_track(), scorer.open_track()
+        model.go.clear()
+        scored = [asyncio.create_task(first.score(frames(7, 8, 9))), asyncio.create_task(second.score(frames(1)))]
+        await asyncio.sleep(0)
+        model.go.set()
+        assert await scored[0] == pytest.approx([7, 8.001, 9.002])
+        assert await scored[1] == [1]
+        assert await second.score(frames(*range(10))) == pytest.approx([mark + (mark + 1) / 1000 for mark in range(10)])
+    assert len(model.batches) <= 2 + 3
+
+
+@pytest.mark.parametrize("max_frames", [2, 3, 4, 8])
+async def test_the_gate_hears_of_every_score_before_it_closes(max_frames: int) -> None:
+    """Silent frames that the model scores high keep it open, however many share a run."""
+    model = CountingModel()
+    gate = GateOptions(floor_dbfs=-60.0, settle_frames=2, settled_score=0.0015)
+    async with running(model, max_frames=max_frames, gate=gate) as scorer:
+        scores = await scorer.open_track().score(frames(1000, 1000, 1000, *[0] * 9))
+    assert scores == pytest.approx([1000, 1000.001, 1000.002, *[n / 1000 for n in range(3, 12)]])
+    async with running(model, max_frames=max_frames, gate=GateOptions(floor_dbfs=-60.0, settle_frames=2)) as scorer:
+        assert await scorer.open_track().score(frames(*[0] * 9, 500)) == pytest.approx([0, 0.001, *[0] * 7, 500.002])
+
+
 async def test_silence_costs_no_run_of_the_model_once_it_has_settled() -> None:
     model = CountingModel()
     async with running(model, gate=GateOptions(floor_dbfs=-60.0, settle_frames=2, settled_score=5.0)) as scorer:
@@ -158,6 +184,41 @@ async def test_a_closed_track_is_scored_no_further_and_refuses_more() -> None:
         with pytest.raises(InternalError):
             await track.score(frames(1))
     assert model.batches == [1]
+
+
+async def test_a_track_that_is_closed_before_its_turn_is_not_scored() -> None:
+    model = CountingModel()
+    async with running(model, max_batch=1) as scorer:
+        model.go.clear()
+        first = asyncio.create_task(scorer.open_track().score(frames(1)))
+        await until(model.entered)
+        track = scorer.open_track()
+        waiting = asyncio.create_task(track.score(frames(2)))
+        await asyncio.sleep(0)
+        track.close()
+        model.go.set()
+        assert await waiting == []
+        assert await first == [1]
+        assert await scorer.open_track().score(frames(3)) == [3]
+    assert model.batches == [1, 1]
+
+
+async def test_what_arrives_while_a_track_is_scored_follows_without_a_gap() -> None:
+    model = CountingModel()
+    async with running(model) as scorer:
+        track = scorer.open_track()
+        model.go.clear()
+        cancelled = asyncio.create_task(track.score(frames(1)[:500]))
+        await asyncio.sleep(0)
+        cancelled = asyncio.create_task(track.score(frames(1)))
+        await until(model.entered)
+        cancelled.cancel()
+        await asyncio.gather(cancelled, return_exceptions=True)
+        following = asyncio.create_task(track.score(frames(2, 2)))
+        await asyncio.sleep(0)
+        model.go.set()
+        assert await following == pytest.approx([1, 1.001, 2.002])
+        assert await track.score(frames(3)[:12]) == pytest.approx([2.003])
 
 
 async def test_a_failing_model_fails_the_tracks_of_that_run_and_no_others() -> None:

@@ -53,6 +53,16 @@ def ended(start_frame: int, end_frame: int, speech_end_frame: int, reason: str =
     return UtteranceEnded(*frames, reason)  # type: ignore[arg-type]
 
 
+def test_a_commit_ends_an_open_utterance_and_nothing_else() -> None:
+    segmenter = Segmenter(OPTIONS)
+    segmenter.on_scores([SILENCE] * 10)
+    assert segmenter.commit(10 * FRAME_SAMPLES) == []
+    segmenter.on_scores([SPEECH] * 20)
+    assert segmenter.commit(30 * FRAME_SAMPLES + 5) == [ended(7, 30, 30, "commit")]
+    assert segmenter.commit(30 * FRAME_SAMPLES + 5) == []
+    assert segmenter.on_scores([SPEECH] * 2) == [started(30, 30)]
+
+
 def test_an_utterance_has_its_rolls_and_a_tentative_end_with_the_same_window() -> None:
     scores = [SILENCE] * 10 + [SPEECH] * 20 + [SILENCE] * 8
     assert run(scores) == [started(7, 10), tentative(32, 30), ended(7, 32, 30)]

@@ -25,11 +25,27 @@ def test_a_batch_gives_each_track_what_it_gets_alone(silero_path: Path) -> None:
     model, random = SileroModel(silero_path), np.random.default_rng(1)
     frames = random.uniform(-0.3, 0.3, (7, 576)).astype(np.float32)
     states = random.uniform(-1, 1, (2, 7, 128)).astype(np.float32)
-    scores, next_states = model.run(frames, states)
+    scores, next_states = model.run(frames, [1] * 7, states)
     for track in range(7):
-        score, next_state = model.run(frames[track : track + 1], states[:, track : track + 1])
+        score, next_state = model.run(frames[track : track + 1], [1], states[:, track : track + 1])
         assert score[0] == pytest.approx(scores[track], abs=1e-5)
         assert np.allclose(next_state[:, 0], next_states[:, track], atol=1e-5)
+
+
+def test_several_frames_at_once_score_as_one_after_the_other(silero_path: Path) -> None:
+    model, random = SileroModel(silero_path), np.random.default_rng(1)
+    lengths = [3, 1, 4]
+    frames = random.uniform(-0.3, 0.3, (sum(lengths), 576)).astype(np.float32)
+    states = random.uniform(-1, 1, (2, len(lengths), 128)).astype(np.float32)
+    scores, next_states = model.run(frames, lengths, states)
+    row = 0
+    for track, length in enumerate(lengths):
+        state = states[:, track : track + 1]
+        for _ in range(length):
+            score, state = model.run(frames[row : row + 1], [1], state)
+            assert score[0] == pytest.approx(scores[row], abs=1e-5)
+            row += 1
+        assert np.allclose(state[:, 0], next_states[:, track], atol=1e-5)
 
 
 async def test_real_speech_scores_high_and_fifty_tracks_score_as_one_does(

@@ -13,6 +13,7 @@ from stream_gateway.session.config import check_start, endpoint_options, segment
         SessionStart(),
         SessionStart(language="de", prompt="x" * 1000, hotwords=("w" * 10,) * 100),
         SessionStart(vad=VadOptions(threshold=0.05, endpoint_s=0.2, max_utterance_s=5.0)),
+        SessionStart(vad=VadOptions(enabled=False, max_utterance_s=10.0)),
         SessionStart(vad=VadOptions(threshold=0.95, endpoint_s=5.0, max_utterance_s=28.0)),
     ],
 )
@@ -30,6 +31,8 @@ def test_wishes_within_their_ranges_pass(start: SessionStart) -> None:
         (SessionStart(hotwords=("w" * 1001,)), "hotwords"),
         (SessionStart(vad=VadOptions(threshold=0.04)), "vad.threshold"),
         (SessionStart(vad=VadOptions(threshold=0.96)), "vad.threshold"),
+        (SessionStart(vad=VadOptions(enabled=False, threshold=0.5)), "vad.enabled"),
+        (SessionStart(vad=VadOptions(enabled=False, endpoint_s=0.5)), "vad.enabled"),
         (SessionStart(vad=VadOptions(endpoint_s=0.1)), "vad.endpoint_s"),
         (SessionStart(vad=VadOptions(max_utterance_s=29.0)), "vad.max_utterance_s"),
         (SessionStart(vad=VadOptions(max_utterance_s=float("nan"))), "vad.max_utterance_s"),

@@ -105,7 +105,40 @@ def test_the_bus_and_the_workers_are_no_matter_before_the_start() -> None:
     assert harness.session.on_workers(harness.now, alive=False) == []
 
 
+def test_a_commit_before_the_start_is_nothing_to_the_machine() -> None:
+    harness = a_greeting()
+    assert harness.session.on_commit(harness.now) == []
+
+
 # --- one utterance
+
+
+def test_a_commit_ends_the_open_utterance_of_every_channel_and_audio_goes_on() -> None:
+    harness = a_session(channels=2)
+    harness.hear(SPEECH, QUIET, seconds=1.0)
+
+    effects = harness.do(lambda: harness.session.on_commit(harness.now))
+
+    assert [event.channel for event in emitted(effects, SpeechEnded)] == [0]
+    (decode,) = of_type(effects, Decode)
+    assert emitted(harness.settle(decode), Final)
+    assert harness.session.accepts_audio
+
+
+def test_without_speech_detection_the_client_alone_ends_its_segments() -> None:
+    harness = a_session(vad=False)
+    harness.hear(0.0, seconds=3.0)
+    (first,) = of_type(harness.do(lambda: harness.session.on_commit(harness.now)), Decode)
+    harness.hear(0.0, seconds=1.0)
+    harness.settle(first)
+    ends = harness.do(lambda: harness.session.on_audio_end(harness.now))
+    (second,) = of_type(ends, Decode)
+    harness.settle(second)
+
+    assert (first.start_sample, first.end_sample) == (0, second.start_sample)
+    assert second.end_sample == harness.received_sample
+    assert harness.session.phase is Phase.CLOSED
+    assert emitted(harness.effects, Committed)[-1] == Committed(harness.received_sample)
 
 
 def test_an_utterance_goes_from_speech_to_a_stored_final_and_commits_its_audio() -> None:

@@ -125,6 +125,55 @@ def test_an_utterance_at_its_maximum_length_is_followed_by_another_without_a_gap
     assert first.end_sample == desk.track.utterance.start_sample
 
 
+def test_a_commit_ends_the_utterance_at_once_and_takes_over_what_a_pause_proposed() -> None:
+    desk = Desk(tentative_s=0.2, endpoint_s=0.5)
+    desk.hear(SPEECH, 0.96)
+    desk.hear(QUIET, 0.32)
+    (proposed,) = desk.decodes()
+
+    (ended,) = emitted(desk.track.commit(desk.track.scored_sample, 0.0), SpeechEnded)
+
+    assert (ended.segment, ended.end_s) == (1, 0.96)
+    assert desk.decodes() == []
+    assert desk.track.commit(desk.track.scored_sample, 0.0) == []
+    assert proposed.end_sample <= desk.track.scored_sample
+
+
+def test_who_speaks_on_after_a_commit_opens_the_next_utterance_there() -> None:
+    desk = Desk()
+    desk.hear(SPEECH, 0.96)
+
+    desk.track.commit(desk.track.scored_sample, 0.0)
+    (started,) = emitted(desk.hear(SPEECH, 0.5), SpeechStarted)
+
+    (first,) = desk.decodes()
+    assert desk.track.utterance is not None
+    assert (started.segment, first.end_sample) == (2, samples(0.96))
+    assert desk.track.utterance.start_sample == samples(0.96)
+
+
+def test_without_speech_detection_a_commit_alone_ends_an_utterance() -> None:
+    finals = Finals(config=a_config(), windows=count(1), clock=AudioClock(), language=SpokenLanguage(None))
+    track = Track(
+        channel=0,
+        options=SegmenterOptions(),
+        endpoint=EndpointOptions(),
+        lag=PoolLag(),
+        finals=finals,
+        next_segment=count(1).__next__,
+        vad=False,
+    )
+    (started,) = emitted(track.on_scores([0.0] * 100, 0.0), SpeechStarted)
+    assert started.start_s == 0.0
+
+    (ended,) = emitted(track.commit(100 * FRAME_SAMPLES + 7, 0.0), SpeechEnded)
+
+    assert ended.end_s == (100 * FRAME_SAMPLES + 7) / 16_000
+    (decode,) = of_type(finals.settle(0.0, workers_alive=True), Decode)
+    assert (decode.start_sample, decode.end_sample) == (0, 100 * FRAME_SAMPLES + 7)
+    assert track.settled_before == 0
+
+
 def test_the_end_of_audio_takes_the_half_frame_that_was_never_scored() -> None:
     desk = Desk()
     desk.hear(SPEECH, 0.96)
