@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from benchmarks.recordings import BYTES_PER_S, NO_LANGUAGE, Recording
 from bus.contract import client_protocol as wire
 from bus.contract.errors import HarkenError
-from clients.sdk import LiveSession, connect
+from clients.sdk import LiveSession, VadOptions, connect
 
-_CHUNK_S = 0.1
+CHUNK_S = 0.1
+"""Audio in one frame."""
 
 
 @dataclass(slots=True)
@@ -24,6 +25,10 @@ class Played:
     events: list[tuple[float, wire.ServerEvent]] = field(default_factory=list)
     error: str = ""
     """Codes of failed segments, or what ended the session before `session.ended`; empty if all went well."""
+    session: str = ""
+    """As the service calls it; empty if it never opened."""
+    began_at: float = 0.0
+    """`time.monotonic()` of its first sample."""
 
     @property
     def finals(self) -> list[tuple[float, wire.TranscriptFinal]]:
@@ -49,18 +54,22 @@ async def play(
     language: str | None,
     partials: bool = True,
     prompt: str = "",
+    endpoint_s: float | None = None,
 ) -> Played:
     """Send `pcm` (16 kHz mono linear16) at `speed` times real time, and collect all events until the session ends.
 
-    `speed` None: as fast as it is taken; then the times mean nothing. Failures end up in `error`, never raised.
+    `speed` None: as fast as it is taken; then the times mean nothing. `endpoint_s` None: as the service has it.
+    Failures end up in `error`, never raised.
     """
     played = Played()
+    vad = VadOptions(endpoint_s=endpoint_s)
     try:
         async with (
-            connect(url, language=language, partials=partials, prompt=prompt) as session,
+            connect(url, language=language, partials=partials, prompt=prompt, vad=vad) as session,
             asyncio.TaskGroup() as tasks,
         ):
-            began = time.monotonic()
+            played.session = session.started.session
+            played.began_at = began = time.monotonic()
             tasks.create_task(_send(session, pcm, began, speed))
             async for event in session:
                 played.events.append(((time.monotonic() - began) * (speed or 1.0), event))
@@ -80,6 +89,7 @@ async def play_all(
     stagger_s: float = 0.0,
     name_language: bool = True,
     partials: bool = True,
+    endpoint_s: float | None = None,
 ) -> list[Played]:
     """Play every recording once, `at_once` of them at any time; the results stand in the order of `recordings`.
 
@@ -94,7 +104,9 @@ async def play_all(
             one = recordings[index]
             pcm = await asyncio.to_thread(one.pcm)
             language = one.language if name_language and one.language != NO_LANGUAGE else None
-            results[index] = await play(url, pcm, speed=speed, language=language, partials=partials)
+            results[index] = await play(
+                url, pcm, speed=speed, language=language, partials=partials, endpoint_s=endpoint_s
+            )
 
     async with asyncio.TaskGroup() as tasks:
         for number in range(at_once):
@@ -103,7 +115,7 @@ async def play_all(
 
 
 async def _send(session: LiveSession, pcm: bytes, began: float, speed: float | None) -> None:
-    step = int(_CHUNK_S * BYTES_PER_S)
+    step = int(CHUNK_S * BYTES_PER_S)
     for start in range(0, len(pcm), step):
         chunk = pcm[start : start + step]
         if speed is not None:
