@@ -1,10 +1,11 @@
 from pathlib import Path
 
 from benchmarks.recordings import Recording
+from benchmarks.report import Row
 from benchmarks.streaming import bar_rows, enough
 
 RECORDINGS = [Recording(name, Path(name), "en", "read", ("scenario",), "", 20.0, ()) for name in ("a", "b", "c", "d")]
-ROW = {
+ROW: Row = {
     "sessions": 4,
     "final p50": 0.7,
     "final p95": 1.4,
@@ -15,7 +16,7 @@ ROW = {
 }
 
 
-def verdicts(row: dict[str, float | int | str]) -> dict[object, object]:
+def verdicts(row: Row) -> dict[object, object]:
     return {one["figure"]: one["verdict"] for one in bar_rows(row)}
 
 
