@@ -6,35 +6,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.recordings import SAMPLE_RATE_HZ
+from stream_gateway.segmentation.segmenter import FRAME_SAMPLES
 
 Samples = NDArray[np.int16]
 
-_FRAME = SAMPLE_RATE_HZ // 100
-_QUIET_DB = -32.0
-"""Against the loud tenth of a recording: above the noise of a quiet room, below the consonants."""
-_SILENT_DB = -70.0
-"""Against full scale: below it there is nothing to hear."""
-_KEPT_FRAMES = 6
-"""Of a pause: 60 ms, as between words of fluent speech."""
-_SEEK_FRAMES = 50
+_STEP = SAMPLE_RATE_HZ // 100
+"""Samples whose loudness is looked at together."""
+_SPEECH = 0.5
+"""Score from which a frame is speech, as in the service."""
+_KEPT_FRAMES = 2
+"""Of a pause: 64 ms, as between words of fluent speech."""
+_SEEK_STEPS = 50
 """How far from its place a cut may move to where it is quiet."""
 
 
-def without_pauses(samples: Samples) -> Samples:
-    """Shorten every pause to 60 ms; silence before and after goes too."""
-    frames = _frames(samples)
-    level_db = 20 * np.log10(_loudness(frames) + 1e-9)
-    if not len(frames) or level_db.max() < _SILENT_DB:
-        return samples[:0]
-    loud = level_db > np.percentile(level_db, 90) + _QUIET_DB
-    kept = np.zeros(len(loud), dtype=bool)
-    quiet_frames = _KEPT_FRAMES  # what comes before the first word is no pause between words
-    for index, is_loud in enumerate(loud):
-        quiet_frames = 0 if is_loud else quiet_frames + 1
-        kept[index] = quiet_frames <= _KEPT_FRAMES
-    kept[np.flatnonzero(loud)[-1] + 1 :] = False
-    spoken: Samples = frames[kept].reshape(-1)
-    return spoken
+def without_pauses(samples: Samples, scores: Sequence[float]) -> Samples:
+    """Shorten every pause to 64 ms; silence before and after goes too. `scores` are the service's, of its frames."""
+    kept = []
+    quiet_frames = _KEPT_FRAMES + 1  # what comes before the first word is no pause between words
+    for index, score in enumerate(scores):
+        quiet_frames = 0 if score >= _SPEECH else quiet_frames + 1
+        if quiet_frames <= _KEPT_FRAMES:
+            kept.append(samples[index * FRAME_SAMPLES : (index + 1) * FRAME_SAMPLES])
+    return np.concatenate(kept[: len(kept) - min(quiet_frames, _KEPT_FRAMES)] or [samples[:0]])
 
 
 def utterances(speech: Samples, length_s: float, count: int) -> list[Samples]:
@@ -42,7 +36,7 @@ def utterances(speech: Samples, length_s: float, count: int) -> list[Samples]:
 
     ValueError if there is too little speech.
     """
-    step = round(length_s * SAMPLE_RATE_HZ) // _FRAME
+    step = round(length_s * SAMPLE_RATE_HZ) // _STEP
     frames = _frames(speech)
     if len(frames) < step * count:
         raise ValueError(f"{len(speech) / SAMPLE_RATE_HZ:.0f} s of speech are too few for {count} times {length_s:g} s")
@@ -58,8 +52,8 @@ def spaced(pieces: Sequence[Samples], gap_s: float) -> Samples:
 
 
 def _frames(samples: Samples) -> Samples:
-    whole = len(samples) // _FRAME * _FRAME
-    return samples[:whole].reshape(-1, _FRAME)
+    whole = len(samples) // _STEP * _STEP
+    return samples[:whole].reshape(-1, _STEP)
 
 
 def _loudness(frames: Samples) -> NDArray[np.float64]:
@@ -68,5 +62,5 @@ def _loudness(frames: Samples) -> NDArray[np.float64]:
 
 
 def _quietest(loudness: NDArray[np.float64], near: int) -> int:
-    first = near - _SEEK_FRAMES
-    return first + int(np.argmin(loudness[first : near + _SEEK_FRAMES]))
+    first = near - _SEEK_STEPS
+    return first + int(np.argmin(loudness[first : near + _SEEK_STEPS]))

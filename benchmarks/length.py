@@ -20,11 +20,16 @@ from benchmarks.report import Row, show_json, show_lines, show_table
 from benchmarks.service import service
 from benchmarks.worker_figures import Work, children, cpu_s, parse_work, read_metrics
 from bus.control.probes import free_port
+from bus.runtime.model_store.catalogue import SILERO_VAD
+from bus.runtime.model_store.store import default_cache_dir, resolve
+from stream_gateway.segmentation.segmenter import FRAME_SAMPLES
+from stream_gateway.segmentation.speech_model import CONTEXT_SAMPLES, STATE_SHAPE, SileroModel
 
 _BAR = Bar("CPU per second of speech, longest against shortest", 1.3)
 _GAP_S = 1.5
 """Between utterances: longer than any end of an utterance takes."""
 _IDLE_S = 10.0
+_SPARE_S = 2.0
 _SETTLE_S = 1.0
 """After a session's end, for a partial that nobody waits for any more."""
 _LOOPBACK = "127.0.0.1"
@@ -51,11 +56,11 @@ class Cost:
 def main(lengths: str, seconds: float, passes: int, speech: Path) -> None:
     """Measure what a second of speech costs the worker.
 
-    English LibriSpeech and VCTK recordings are joined, their pauses shortened, and cut into utterances; one session
-    speaks them in real time, with partials.
+    LibriSpeech and VCTK recordings are joined, their pauses shortened until the service hears none, and cut into
+    utterances; one session speaks them in real time, with partials.
     """
-    spoken = _continuous(speech)
     wanted = [float(one) for one in lengths.split(",")]
+    spoken = _continuous(speech, max(seconds, *wanted))
     rounds = [
         (length_s, utterances(spoken, length_s, max(1, round(seconds / length_s)))) for length_s in wanted * passes
     ]
@@ -68,9 +73,32 @@ def main(lengths: str, seconds: float, passes: int, speech: Path) -> None:
     show_json("length", {"speech_s": seconds, "passes": passes, "lengths": rows, "bars": bars})
 
 
-def _continuous(folder: Path) -> Samples:
-    read = [one for one in select(load(folder), "read") if {"librispeech", "vctk"} & set(one.tags)]
-    return np.concatenate([without_pauses(np.frombuffer(one.pcm(), dtype="<i2")) for one in read])
+def _continuous(folder: Path, seconds: float) -> Samples:
+    """As much speech without pauses as asked for, and a little more to cut it in."""
+    model = SileroModel(resolve(SILERO_VAD.name, cache_dir=default_cache_dir()))
+    speech = np.empty(0, dtype=np.int16)
+    for one in select(load(folder), "read"):
+        if len(speech) >= (seconds + _SPARE_S) * SAMPLE_RATE_HZ:
+            break
+        if {"librispeech", "vctk"} & set(one.tags):
+            samples = np.frombuffer(one.pcm(), dtype="<i2")
+            speech = np.concatenate([speech, without_pauses(samples, _scores(model, samples))])
+    return speech
+
+
+def _scores(model: SileroModel, samples: Samples) -> list[float]:
+    """Speech probability of every whole frame, as the service would have it without its energy gate."""
+    scores = []
+    context, state = (
+        np.zeros(CONTEXT_SAMPLES, dtype=np.float32),
+        np.zeros((STATE_SHAPE[0], 1, STATE_SHAPE[1]), dtype=np.float32),
+    )
+    for start in range(0, len(samples) - FRAME_SAMPLES + 1, FRAME_SAMPLES):
+        frame = samples[start : start + FRAME_SAMPLES].astype(np.float32) / np.float32(32768)
+        found, state = model.run(np.concatenate([context, frame])[np.newaxis], state)
+        scores.append(float(found[0]))
+        context = frame[-CONTEXT_SAMPLES:]
+    return scores
 
 
 async def _measure(rounds: Sequence[tuple[float, Sequence[Samples]]]) -> list[Cost]:

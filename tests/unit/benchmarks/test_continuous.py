@@ -3,6 +3,7 @@ import pytest
 
 from benchmarks.continuous import Samples, spaced, utterances, without_pauses
 from benchmarks.recordings import SAMPLE_RATE_HZ
+from stream_gateway.segmentation.segmenter import FRAME_SAMPLES
 
 
 def tone(length_s: float) -> Samples:
@@ -17,24 +18,29 @@ def seconds(samples: Samples) -> float:
     return len(samples) / SAMPLE_RATE_HZ
 
 
+def frames(scores: list[float]) -> Samples:
+    """Each frame of audio holds its number."""
+    return np.repeat(np.arange(len(scores), dtype=np.int16), FRAME_SAMPLES)
+
+
+def kept(scores: list[float]) -> list[int]:
+    samples = without_pauses(frames(scores), scores)
+    return [int(number) for number in samples[::FRAME_SAMPLES]]
+
+
 def test_a_pause_becomes_as_short_as_between_words() -> None:
-    speech = without_pauses(np.concatenate([tone(1.0), hush(0.9), tone(2.0)]))
-    assert seconds(speech) == pytest.approx(3.06)
-
-
-def test_what_is_shorter_stays() -> None:
-    speech = np.concatenate([tone(1.0), hush(0.05), tone(2.0)])
-    assert np.array_equal(without_pauses(speech), speech)
+    assert kept([0.9, 0.9, 0.1, 0.1, 0.1, 0.1, 0.6]) == [0, 1, 2, 3, 6]
+    assert kept([0.9, 0.9, 0.1, 0.1, 0.6]) == [0, 1, 2, 3, 4]
 
 
 def test_silence_at_either_end_goes() -> None:
-    speech = without_pauses(np.concatenate([hush(0.7), tone(1.0), hush(0.7)]))
-    assert np.array_equal(speech, tone(1.0))
+    assert kept([0.1, 0.1, 0.1, 0.9, 0.9, 0.1, 0.1, 0.1]) == [3, 4]
+    assert kept([0.1, 0.9, 0.1]) == [1]
 
 
-def test_of_silence_nothing_stays() -> None:
-    assert len(without_pauses(np.zeros(SAMPLE_RATE_HZ, dtype=np.int16))) == 0
-    assert len(without_pauses(np.zeros(0, dtype=np.int16))) == 0
+def test_where_nobody_speaks_nothing_stays() -> None:
+    assert kept([0.1, 0.2, 0.1]) == []
+    assert len(without_pauses(frames([]), [])) == 0
 
 
 def test_speech_is_cut_where_it_is_quiet() -> None:
