@@ -29,6 +29,8 @@ class Played:
     """As the service calls it; empty if it never opened."""
     began_at: float = 0.0
     """`time.monotonic()` of its first sample."""
+    sent_at: list[float] = field(default_factory=list)
+    """When each chunk of `CHUNK_S` was given to the SDK, as `events`: late where this machine is busy."""
 
     @property
     def finals(self) -> list[tuple[float, wire.TranscriptFinal]]:
@@ -70,7 +72,7 @@ async def play(
         ):
             played.session = session.started.session
             played.began_at = began = time.monotonic()
-            tasks.create_task(_send(session, pcm, began, speed))
+            tasks.create_task(_send(session, pcm, speed, played))
             async for event in session:
                 played.events.append(((time.monotonic() - began) * (speed or 1.0), event))
     except* HarkenError as group:
@@ -114,13 +116,14 @@ async def play_all(
     return results
 
 
-async def _send(session: LiveSession, pcm: bytes, began: float, speed: float | None) -> None:
+async def _send(session: LiveSession, pcm: bytes, speed: float | None, played: Played) -> None:
     step = int(CHUNK_S * BYTES_PER_S)
     for start in range(0, len(pcm), step):
         chunk = pcm[start : start + step]
         if speed is not None:
             # A chunk can be sent once its last sample was spoken. The schedule is absolute: delays do not add up.
-            due = began + (start + len(chunk)) / BYTES_PER_S / speed
+            due = played.began_at + (start + len(chunk)) / BYTES_PER_S / speed
             await asyncio.sleep(max(0.0, due - time.monotonic()))
+        played.sent_at.append((time.monotonic() - played.began_at) * (speed or 1.0))
         await session.send(chunk)
     await session.end()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from benchmarks.playback import CHUNK_S, Played
-from bus.contract.client_protocol import TranscriptFinal
+from bus.contract.client_protocol import StageTimes
 from bus.contract.work import AsrResult, Timings
 
 _CLOCKS_APART_S = 0.02
@@ -44,7 +44,7 @@ class Stages:
     store_s: float
     """Until the record was durable."""
     socket_s: float
-    """On the sockets, in and out, client included."""
+    """On the sockets, in and out, from the moment at which the client sends the last of the speech."""
     overhead_s: float
     """Sum of the three."""
     is_tentative: bool
@@ -70,16 +70,14 @@ def stages(played: Played, passings: Mapping[tuple[str, int], Passing]) -> Itera
     for at, final in played.finals:
         passing = passings.get((played.session, final.segment))
         if passing is not None and passing.answers:
-            yield _stages(at, final, passing, played.began_at)
+            sent_s = played.sent_at[ceil(round(final.end_s / CHUNK_S, 6)) - 1]
+            yield _stages(at, sent_s, final.times, passing, played.began_at)
 
 
-def _stages(at: float, final: TranscriptFinal, passing: Passing, began_at: float) -> Stages:
-    times = final.times
+def _stages(at: float, sent_s: float, times: StageTimes, passing: Passing, began_at: float) -> Stages:
     window = max(passing.answers)  # a speech that resumed and ended again has a newer one
     answered_at, worker = passing.answers[window]
     asked_at = passing.asked_at.get(window, answered_at)
-    # A sample can be sent no earlier than the chunk that holds it.
-    sent_s = ceil(round(final.end_s / CHUNK_S, 6)) * CHUNK_S
     fired_at = began_at + sent_s + times.endpoint_s
     waited_s = max(0.0, times.total_s - times.endpoint_s - times.publish_s)
     model_s = worker.encode_s + worker.decode_s

@@ -27,7 +27,8 @@ def answer(window: int, *, failure: Failure | None = None) -> AsrResult:
 
 
 def taken(one: TranscriptFinal, passing: Passing, *, at: float) -> Stages:
-    (found,) = stages(Played([(at, one)], session="s", began_at=100.0), {("s", 3): passing})
+    sent_at = [0.1 * (number + 1) for number in range(30)]
+    (found,) = stages(Played([(at, one)], session="s", began_at=100.0, sent_at=sent_at), {("s", 3): passing})
     return found
 
 
