@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from benchmarks.recordings import BYTES_PER_S, NO_LANGUAGE, Recording
 from bus.contract import client_protocol as wire
 from bus.contract.errors import HarkenError
-from clients.sdk import LiveSession, connect
+from clients.sdk import LiveSession, VadOptions, connect
 
-_CHUNK_S = 0.1
+CHUNK_S = 0.1
+"""Audio in one frame."""
 
 
 @dataclass(slots=True)
@@ -24,6 +25,12 @@ class Played:
     events: list[tuple[float, wire.ServerEvent]] = field(default_factory=list)
     error: str = ""
     """Codes of failed segments, or what ended the session before `session.ended`; empty if all went well."""
+    session: str = ""
+    """As the service calls it; empty if it never opened."""
+    began_at: float = 0.0
+    """`time.monotonic()` of its first sample."""
+    sent_at: list[float] = field(default_factory=list)
+    """When each chunk of `CHUNK_S` was given to the SDK, as `events`: late where this machine is busy."""
 
     @property
     def finals(self) -> list[tuple[float, wire.TranscriptFinal]]:
@@ -49,19 +56,23 @@ async def play(
     language: str | None,
     partials: bool = True,
     prompt: str = "",
+    endpoint_s: float | None = None,
 ) -> Played:
     """Send `pcm` (16 kHz mono linear16) at `speed` times real time, and collect all events until the session ends.
 
-    `speed` None: as fast as it is taken; then the times mean nothing. Failures end up in `error`, never raised.
+    `speed` None: as fast as it is taken; then the times mean nothing. `endpoint_s` None: as the service has it.
+    Failures end up in `error`, never raised.
     """
     played = Played()
+    vad = VadOptions(endpoint_s=endpoint_s)
     try:
         async with (
-            connect(url, language=language, partials=partials, prompt=prompt) as session,
+            connect(url, language=language, partials=partials, prompt=prompt, vad=vad) as session,
             asyncio.TaskGroup() as tasks,
         ):
-            began = time.monotonic()
-            tasks.create_task(_send(session, pcm, began, speed))
+            played.session = session.started.session
+            played.began_at = began = time.monotonic()
+            tasks.create_task(_send(session, pcm, speed, played))
             async for event in session:
                 played.events.append(((time.monotonic() - began) * (speed or 1.0), event))
     except* HarkenError as group:
@@ -80,6 +91,7 @@ async def play_all(
     stagger_s: float = 0.0,
     name_language: bool = True,
     partials: bool = True,
+    endpoint_s: float | None = None,
 ) -> list[Played]:
     """Play every recording once, `at_once` of them at any time; the results stand in the order of `recordings`.
 
@@ -94,7 +106,9 @@ async def play_all(
             one = recordings[index]
             pcm = await asyncio.to_thread(one.pcm)
             language = one.language if name_language and one.language != NO_LANGUAGE else None
-            results[index] = await play(url, pcm, speed=speed, language=language, partials=partials)
+            results[index] = await play(
+                url, pcm, speed=speed, language=language, partials=partials, endpoint_s=endpoint_s
+            )
 
     async with asyncio.TaskGroup() as tasks:
         for number in range(at_once):
@@ -102,13 +116,14 @@ async def play_all(
     return results
 
 
-async def _send(session: LiveSession, pcm: bytes, began: float, speed: float | None) -> None:
-    step = int(_CHUNK_S * BYTES_PER_S)
+async def _send(session: LiveSession, pcm: bytes, speed: float | None, played: Played) -> None:
+    step = int(CHUNK_S * BYTES_PER_S)
     for start in range(0, len(pcm), step):
         chunk = pcm[start : start + step]
         if speed is not None:
             # A chunk can be sent once its last sample was spoken. The schedule is absolute: delays do not add up.
-            due = began + (start + len(chunk)) / BYTES_PER_S / speed
+            due = played.began_at + (start + len(chunk)) / BYTES_PER_S / speed
             await asyncio.sleep(max(0.0, due - time.monotonic()))
+        played.sent_at.append((time.monotonic() - played.began_at) * (speed or 1.0))
         await session.send(chunk)
     await session.end()

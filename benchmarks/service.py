@@ -1,16 +1,19 @@
 """A service of our own for a benchmark, unless a URL is given."""
 
 import asyncio
+import os
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 
 @asynccontextmanager
-async def service(url: str | None, *arguments: str) -> AsyncIterator[tuple[str, int | None]]:
-    """The URL to use, and the process id of `harken up` if it was started here."""
+async def service(
+    url: str | None, *arguments: str, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[tuple[str, int | None]]:
+    """The URL to use, and the process id of `harken up` if it was started here, with `settings` in its environment."""
     if url is not None:
         yield url, None
         return
@@ -19,6 +22,7 @@ async def service(url: str | None, *arguments: str) -> AsyncIterator[tuple[str, 
             *(sys.executable, "-m", "clients.cli.main", "up", "--port", "0", "--data-dir", folder, *arguments),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
+            env={**os.environ, **(settings or {})},
         )
         assert process.stdout is not None
         try:

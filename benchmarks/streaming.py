@@ -4,12 +4,15 @@ Prints tables and one JSON line. `python -m benchmarks.streaming --help`
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from math import ceil
 from pathlib import Path
+from typing import Final
 
 import click
 import msgspec
 
+from benchmarks.bars import Bar, bar_row
 from benchmarks.offline import transcribe_offline
 from benchmarks.playback import Played, play_all
 from benchmarks.recordings import DEFAULT_SPEECH, SETS, Recording, load, select
@@ -23,11 +26,20 @@ _STAGGER_S = 1.7
 """No divisor of usual utterance lengths: clients do not fall into step."""
 _RANKS = (50, 95, 99)
 _SLOWEST = 8
+_EACH = 2
+"""Recordings that each client plays at least, so that all of them speak at once for a while."""
+_BARS: Final[Mapping[int, Sequence[Bar]]] = {
+    1: (Bar("final p50", 0.75), Bar("final p95", 1.1), Bar("first partial p50", 0.8)),
+    4: (Bar("final p95", 1.3),),
+    8: (Bar("final p95", 2.0),),
+}
+"""By the number of clients."""
+_BARS_OF_ALL = (Bar("utterances lost", 0), Bar("sessions with an error", 0), Bar("stable words that changed", 0.02))
 
 
 @click.command()
 @click.option("--url", help="Service to measure; by default one is started and stopped.")
-@click.option("--sessions", default="1,4", show_default=True, help="Numbers of concurrent clients, one round each.")
+@click.option("--sessions", default="1,4,8", show_default=True, help="Numbers of concurrent clients, one round each.")
 @click.option("--recordings", "sets", default="scenario", show_default=True, help=f"Of {', '.join(SETS)}.")
 @click.option("--speech", type=click.Path(path_type=Path), default=DEFAULT_SPEECH, show_default=True)
 @click.option("--detect", is_flag=True, help="Let the service detect the language instead of naming it.")
@@ -38,15 +50,17 @@ def main(
 ) -> None:
     """Measure how late text comes, by default on the scenario recordings."""
     recordings = select(load(speech), sets)[:limit]
-    rounds = [int(one) for one in sessions.split(",")]
-    played = asyncio.run(_play(url, rounds, recordings, detect=detect))
-    rows = [_latency_row(clients, recordings, done) for clients, done in zip(rounds, played, strict=True)]
-    stages = [_stage_row(clients, done) for clients, done in zip(rounds, played, strict=True)]
+    rounds = [(int(one), enough(recordings, int(one))) for one in sessions.split(",")]
+    played = asyncio.run(_play(url, rounds, detect=detect))
+    rows = [_latency_row(clients, planned, done) for (clients, planned), done in zip(rounds, played, strict=True)]
+    stages = [_stage_row(clients, done) for (clients, _), done in zip(rounds, played, strict=True)]
+    bars = [bar for row in rows for bar in bar_rows(row)]
     show_table("seconds after the true start or end of speech, as a client sees them", rows)
     show_table("where the time of a final goes, in seconds, as the service says", stages)
-    for clients, done in zip(rounds, played, strict=True):
-        show_lines(f"slowest finals of {clients} sessions, in seconds", _slowest(recordings, done))
-    figures: dict[str, object] = {"recordings": len(recordings), "rounds": rows, "stages": stages}
+    for (clients, planned), done in zip(rounds, played, strict=True):
+        show_lines(f"slowest finals of {clients} sessions, in seconds", _slowest(planned, done))
+    show_lines("bars", bars)
+    figures: dict[str, object] = {"recordings": len(recordings), "rounds": rows, "stages": stages, "bars": bars}
     if offline:
         reference = _word_error_rate(recordings, transcribe_offline(recordings))
         print(f"offline WER of the same files: {reference:.4f}")
@@ -54,16 +68,27 @@ def main(
     show_json("streaming", figures)
 
 
+def enough(recordings: Sequence[Recording], clients: int) -> list[Recording]:
+    """All recordings, repeated until every client has some to play."""
+    return [*recordings] * max(1, ceil(_EACH * clients / len(recordings)))
+
+
 async def _play(
-    url: str | None, rounds: Sequence[int], recordings: Sequence[Recording], *, detect: bool
+    url: str | None, rounds: Sequence[tuple[int, Sequence[Recording]]], *, detect: bool
 ) -> list[list[Played]]:
     async with service(url) as (address, _):
         return [
             await play_all(
                 address, recordings, at_once=clients, speed=1.0, stagger_s=_STAGGER_S, name_language=not detect
             )
-            for clients in rounds
+            for clients, recordings in rounds
         ]
+
+
+def bar_rows(row: Row) -> Iterator[Row]:
+    """The figures of a round that are held to a bar."""
+    for bar in (*_BARS.get(int(row["sessions"]), ()), *_BARS_OF_ALL):
+        yield {"sessions": row["sessions"], **bar_row(bar, float(row[bar.figure]))}
 
 
 def _latency_row(clients: int, recordings: Sequence[Recording], played: Sequence[Played]) -> Row:
