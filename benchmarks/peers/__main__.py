@@ -25,6 +25,7 @@ to be the best for this job:
 
 import asyncio
 import os
+import signal
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -77,6 +78,8 @@ def main(
         raise click.BadParameter(f"no system {unknown}", param_hint="--systems") from None
     if quick:
         sessions, limit, sweep = sessions or "1", limit or 2, False
+    # Servers live in process groups of their own: however this ends, it must end them.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     recordings = select(load(speech), "scenario")[:limit]
     with ExitStack() as stack:
