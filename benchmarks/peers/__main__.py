@@ -78,7 +78,9 @@ def main(
         raise click.BadParameter(f"no system {unknown}", param_hint="--systems") from None
     if quick:
         sessions, limit, sweep = sessions or "1", limit or 2, False
-    # Servers live in process groups of their own: however this ends, it must end them.
+    # Servers live in process groups of their own: however this ends, it must end them. A shell's background jobs are
+    # started deaf to SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     recordings = select(load(speech), "scenario")[:limit]
