@@ -35,7 +35,7 @@ import click
 
 from benchmarks.offline import transcribe_offline
 from benchmarks.peers.environments import prepare
-from benchmarks.peers.figures import BOUND_S, word_error_rate
+from benchmarks.peers.figures import BOUND_S, Round, word_error_rate
 from benchmarks.peers.rounds import best_setting, most_sessions, play_list, play_round
 from benchmarks.peers.settled import settled
 from benchmarks.peers.systems import SYSTEMS, Setting, Started, System
@@ -147,12 +147,18 @@ async def _table(
                 {"system": system.name, "sessions": sessions, "recordings": count, "why": reason}
                 for reason, count in result.errors.items()
             ]
-            click.echo(f"{system.name}, {sessions} sessions: done", err=True)
+            _say(system, sessions, result)
     for name, setting in settings.items():
         print(f"{name}: {setting}")
     show_lines("seconds after the true start or end of speech, as a client sees them", rows)
     show_lines("sessions that failed", failures)
     return {"rounds": rows, "failures": failures}
+
+
+def _say(system: System, sessions: int, result: Round) -> None:
+    """A run takes an hour: what is known so far survives its interruption."""
+    late = f"final p50 {result.final_p50_s:.2f} p95 {result.final_p95_s:.2f}"
+    click.echo(f"{system.name}, {sessions} at once: {late}, {result.lost} of {result.utterances} lost", err=True)
 
 
 async def _most(
@@ -170,6 +176,7 @@ async def _most(
         )
         held.append({"system": system.name, "setting": str(settings[system.name]), "most sessions": most})
         rows += [result.row(system.name, sessions) for sessions, result in played]
+        click.echo(f"{system.name} holds {most}", err=True)
     show_lines("rounds of the search; seconds", rows)
     show_lines(f"most sessions with final p95 within {BOUND_S:g} s, nothing lost, none failed", held)
     return {"most": held, "rounds": rows}

@@ -1,6 +1,6 @@
 """What the peers' messages say. Pure: text in, meaning out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,9 @@ def read_whisper_live(message: str | bytes) -> Meaning:
         case {"status": "WAIT" | "ERROR" as status, **rest}:
             return Refused(f"{status} {rest.get('message', '')}".strip())
         case {"segments": [*segments]}:
-            return Text(" ".join(str(one["text"]).strip() for one in segments))
+            return _text([one.get("text") for one in segments])
+        case Refused() as refused:
+            return refused
     return None
 
 
@@ -60,13 +62,21 @@ def read_whisper_live_kit(message: str | bytes) -> Meaning:
         case {"error": str(reason)} if reason:
             return Refused(reason)
         case {"lines": [*lines], **rest}:
-            parts = [*(one.get("text") for one in lines), rest.get("buffer_transcription")]
-            return Text(" ".join(str(part).strip() for part in parts if part))
+            return _text([*(one.get("text") for one in lines), rest.get("buffer_transcription")])
+        case Refused() as refused:
+            return refused
     return None
 
 
+def _text(parts: Iterable[Any]) -> Text:
+    return Text(" ".join(str(part).strip() for part in parts if part))
+
+
 def _decoded(message: str | bytes) -> Any:
-    return msgspec.json.decode(message)
+    try:
+        return msgspec.json.decode(message)
+    except msgspec.DecodeError:
+        return Refused("sent something that is no JSON")
 
 
 def give_up_at(audio_s: float, changed_s: float, *, quiet_s: float | None, patience_s: float) -> float:

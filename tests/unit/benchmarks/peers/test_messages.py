@@ -3,6 +3,7 @@ import pytest
 from benchmarks.peers.messages import (
     Ended,
     Meaning,
+    Read,
     Ready,
     Refused,
     Text,
@@ -53,3 +54,8 @@ def test_a_server_that_does_not_is_done_when_it_was_quiet_after_the_audio() -> N
 
 def test_patience_ends_however_much_still_changes() -> None:
     assert give_up_at(20.0, 79.0, quiet_s=15.0, patience_s=60.0) == 80.0
+
+
+@pytest.mark.parametrize("read", [read_whisper_live, read_whisper_live_kit])
+def test_what_is_no_json_ends_the_session(read: Read) -> None:
+    assert read(b"\x00") == Refused("sent something that is no JSON")
