@@ -70,9 +70,9 @@ def main(speech: Path, rounds: int, contexts: str, batches: str, parts: str) -> 
         figures["shapes"] = rows
     for part, choices in (("threads", _THREADS), ("types", _types()), ("environment", _environments())):
         if part in parts:
-            rows = _compare(choices, pcm, rounds)
-            show_lines(f"{part}: milliseconds per window, {_USUAL_CONTEXT_S} s of context", rows)
-            figures[part] = rows
+            compared = _compare(choices, pcm, rounds)
+            show_lines(f"{part}: milliseconds per window, {_USUAL_CONTEXT_S} s of context", compared)
+            figures[part] = compared
     show_json("engine", figures)
 
 

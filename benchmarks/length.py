@@ -95,7 +95,7 @@ def _scores(model: SileroModel, samples: Samples) -> list[float]:
     )
     for start in range(0, len(samples) - FRAME_SAMPLES + 1, FRAME_SAMPLES):
         frame = samples[start : start + FRAME_SAMPLES].astype(np.float32) / np.float32(32768)
-        found, state = model.run(np.concatenate([context, frame])[np.newaxis], state)
+        found, state = model.run(np.concatenate([context, frame])[np.newaxis], [1], state)
         scores.append(float(found[0]))
         context = frame[-CONTEXT_SAMPLES:]
     return scores

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from benchmarks.recordings import BYTES_PER_S, NO_LANGUAGE, Recording
 from bus.contract import client_protocol as wire
@@ -12,6 +13,7 @@ from clients.sdk import LiveSession, VadOptions, connect
 
 CHUNK_S = 0.1
 """Audio in one frame."""
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
@@ -97,33 +99,49 @@ async def play_all(
 
     Clients start `stagger_s` apart. Without `name_language` the service has to detect it.
     """
-    results = [Played() for _ in recordings]
+
+    async def one(recording: Recording) -> Played:
+        pcm = await asyncio.to_thread(recording.pcm)
+        language = recording.language if name_language and recording.language != NO_LANGUAGE else None
+        return await play(url, pcm, speed=speed, language=language, partials=partials, endpoint_s=endpoint_s)
+
+    return await each_once(one, recordings, at_once=at_once, stagger_s=stagger_s)
+
+
+async def each_once(
+    play_one: Callable[[Recording], Awaitable[_T]], recordings: Sequence[Recording], *, at_once: int, stagger_s: float
+) -> list[_T]:
+    """Play every recording, `at_once` of them at any time by clients that start `stagger_s` apart; results in order."""
+    results: dict[int, _T] = {}
     waiting = iter(range(len(recordings)))
 
     async def client(number: int) -> None:
         await asyncio.sleep(number * stagger_s)
         for index in waiting:
-            one = recordings[index]
-            pcm = await asyncio.to_thread(one.pcm)
-            language = one.language if name_language and one.language != NO_LANGUAGE else None
-            results[index] = await play(
-                url, pcm, speed=speed, language=language, partials=partials, endpoint_s=endpoint_s
-            )
+            results[index] = await play_one(recordings[index])
 
     async with asyncio.TaskGroup() as tasks:
         for number in range(at_once):
             tasks.create_task(client(number))
-    return results
+    return [results[index] for index in range(len(recordings))]
 
 
-async def _send(session: LiveSession, pcm: bytes, speed: float | None, played: Played) -> None:
+async def paced(pcm: bytes, began: float, speed: float | None) -> AsyncIterator[bytes]:
+    """Chunks of `pcm`, each once its last sample was spoken by somebody who began at `began`, on time.monotonic().
+
+    The schedule is absolute: delays do not add up. `speed` None: all at once.
+    """
     step = int(CHUNK_S * BYTES_PER_S)
     for start in range(0, len(pcm), step):
         chunk = pcm[start : start + step]
         if speed is not None:
-            # A chunk can be sent once its last sample was spoken. The schedule is absolute: delays do not add up.
-            due = played.began_at + (start + len(chunk)) / BYTES_PER_S / speed
+            due = began + (start + len(chunk)) / BYTES_PER_S / speed
             await asyncio.sleep(max(0.0, due - time.monotonic()))
+        yield chunk
+
+
+async def _send(session: LiveSession, pcm: bytes, speed: float | None, played: Played) -> None:
+    async for chunk in paced(pcm, played.began_at, speed):
         played.sent_at.append((time.monotonic() - played.began_at) * (speed or 1.0))
         await session.send(chunk)
     await session.end()
