@@ -30,6 +30,7 @@ PURE = (
     "stream_gateway/segmentation/segmenter.py",
     "stream_gateway/segmentation/gate.py",
     "stream_gateway/audio/sniffing.py",
+    "asr_workers/cancelled.py",
     "asr_workers/batch/plan.py",
     "asr_workers/batch/scheduler.py",
     "asr_workers/windows/buckets.py",
