@@ -151,6 +151,7 @@ async def _work(
             ),
             metrics=metrics,
         )
+        await bus.subscribe(subjects.cancel_asr(settings.pool), lambda _, data: worker.on_cancel(data))
         working = asyncio.create_task(worker.run(finals, partials), name="work")
         beating = asyncio.create_task(beats.run(), name="heartbeats")
         waiters = (asyncio.create_task(stop.wait()), asyncio.create_task(bus.closed.wait()))

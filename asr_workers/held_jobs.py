@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
+from asr_workers.cancelled import WindowKey
 from asr_workers.engines.base import Prepared
 from asr_workers.metrics import WorkerMetrics
 from bus.contract.errors import BusUnavailable
@@ -61,6 +62,13 @@ class HeldJob:
     answered: bool = False
     """The broker has been, or is being, told what became of the job."""
     batch_wait_s: float | None = None
+    is_running: bool = False
+    """In a model call."""
+
+    @property
+    def key(self) -> WindowKey:
+        """The window, in whichever delivery or attempt."""
+        return WindowKey(self.request.session, self.request.segment, self.request.window)
 
 
 class HeldJobs:
@@ -79,6 +87,10 @@ class HeldJobs:
     def get(self, numbers: Iterable[int]) -> list[HeldJob]:
         """The jobs of these numbers, all of them held."""
         return [self._held[number] for number in numbers]
+
+    def of_window(self, key: WindowKey) -> HeldJob | None:
+        """The job of a window that is held and not answered, if there is one."""
+        return next((held for held in self._held.values() if held.key == key and not held.answered), None)
 
     async def release(self, held: HeldJob, answer: Answer, call: Literal["ack", "nak", "term"]) -> None:
         """Give the broker its answer, and forget the job. Only the first call for a job has an effect."""

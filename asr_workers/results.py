@@ -85,6 +85,14 @@ def on_unreadable(error: ValueError, *, deliveries: int, max_deliver: int) -> Fa
     return "retry" if isinstance(error, OtherVersion) and deliveries < max_deliver else "give_up"
 
 
+def on_duplicate(*, deliveries: int, max_deliver: int) -> FailureAction:
+    """Say whether the second request for a final that this worker holds goes back to the broker, for another worker.
+
+    Not so often that the broker gives it up, which would count as a failure of the final: the first one is enough.
+    """
+    return "retry" if deliveries < max_deliver - 1 else "give_up"
+
+
 def is_suspect(kind: WindowKind, *, deliveries: int) -> bool:
     """Tell whether a window may have ended another worker: it runs with no other final at risk beside it."""
     return kind == "final" and deliveries > 1

@@ -8,6 +8,9 @@ Whatever an engine raises concerns only the window that caused it, unless nothin
 broken, and the process ends rather than fail what healthy workers could decode. A window that ends the process itself
 comes back, and with it all that was held beside it; so a final that was delivered before runs alone, and the innocent
 among them are decoded before the broker gives the guilty one up.
+
+A final that was cancelled is done, as far as the broker is told; if it runs, its result is discarded. A final may be
+asked for twice, for this worker may be the reason why its answer is late: the second one goes back for others to take.
 """
 
 import asyncio
@@ -21,6 +24,7 @@ from functools import partial
 
 from asr_workers.batch.plan import Batch
 from asr_workers.batch.scheduler import Arrival, Scheduler
+from asr_workers.cancelled import Cancelled, WindowKey
 from asr_workers.engines.base import Decoded, Engine, Outcome, Prepared
 from asr_workers.held_jobs import HeldJob, HeldJobs, Job, JobSource
 from asr_workers.metrics import WorkerMetrics
@@ -32,13 +36,14 @@ from asr_workers.results import (
     failed_result,
     failure_of,
     is_suspect,
+    on_duplicate,
     on_failure,
     on_unreadable,
     window_of,
 )
 from bus.contract import subjects
 from bus.contract.errors import BusUnavailable, DecodeFailed
-from bus.contract.work import AsrResult, Failure, Timings, WindowKind, decode_request, encode
+from bus.contract.work import AsrResult, Failure, Timings, WindowKind, decode_cancel, decode_request, encode
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +95,7 @@ class Worker:
         self._metrics = metrics
         self._numbers = itertools.count(1)
         self._held = HeldJobs(metrics)
+        self._cancelled = Cancelled()
         self._tasks = asyncio.TaskGroup()
         self._pulls: list[asyncio.Task[None]] = []
         self._failed_in_a_row = 0
@@ -150,8 +156,43 @@ class Worker:
                 self._tasks.create_task(self._held.tell(partial(job.term, str(error)), "term"))
             return None
         held = HeldJob(next(self._numbers), job, request, time.monotonic())
+        if kind == "final" and not self._is_wanted(held):
+            return None
         self._held.add(held)
         return held
+
+    def _is_wanted(self, held: HeldJob) -> bool:
+        """Whether a final is to be decoded here; if not, the broker is told."""
+        if held.key in self._cancelled:
+            self._metrics.dropped.labels("cancelled").inc()
+            self._tasks.create_task(self._held.tell(held.job.ack, "ack"))
+            return False
+        if self._held.of_window(held.key) is None:
+            return True
+        self._metrics.dropped.labels("duplicate").inc()
+        action = on_duplicate(deliveries=held.job.deliveries, max_deliver=self._options.max_deliver)
+        if action == "retry":
+            self._tasks.create_task(self._held.tell(partial(held.job.nak, self._options.retry_delay_s), "nak"))
+        else:
+            self._tasks.create_task(self._held.tell(held.job.ack, "ack"))
+        return False
+
+    def on_cancel(self, data: bytes) -> None:
+        """Nobody waits for a final any more. Called on the loop, for every cancel of the pool."""
+        try:
+            cancel = decode_cancel(data)
+        except ValueError as error:
+            _log.warning("bad cancel", extra={"reason": str(error)})
+            return
+        key = WindowKey(cancel.session, cancel.segment, cancel.window)
+        self._cancelled.add(key)
+        held = self._held.of_window(key)
+        if held is None:
+            return
+        self._metrics.dropped.labels("cancelled_late" if held.is_running else "cancelled").inc()
+        self._scheduler.remove(held.number)
+        self._changed.set()
+        self._tasks.create_task(self._held.release(held, held.job.ack, "ack"))
 
     async def _admit_alone(self, held: HeldJob) -> None:
         """Run a final that may have ended another worker, with no other final at risk beside it."""
@@ -160,6 +201,8 @@ class Worker:
         except asyncio.CancelledError:
             self._tasks.create_task(self._held.release(held, held.job.nak, "nak"))
             raise
+        if held.answered:
+            return  # it was cancelled meanwhile
         self._admit("final", held)
         await self._held.wait_until_released(held)
 
@@ -206,6 +249,8 @@ class Worker:
             now = time.monotonic()
             plan = self._scheduler.plan(now)
             for batch in plan.batches:
+                for held in self._held.get(batch.jobs):
+                    held.is_running = True
                 self._tasks.create_task(self._run_batch(batch))
             self._update_room()
             delay_s = None if plan.look_again_at is None else max(0.0, plan.look_again_at - now)
@@ -233,6 +278,9 @@ class Worker:
         self._scheduler.finish(batch, took_s=None if failed else time.monotonic() - now)
         self._metrics.on_learnt(self._scheduler.learnt())
         for item, outcome in zip(items, outcomes, strict=True):
+            item.is_running = False
+            if item.answered:
+                continue  # it was cancelled meanwhile
             if isinstance(outcome, Prepared):
                 item.prepared = outcome
                 self._scheduler.again(item.number, outcome.group)

@@ -26,6 +26,7 @@ from stream_gateway.gateway import Gateway
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.policy.cadence import CadenceOptions
 from stream_gateway.policy.endpoint import EndpointOptions
+from stream_gateway.policy.hedging import HedgeOptions
 from stream_gateway.policy.keys import parse_keys
 from stream_gateway.segmentation.scorer import FrameScorer
 from stream_gateway.segmentation.segmenter import SegmenterOptions
@@ -178,6 +179,7 @@ def _services(
         ),
         endpoint=EndpointOptions(mode=settings.endpoint_mode),
         cadence=CadenceOptions(base_s=settings.partial_interval_s),
+        hedging=HedgeOptions(enabled=settings.hedge_finals),
         retry=RetryOptions(deadline_s=settings.final_deadline_s),
     )
 

@@ -30,7 +30,7 @@ from stream_gateway.segmentation.levels import LevelTrack
 from stream_gateway.segmentation.scorer import ScoringTrack
 from stream_gateway.services import Services
 from stream_gateway.session.config import SessionConfig, check_start, endpoint_options, segmenter_options
-from stream_gateway.session.effects import Close, Decode, Dropped, Effect, Emit, Release, Store
+from stream_gateway.session.effects import Cancel, Close, Decode, Dropped, Effect, Emit, Release, Store
 from stream_gateway.session.events import Final, Partial, SessionEvent
 from stream_gateway.session.outbox import Outbox
 from stream_gateway.session.session import Phase, Session
@@ -297,6 +297,9 @@ class Connection:
                 case Decode():
                     pcm = self._buffers[effect.channel].slice_bytes(effect.start_sample, effect.end_sample)
                     self._tasks.create_task(self._publish(effect, pcm))
+                    self._services.metrics.hedges.inc(effect.hedge)
+                case Cancel():
+                    self._tasks.create_task(self._cancel(effect))
                 case Store(record):
                     self._tasks.create_task(self._store(record))
                 case Release(channel, before_sample):
@@ -337,6 +340,11 @@ class Connection:
         assert self._work is not None
         succeeded = await self._work.publish(decode, pcm)
         self._apply(self._machine.on_published(decode, self._now(), succeeded=succeeded))
+
+    async def _cancel(self, cancel: Cancel) -> None:
+        assert self._work is not None
+        self._services.metrics.cancels.labels(cancel.reason).inc()
+        await self._work.cancel(cancel)
 
     async def _store(self, record: Record) -> None:
         assert self._work is not None

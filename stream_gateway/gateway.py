@@ -19,6 +19,7 @@ from stream_gateway.connection import Connection
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.policy.admission import Admission, GatewayView, admit
 from stream_gateway.policy.cadence import PoolLag
+from stream_gateway.policy.hedging import Hedging
 from stream_gateway.policy.pool import Pool
 from stream_gateway.services import Services
 
@@ -71,7 +72,7 @@ class Gateway:
     def pool(self, name: str) -> Pool:
         """What is known of a pool; one value per name for as long as the process lives."""
         if name not in self._pools:
-            self._pools[name] = Pool(lag=PoolLag(self._services.cadence))
+            self._pools[name] = Pool(lag=PoolLag(self._services.cadence), hedging=Hedging(self._services.hedging))
         return self._pools[name]
 
     def admission(self) -> Admission:
@@ -127,6 +128,7 @@ class Gateway:
         self._known_pools |= set(self.roster.pools(now))
         for pool in self._known_pools:
             self._metrics.worker_slots.labels(pool).set(self.roster.slots(pool, now))
+            self.pool(pool).hedging.on_workers(self.roster.workers(pool, now))
 
     async def follow_queues(self) -> None:
         """Tell connections which of their finals a worker has. Runs until cancelled."""

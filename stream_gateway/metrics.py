@@ -32,6 +32,12 @@ class GatewayMetrics:
         self.queue_depth = Gauge(
             "harken_gateway_queue_depth", "Finals that wait in the broker for a worker", ["pool"], registry=registry
         )
+        self.hedges = Counter(
+            "harken_gateway_hedges_total", "Finals asked for a second time beside the first", registry=registry
+        )
+        self.cancels = Counter(
+            "harken_gateway_cancels_total", "Finals that workers were told not to decode", ["reason"], registry=registry
+        )
         self.pool_lag_s = Gauge(
             "harken_gateway_pool_lag_seconds",
             "Smoothed lag of a pool, as its sessions follow it",

@@ -9,6 +9,7 @@ from bus.transport.connection import BusConnection
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.policy.cadence import CadenceOptions
 from stream_gateway.policy.endpoint import EndpointOptions
+from stream_gateway.policy.hedging import HedgeOptions
 from stream_gateway.policy.pool import Pool
 from stream_gateway.segmentation.scorer import FrameScorer
 from stream_gateway.segmentation.segmenter import SegmenterOptions
@@ -34,6 +35,7 @@ class Services:
     segmenter: SegmenterOptions
     endpoint: EndpointOptions
     cadence: CadenceOptions
+    hedging: HedgeOptions
     retry: RetryOptions
 
     def announced_limits(self) -> Limits:

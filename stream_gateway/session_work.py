@@ -1,15 +1,16 @@
 """One session's side of the bus: its windows and records out, and which message of the broker is which of them."""
 
 import logging
+from contextlib import suppress
 
 from bus.contract import subjects
 from bus.contract.client_protocol import SessionStart
-from bus.contract.errors import DecodeFailed, HarkenError
+from bus.contract.errors import BusUnavailable, DecodeFailed, HarkenError
 from bus.contract.records import Record, encode_record, record_id
-from bus.contract.work import AsrRequest, AsrResult, Failure, encode
+from bus.contract.work import AsrCancel, AsrRequest, AsrResult, Failure, encode
 from bus.transport.connection import BusConnection
 from bus.transport.jetstream_api import StoredAck
-from stream_gateway.session.effects import Decode
+from stream_gateway.session.effects import Cancel, Decode
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,12 @@ class SessionWork:
             self._in_broker[ack.seq] = decode
             self._queued.add(ack.seq)
         return ack is not None
+
+    async def cancel(self, cancel: Cancel) -> None:
+        """Tell the pool's workers that nobody waits for a final. They may not hear it: then it is decoded in vain."""
+        message = AsrCancel(session=self._session, segment=cancel.segment, window=cancel.window)
+        with suppress(BusUnavailable):
+            await self._bus.publish(subjects.cancel_asr(self.pool), encode(message))
 
     async def store(self, record: Record) -> bool:
         """Store a record; tell whether it is durable."""

@@ -41,6 +41,9 @@ class GatewaySettings:
     final_deadline_s: float = setting(
         30.0, help="A final that a worker took and did not answer for this long is asked for again.", minimum=1
     )
+    hedge_finals: bool = setting(
+        True, help="Ask a second worker for a final that the first has for longer than almost all others take."
+    )
     drain_timeout_s: float = setting(20.0, help="How long sessions may go on after SIGTERM.", minimum=0)
     # The least is the window in which the broker tells repeated records: it may not be longer than they live.
     transcript_retention_s: float = setting(604_800.0, help="How long stored transcripts are kept.", minimum=600)

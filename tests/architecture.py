@@ -35,6 +35,7 @@ PURE = (
     "stream_gateway/audio/sniffing.py",
     "asr_workers/batch/arrivals.py",
     "asr_workers/batch/costs.py",
+    "asr_workers/cancelled.py",
     "asr_workers/batch/plan.py",
     "asr_workers/batch/scheduler.py",
     "asr_workers/windows/buckets.py",

@@ -5,6 +5,7 @@ Internal:
     asr.partial.<pool>.<tenant>.<session>    newest window of a running utterance stream ASR_PARTIAL
     inbox.gw.<gateway>.<session>             results to the gateway that holds the socket   core NATS
     presence.asr.<pool>.<worker>             heartbeats of workers                           core NATS
+    cancel.asr.<pool>                        finals that nobody waits for any more           core NATS
 
 Public (docs/bus.md):
     transcripts.<tenant>.<session>           stored records, one per segment     stream TRANSCRIPTS
@@ -24,6 +25,7 @@ ASR_FINAL_ALL = "asr.final.>"
 ASR_PARTIAL_ALL = "asr.partial.>"
 TRANSCRIPTS_ALL = "transcripts.>"
 PRESENCE_ASR_ALL = "presence.asr.>"
+CANCEL_ASR_ALL = "cancel.asr.>"
 LIVE_PREFIX = "live"
 TRANSCRIPTS_PREFIX = "transcripts"
 ADVISORY_MAX_DELIVERIES = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.ASR_FINAL.>"
@@ -98,6 +100,11 @@ def live_tenant(tenant: str) -> str:
 def presence_asr(pool: str, worker: str) -> str:
     """Heartbeat subject of one ASR worker."""
     return f"presence.asr.{_pool(pool)}.{check_identifier(worker, 'worker id')}"
+
+
+def cancel_asr(pool: str) -> str:
+    """Where a gateway tells all workers of a pool that a window is not needed."""
+    return f"cancel.asr.{_pool(pool)}"
 
 
 def _pool(text: str) -> str:

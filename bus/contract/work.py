@@ -116,12 +116,22 @@ class AsrResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
     failure: Failure | None = None
 
 
+class AsrCancel(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="asr.cancel"):
+    """Nobody waits for this window any more, in whichever delivery or attempt. May come before the window, or never."""
+
+    version: int = VERSION
+    session: str
+    segment: int
+    window: int
+
+
 _encoder = msgspec.msgpack.Encoder()
 _request_decoder = msgspec.msgpack.Decoder(AsrRequest)
 _result_decoder = msgspec.msgpack.Decoder(AsrResult)
+_cancel_decoder = msgspec.msgpack.Decoder(AsrCancel)
 
 
-def encode(message: AsrRequest | AsrResult) -> bytes:
+def encode(message: AsrRequest | AsrResult | AsrCancel) -> bytes:
     """Encode for the bus."""
     return _encoder.encode(message)
 
@@ -156,6 +166,16 @@ def decode_result(data: bytes) -> AsrResult:
         raise ValueError(f"not an asr.result: {error}") from None
     _check_version(result.version)
     return result
+
+
+def decode_cancel(data: bytes) -> AsrCancel:
+    """Decode a cancel; ValueError names what is wrong, never the content."""
+    try:
+        cancel = _cancel_decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"not an asr.cancel: {error}") from None
+    _check_version(cancel.version)
+    return cancel
 
 
 def _check_version(version: int) -> None:

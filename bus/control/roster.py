@@ -68,6 +68,10 @@ class Roster:
         """Windows that the live workers of `pool` decode at the same time; 0 for an unknown pool."""
         return sum(presence.slots for presence in self._live(now) if presence.pool == pool)
 
+    def workers(self, pool: str, now: float) -> int:
+        """How many live workers `pool` has; 0 for an unknown pool."""
+        return sum(presence.pool == pool for presence in self._live(now))
+
     def pool_for(self, model: str | None, now: float) -> Route:
         """Pool for a session that asks for `model`, or for any (None): the default model if it is served.
 

@@ -69,6 +69,7 @@ def _gateway() -> Permissions:
             subjects.ASR_FINAL_ALL,
             subjects.ASR_PARTIAL_ALL,
             subjects.TRANSCRIPTS_ALL,
+            subjects.CANCEL_ASR_ALL,
             *_stream_calls("INFO", "CREATE", "UPDATE"),
             # Queue depth for admission: reads only.
             *(f"$JS.API.CONSUMER.INFO.{stream}.*" for stream in _WORK_STREAMS),
@@ -97,7 +98,7 @@ def _asr() -> Permissions:
     return Permissions(
         # A worker creates streams that are missing; to change those that exist is left to who owns their settings.
         publish=("inbox.gw.>", subjects.PRESENCE_ASR_ALL, *_stream_calls("INFO", "CREATE"), *consumer_calls),
-        subscribe=(f"{INBOX_ASR}.>",),
+        subscribe=(subjects.CANCEL_ASR_ALL, f"{INBOX_ASR}.>"),
     )
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from stream_gateway.policy.cadence import PoolLag
+from stream_gateway.policy.hedging import Hedging
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -10,3 +11,4 @@ class Pool:
     """Shared by the sessions of one gateway; each part takes in what any of them sees."""
 
     lag: PoolLag = field(default_factory=PoolLag)
+    hedging: Hedging = field(default_factory=Hedging)

@@ -1,11 +1,13 @@
 """What the session machine asks of its shell. The shell performs effects in order and reports back by `on_*`."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from bus.contract.records import Record
 from bus.contract.work import WindowKind
 from stream_gateway.session.events import SessionEvent
+
+CancelReason: TypeAlias = Literal["speech_resumed", "answered"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,17 @@ class Decode:
     end_sample: int
     language: str | None
     word_times: bool
+    hedge: bool = False
+    """A worker has this window already: this attempt is for another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Tell workers that nobody waits for a final window. Nothing depends on it, so nothing is reported."""
+
+    segment: int
+    window: int
+    reason: CancelReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,4 +74,4 @@ class Close:
     reason: str
 
 
-Effect: TypeAlias = Emit | Decode | Store | Release | Dropped | Close
+Effect: TypeAlias = Emit | Decode | Cancel | Store | Release | Dropped | Close

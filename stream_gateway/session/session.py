@@ -174,7 +174,9 @@ class Session:
         if self.phase not in (Phase.OPEN, Phase.ENDING):
             return []
         effects: list[Effect] = []
-        if decode.kind == "final" and succeeded:
+        if decode.hedge:  # nothing is owed to it: what is due of the first attempt stays due
+            effects = [] if succeeded else [Dropped("hedge", "unpublished")]
+        elif decode.kind == "final" and succeeded:
             self._finals.on_published(decode.segment, decode.window, now)
         elif decode.kind == "final":
             effects = self._finals.on_publish_failed(decode.segment, decode.window, now)
@@ -186,7 +188,7 @@ class Session:
         """A worker has the window of a `Decode`. May be told late, or more than once."""
         if self.phase not in (Phase.OPEN, Phase.ENDING):
             return []
-        if decode.kind == "final":
+        if decode.kind == "final" and not decode.hedge:
             self._finals.on_taken(decode.segment, decode.window, now)
         return self._settle([], now)
 

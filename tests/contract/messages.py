@@ -5,7 +5,8 @@ from bus.contract import presence, records, work
 
 WORD = work.Word(text="hello", start_s=0.25, end_s=0.5, probability=0.75)
 
-WORK: dict[str, work.AsrRequest | work.AsrResult] = {
+WORK: dict[str, work.AsrRequest | work.AsrResult | work.AsrCancel] = {
+    "asr_cancel_v1.bin": work.AsrCancel(session="s1", segment=3, window=7),
     "asr_request_v1.bin": work.AsrRequest(
         tenant="t1",
         session="s1",

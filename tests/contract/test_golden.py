@@ -21,8 +21,12 @@ EARLIER = Path(__file__).parent / "golden_earlier"
 def test_work_messages_never_change_on_the_wire(name: str) -> None:
     message, golden = messages.WORK[name], _golden(name)
     assert work.encode(message) == golden
-    decode = work.decode_request if isinstance(message, work.AsrRequest) else work.decode_result
-    assert decode(golden) == message
+    decoders = {
+        work.AsrRequest: work.decode_request,
+        work.AsrResult: work.decode_result,
+        work.AsrCancel: work.decode_cancel,
+    }
+    assert decoders[type(message)](golden) == message
 
 
 @pytest.mark.parametrize("path", sorted(EARLIER.iterdir()), ids=lambda path: path.name)
@@ -67,6 +71,7 @@ def test_every_message_has_a_golden_file_and_every_file_a_message() -> None:
     every = {
         work.AsrRequest,
         work.AsrResult,
+        work.AsrCancel,
         presence.WorkerPresence,
         *(kind for union in unions for kind in union.__args__),
     }

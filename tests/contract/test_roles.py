@@ -48,6 +48,10 @@ async def test_a_whole_round_of_work_needs_no_more_than_the_roles_have(connectio
     await ensure_assets(worker, pools=["std"])
     await worker.publish("presence.asr.std.w1", b"here")
     assert await _next(heard) == ("presence.asr.std.w1", b"here")
+    await worker.subscribe("cancel.asr.std", lambda subject, data: heard.put_nowait((subject, data)))
+    await worker.flush()
+    await gateway.publish("cancel.asr.std", b"forget it")
+    assert await _next(heard) == ("cancel.asr.std", b"forget it")
     await gateway.publish_stored("asr.final.std.t1.s1", b"window", msg_id="1")
     await gateway.publish_stored("asr.partial.std.t1.s1", b"window", msg_id="2")
     for stream in ("ASR_FINAL", "ASR_PARTIAL"):
@@ -131,6 +135,11 @@ async def test_a_tenant_cannot_reach_stored_records_by_any_unfenced_call(connect
 async def test_a_tenant_cannot_forge_records_work_or_results(connections: Roles) -> None:
     for subject in ("live.t1.s1", "transcripts.t1.s1", "asr.final.std.t1.s1", "inbox.gw.g1.s1", "presence.asr.std.w1"):
         await _assert_refused_publish(connections["reader_t1"], subject)
+
+
+async def test_only_gateways_cancel_work(connections: Roles) -> None:
+    for role in ("asr", "reader_t1"):
+        await _assert_refused_publish(connections[role], "cancel.asr.std")
 
 
 async def test_the_administrator_may_do_everything(connections: Roles) -> None:

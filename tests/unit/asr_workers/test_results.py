@@ -6,6 +6,7 @@ from asr_workers.results import (
     failed_result,
     failure_of,
     is_suspect,
+    on_duplicate,
     on_failure,
     on_unreadable,
     window_of,
@@ -71,3 +72,8 @@ def test_a_final_that_was_delivered_before_is_suspect_and_a_partial_never() -> N
     assert is_suspect("final", deliveries=2)
     assert not is_suspect("final", deliveries=1)
     assert not is_suspect("partial", deliveries=2)
+
+
+@pytest.mark.parametrize(("deliveries", "action"), [(1, "retry"), (2, "retry"), (3, "give_up"), (4, "give_up")])
+def test_a_duplicate_goes_back_unless_the_broker_would_soon_give_it_up(deliveries: int, action: str) -> None:
+    assert on_duplicate(deliveries=deliveries, max_deliver=4) == action

@@ -21,6 +21,7 @@ def test_every_subject_is_spelled_as_documented() -> None:
     assert subjects.live("t1", "s1") == "live.t1.s1"
     assert subjects.live_tenant("t1") == "live.t1.>"
     assert subjects.presence_asr("std", "w1") == "presence.asr.std.w1"
+    assert subjects.cancel_asr("std") == "cancel.asr.std"
 
 
 @given(identifiers, identifiers)
@@ -44,6 +45,7 @@ def test_other_subjects_are_no_inbox(subject: str) -> None:
         lambda bad: subjects.inbox(bad, "s"),
         lambda bad: subjects.live(bad, "s"),
         lambda bad: subjects.presence_asr("p", bad),
+        subjects.cancel_asr,
     ],
 )
 def test_no_id_can_smuggle_a_token_or_a_wildcard_in(build: Callable[[str], str], bad: str) -> None:

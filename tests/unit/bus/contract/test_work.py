@@ -61,7 +61,7 @@ def test_a_result_comes_back_as_it_went(result: AsrResult) -> None:
 
 @given(st.binary(max_size=200))
 def test_garbage_is_a_value_error_and_nothing_else(data: bytes) -> None:
-    for decode in (work.decode_request, work.decode_result):
+    for decode in (work.decode_request, work.decode_result, work.decode_cancel):
         with pytest.raises(ValueError):
             decode(data)
 
@@ -82,6 +82,8 @@ def test_another_version_is_refused() -> None:
         work.decode_request(work.encode(_request(version=2)))
     with pytest.raises(ValueError, match="message version 2"):
         work.decode_result(work.encode(_result(version=2)))
+    with pytest.raises(ValueError, match="message version 2"):
+        work.decode_cancel(work.encode(work.AsrCancel(version=2, session="s", segment=1, window=1)))
 
 
 def test_half_a_sample_is_refused() -> None:
@@ -101,6 +103,8 @@ def test_a_message_of_another_type_is_refused() -> None:
         work.decode_request(work.encode(_result()))
     with pytest.raises(ValueError, match="not an asr.result"):
         work.decode_result(work.encode(_request()))
+    with pytest.raises(ValueError, match="not an asr.cancel"):
+        work.decode_cancel(work.encode(_request()))
 
 
 def test_a_field_that_is_unknown_here_is_ignored() -> None:

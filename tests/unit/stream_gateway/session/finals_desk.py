@@ -4,6 +4,7 @@ from itertools import count
 
 from bus.contract.work import Task
 from stream_gateway.policy.cadence import PoolLag
+from stream_gateway.policy.hedging import HedgeOptions, Hedging
 from stream_gateway.policy.pool import Pool
 from stream_gateway.session.audio_clock import AudioClock
 from stream_gateway.session.config import RetryOptions
@@ -24,8 +25,11 @@ class FinalsDesk:
             clock.on_audio(samples(tenth / 10), tenth / 10)
         self.language = SpokenLanguage(language)
         self.lag = PoolLag()
+        self.hedging = Hedging(HedgeOptions(unknown_s=5.0, min_answers=2, burst=1.0))
         self.finals = Finals(
-            config=a_config(retry=RETRY, word_times=word_times, task=task, pool=Pool(lag=self.lag)),
+            config=a_config(
+                retry=RETRY, word_times=word_times, task=task, pool=Pool(lag=self.lag, hedging=self.hedging)
+            ),
             windows=count(1),
             clock=clock,
             language=self.language,

@@ -1,5 +1,5 @@
 from bus.contract.records import SegmentFailed, TranscriptFinal
-from stream_gateway.session.effects import Dropped, Store
+from stream_gateway.session.effects import Cancel, Dropped, Store
 from stream_gateway.session.events import Failed, Final
 from stream_gateway.session.utterance import Heard
 from tests.unit.stream_gateway.session.builders import (
@@ -54,12 +54,15 @@ def test_an_utterance_that_ended_elsewhere_than_proposed_is_decoded_anew() -> No
     assert desk.finals.on_result(a_result(fresh, "new"), 3.9) == []
 
 
-def test_a_withdrawn_proposal_leaves_no_trace_but_a_count() -> None:
+def test_a_withdrawn_proposal_leaves_no_trace_but_a_count_and_is_cancelled() -> None:
     desk = FinalsDesk()
     desk.finals.propose(a_final_window(), now=3.2)
     decode = desk.decode(3.2)
 
-    assert desk.finals.withdraw(1) == [Dropped("tentative", "speech_resumed")]
+    assert desk.finals.withdraw(1) == [
+        Dropped("tentative", "speech_resumed"),
+        Cancel(1, decode.window, "speech_resumed"),
+    ]
 
     assert len(desk.finals) == 0
     assert desk.finals.on_result(a_result(decode), 3.4) == [Dropped("final_result", "stale")]

@@ -22,6 +22,7 @@ TROUBLES = st.builds(
     store_fails=CHANCES,
     slowest_s=st.sampled_from([0.05, 1.0, 8.0]),
     endpoint_mode=st.sampled_from(["fixed", "adaptive"]),
+    workers=st.integers(1, 2),
     bus_outages=OUTAGES,
     worker_outages=OUTAGES,
     ending=st.sampled_from(["audio_end", "gone", "drain", "fault", "too_long"]),

@@ -6,7 +6,7 @@ from stream_gateway.policy.cadence import PoolLag
 from stream_gateway.policy.endpoint import EndpointOptions
 from stream_gateway.segmentation.segmenter import FRAME_SAMPLES, SegmenterOptions
 from stream_gateway.session.audio_clock import AudioClock
-from stream_gateway.session.effects import Decode, Dropped, Effect
+from stream_gateway.session.effects import Cancel, Decode, Dropped, Effect
 from stream_gateway.session.events import SpeechEnded, SpeechStarted
 from stream_gateway.session.finals import Finals
 from stream_gateway.session.languages import SpokenLanguage
@@ -68,7 +68,7 @@ def test_a_pause_proposes_a_final_and_resumed_speech_withdraws_it() -> None:
     assert desk.is_pausing()
     assert len(desk.decodes()) == 1
 
-    assert desk.hear(SPEECH, 0.2) == [Dropped("tentative", "speech_resumed")]
+    assert desk.hear(SPEECH, 0.2) == [Dropped("tentative", "speech_resumed"), Cancel(1, 1, "speech_resumed")]
 
     assert not desk.is_pausing()
     assert len(desk.finals) == 0

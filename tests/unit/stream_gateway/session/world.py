@@ -18,9 +18,11 @@ from bus.contract.errors import ClientTooSlow
 from bus.contract.records import Record, SegmentFailed, record_id
 from bus.contract.work import MAX_WINDOW_S, SAMPLE_RATE_HZ, AsrResult, Failure, Word
 from stream_gateway.policy.endpoint import EndpointOptions
+from stream_gateway.policy.hedging import HedgeOptions, Hedging
+from stream_gateway.policy.pool import Pool
 from stream_gateway.segmentation.segmenter import FRAME_SAMPLES, SegmenterOptions
 from stream_gateway.session.config import RetryOptions, SessionLimits
-from stream_gateway.session.effects import Close, Decode, Dropped, Effect, Emit, Release, Store
+from stream_gateway.session.effects import Cancel, Close, Decode, Dropped, Effect, Emit, Release, Store
 from stream_gateway.session.events import Committed, Ended, Failed, Final, Partial, SpeechEnded, SpeechStarted
 from stream_gateway.session.session import Phase, Session
 from tests.unit.stream_gateway.session.builders import FRAME_S, QUIET, SPEECH, a_config, samples
@@ -57,6 +59,8 @@ class Trouble:
     store_fails: float = 0.0
     slowest_s: float = 0.2
     endpoint_mode: EndpointMode = "fixed"
+    workers: int = 1
+    """With two, finals are hedged."""
     bus_outages: tuple[Outage, ...] = ()
     worker_outages: tuple[Outage, ...] = ()
     ending: Ending = "audio_end"
@@ -92,6 +96,9 @@ class World:
         )
         self.session = Session(limits=limits, now=0.0)
         self.windows: dict[int, Decode] = {}
+        self.hedging = Hedging(HedgeOptions(unknown_s=1.0))
+        self.hedging.on_workers(trouble.workers)
+        self.cancelled: set[int] = set()
         self.released: dict[int, int] = defaultdict(int)
         self.committed = 0
         self.partial_in_flight: tuple[int, float] | None = None
@@ -113,6 +120,7 @@ class World:
             channels=len(self.frames),
             segmenter=SegmenterOptions(max_utterance_s=5.0, cut_search_s=2.0),
             endpoint=EndpointOptions(mode=self.trouble.endpoint_mode),
+            pool=Pool(hedging=self.hedging),
         )
         self.perform(self.session.on_start(config, self.now))
         self._plan()
@@ -224,6 +232,8 @@ class World:
     def _finish_work(self, decode: Decode) -> None:
         if not self.broker.workers_alive:
             self.broker.waiting.append(decode)
+        elif decode.window in self.cancelled:
+            pass  # a worker that was told in time
         elif self.broker.bus_is_up and not self._happens(self.trouble.lost):
             result = self.decode(decode)
             self._deliver(result)
@@ -280,6 +290,8 @@ class World:
                     self.at(self.now + 0.001, partial(self._publish, effect))
                 case Store(record):
                     self.at(self.now + 0.001, partial(self._store, record))
+                case Cancel(window=window):
+                    self.cancelled.add(window)
                 case Release(channel, before_sample):
                     assert before_sample > self.released[channel]
                     self.released[channel] = before_sample
