@@ -98,6 +98,9 @@ class SessionWork:
             prompt=self._start.prompt,
             hotwords=" ".join(self._start.hotwords),
             word_times=decode.word_times,
+            prior_samples=decode.prior_samples,
+            prior_text=decode.prior_text,
+            draft=decode.draft,
         )
 
     async def _put(self, subject: str, data: bytes, msg_id: str) -> StoredAck | None:

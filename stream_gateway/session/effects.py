@@ -1,6 +1,6 @@
 """What the session machine asks of its shell. The shell performs effects in order and reports back by `on_*`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from bus.contract.records import Record
@@ -30,6 +30,10 @@ class Decode:
     end_sample: int
     language: str | None
     word_times: bool
+    prior_samples: int = 0
+    """Of the window's head: there to be heard only, its text is `prior_text`."""
+    prior_text: str = field(default="", repr=False)
+    draft: str = field(default="", repr=False)
     hedge: bool = False
     """A worker has this window already: this attempt is for another one."""
 

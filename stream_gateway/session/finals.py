@@ -10,6 +10,7 @@ in order within their channel, each under an id that makes a repeated store harm
 then is its text shown.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from bus.contract.errors import DecodeFailed
@@ -20,6 +21,7 @@ from stream_gateway.session.effects import Cancel, CancelReason, Decode, Dropped
 from stream_gateway.session.final_job import FinalJob, Publish
 from stream_gateway.session.final_record import event_of, record_of, work_s
 from stream_gateway.session.languages import SpokenLanguage
+from stream_gateway.session.said import Said
 from stream_gateway.session.utterance import FinalWindow, Heard
 
 
@@ -35,6 +37,7 @@ class Finals:
         self._language = language
         self._jobs: dict[int, FinalJob] = {}
         self._storing: int | None = None
+        self._said: dict[int, Said] = defaultdict(Said)
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -42,6 +45,10 @@ class Finals:
     def first_sample_owed(self, channel: int) -> int | None:
         """Start of the oldest utterance of `channel` that is not stored, or None."""
         return min((job.utterance.start_sample for job in self._of_channel(channel)), default=None)
+
+    def keep_from(self, channel: int, settled_sample: int, next_sample: int) -> int:
+        """The sample of `channel` from which on audio may be asked for; see `Said.keep_from`."""
+        return self._said[channel].keep_from(settled_sample, next_sample)
 
     def heard(self, segment: int) -> Heard | None:
         """The answer to a proposal that still waits for its endpoint, if it has come."""
@@ -70,7 +77,8 @@ class Finals:
             job = FinalJob(utterance=utterance, window=next(self._windows), proposed_at=now)
             self._jobs[utterance.segment] = job
         job.confirmed_at = now
-        self._learn_language(job)
+        self._said[utterance.channel].on_utterance(job.utterance)
+        self._learn(job)
 
     def settle(self, now: float, *, workers_alive: bool) -> list[Effect]:
         """Publish what is due, notice what is missed, store what is ready."""
@@ -126,7 +134,7 @@ class Finals:
             return effects
         job.result = result
         self._measure(job, result, now)
-        self._learn_language(job)
+        self._learn(job)
         return effects
 
     def on_stored(self, segment: int, now: float) -> list[Effect]:
@@ -242,23 +250,31 @@ class Finals:
         if not job.hedged:  # else one worker is slow, not the pool
             self._config.pool.lag.on_final(max(0.0, round_trip_s - work_s(result)), now)
 
-    def _learn_language(self, job: FinalJob) -> None:
+    def _learn(self, job: FinalJob) -> None:
         """Of speech that ended only: a pause that was none may hold half a word."""
         if job.confirmed_at is not None and job.result is not None:
+            self._said[job.utterance.channel].on_text(job.utterance.segment, job.result.text)
             self._language.on_final(job.result.language, job.result.language_probability, job.result.text)
 
     def _decode(self, job: FinalJob, *, hedge: bool = False) -> Decode:
+        utterance, language = job.utterance, self._language.current
+        # The prior makes the text better and decoding longer. Its language has to be known.
+        affordable = language is not None and self._config.pool.lag.affords_prior
+        prior = self._said[utterance.channel].before(utterance) if affordable else None
         return Decode(
             kind="final",
-            segment=job.utterance.segment,
-            channel=job.utterance.channel,
+            segment=utterance.segment,
+            channel=utterance.channel,
             window=job.window,
             attempt=job.attempt,
-            start_sample=job.utterance.start_sample,
-            end_sample=job.utterance.end_sample,
-            language=self._language.current,
+            start_sample=prior.start_sample if prior else utterance.start_sample,
+            end_sample=utterance.end_sample,
+            language=language,
             word_times=self._config.word_times,
             hedge=hedge,
+            prior_samples=utterance.start_sample - prior.start_sample if prior else 0,
+            prior_text=prior.text if prior else "",
+            draft=utterance.draft,
         )
 
     def _store_next(self, now: float) -> list[Effect]:

@@ -83,7 +83,8 @@ class Partials:
         if not result.words:
             return [Dropped("partial", "empty")]
         written = "en" if self._task == "translate" else result.language
-        running = utterance.stabiliser.on_hypothesis(result.words, language=written)
+        # A final that is under way was told what was shown as stable: nothing is added to that meanwhile.
+        running = utterance.stabiliser.on_hypothesis(result.words, language=written, agree=not utterance.pausing)
         utterance.heard = Heard(running.text, written, sent.end_sample)
         return [
             Emit(

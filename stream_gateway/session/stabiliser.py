@@ -2,7 +2,8 @@
 
 Local agreement (Macháček et al. 2023, "Turning Whisper into Real-Time Transcription System"): a word is agreed once
 two successive hypotheses have it at the same place. On top of it, the newest word of a hypothesis is held back: it may
-be cut by the end of the window. Agreed words never change, so the stable text only grows.
+be cut by the end of the window; and so is a word that the decoder is not sure of, with all that follow it. Agreed words
+never change, so the stable text only grows.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from bus.contract.work import Word
 _UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 _SAME_PLACE_S = 0.5
 """A word that two decodes of the same audio place further apart is not the same word."""
+_LEAST_PROBABILITY = 0.4
+"""Of a word that may be agreed: below it, finals changed one in seven (docs/performance.md)."""
 _COMPARED_WORDS = 6
 _CONTEXT_WORDS = 3
 """A trimmed window begins this many agreed words back, so that the decoder hears a phrase and not half a word."""
@@ -33,6 +36,7 @@ class Stabiliser:
         self._trim_after_s = trim_after_s
         self._agreed: list[Word] = []
         self._stable = ""
+        self._language: str | None = None
         self._tail: Sequence[Word] = ()
 
     @property
@@ -47,10 +51,21 @@ class Stabiliser:
         context = self._agreed[-_CONTEXT_WORDS:]
         return max(utterance_start_s, context[0].start_s)
 
-    def on_hypothesis(self, words: Sequence[Word], *, language: str | None) -> RunningText:
-        """Take the words of the newest window (any start), written in `language`, and return what to show."""
+    def stable_until(self, end_s: float) -> str:
+        """The stable text of the words that end by then."""
+        if not self._agreed or self._agreed[-1].end_s <= end_s:
+            return self._stable
+        return _extend("", [word for word in self._agreed if word.end_s <= end_s], self._language)
+
+    def on_hypothesis(self, words: Sequence[Word], *, language: str | None, agree: bool = True) -> RunningText:
+        """Take the words of the newest window (any start), written in `language`, and return what to show.
+
+        Without `agree` the stable text stays as it is.
+        """
+        self._language = language
         tail = self._after_agreed(words)
-        agreed = min(_common_prefix(self._tail, tail), max(0, len(tail) - 1))
+        agreed = min(_common_prefix(self._tail, tail), max(0, len(tail) - 1)) if agree else 0
+        agreed = next((index for index in range(agreed) if tail[index].probability < _LEAST_PROBABILITY), agreed)
         self._agreed.extend(tail[:agreed])
         self._tail = tail[agreed:]
         # Grown, not joined anew: the language may be detected differently from one hypothesis to the next.

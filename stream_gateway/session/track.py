@@ -64,7 +64,7 @@ class Track:
 
     def releasable(self) -> int | None:
         """The sample before which audio may be dropped, if it moved on enough to be worth telling."""
-        settled = self.settled_before
+        settled = self._finals.keep_from(self.channel, self.settled_before, self._segmenter.quiet_before)
         if settled - self._released_sample < _RELEASE_STEP_SAMPLES:
             return None
         self._released_sample = settled
@@ -148,6 +148,7 @@ class Track:
             end_sample=end_sample,
             speech_start_sample=utterance.speech_start_sample,
             speech_end_sample=speech_end_sample,
+            draft=utterance.stabiliser.stable_until(end_sample / SAMPLE_RATE_HZ),
         )
 
     @property

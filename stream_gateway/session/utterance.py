@@ -43,3 +43,5 @@ class FinalWindow:
     end_sample: int
     speech_start_sample: int
     speech_end_sample: int
+    draft: str = field(default="", repr=False)
+    """What was shown of it as stable."""

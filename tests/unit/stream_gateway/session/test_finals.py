@@ -255,3 +255,41 @@ def test_what_is_heard_of_a_translation_is_written_in_english() -> None:
     heard = desk.finals.heard(1)
     assert heard is not None
     assert heard.language == "en"
+
+
+def answered(desk: FinalsDesk, segment: int, text: str, *, start_s: float, now: float) -> None:
+    """An utterance of two seconds, from its endpoint to its stored record."""
+    decode = desk.published(segment, start_s=start_s, now=now)
+    desk.finals.on_result(a_result(decode, text), now)
+    desk.stored(now)
+    desk.finals.on_stored(segment, now)
+
+
+def test_a_final_is_decoded_together_with_what_was_said_right_before_it() -> None:
+    desk = FinalsDesk(language="en")
+    answered(desk, 1, "hello there", start_s=1.0, now=3.6)
+
+    decode = desk.published(2, start_s=4.0, now=6.6)
+
+    assert (decode.start_sample, decode.prior_samples) == (samples(0.9), samples(3.0))
+    assert decode.end_sample == samples(6.1)
+    assert decode.prior_text == "hello there"
+
+
+def test_a_final_is_decoded_alone_while_its_language_is_not_known_or_the_pool_lags() -> None:
+    unknown = FinalsDesk()
+    unknown.finals.confirm(a_final_window(1, start_s=1.0), 3.6)
+    unknown.take(unknown.decode(3.6), 3.6)
+    assert unknown.published(2, start_s=4.0, now=6.6).prior_samples == 0
+
+    lagging = FinalsDesk(language="en")
+    answered(lagging, 1, "hello there", start_s=1.0, now=3.6)
+    lagging.lag.on_partial(2.0, 3.7)
+    assert lagging.published(2, start_s=4.0, now=6.6).prior_samples == 0
+
+
+def test_a_final_is_decoded_alone_after_one_whose_text_is_not_known_yet() -> None:
+    desk = FinalsDesk(language="en")
+    desk.published(1, start_s=1.0, now=3.6)
+
+    assert desk.published(2, start_s=4.0, now=6.6).prior_samples == 0

@@ -262,3 +262,32 @@ def test_trimmed_windows_neither_double_nor_lose_words(speech: Speech, cadence_s
         end_s += cadence_s
 
     assert running.text.split() == said_texts
+
+
+def test_a_word_that_the_decoder_is_not_sure_of_holds_back_all_that_follow() -> None:
+    stabiliser = Stabiliser()
+    unsure = said("one two three four")
+    unsure[1] = Word("two", unsure[1].start_s, unsure[1].end_s, 0.39)
+    stabiliser.on_hypothesis(unsure, language="en")
+
+    assert stabiliser.on_hypothesis(unsure, language="en").stable == "one"
+    assert stabiliser.on_hypothesis(said("one two three four"), language="en").stable == "one two three"
+
+
+def test_nothing_becomes_stable_while_agreement_is_suspended() -> None:
+    stabiliser = Stabiliser()
+    stabiliser.on_hypothesis(said("one two three"), language="en")
+
+    held = stabiliser.on_hypothesis(said("one two three"), language="en", agree=False)
+
+    assert held == RunningText("", "one two three")
+    assert stabiliser.on_hypothesis(said("one two three"), language="en").stable == "one two"
+
+
+def test_the_stable_text_is_given_as_far_as_a_moment() -> None:
+    stabiliser = Stabiliser()
+    assert stabiliser.stable_until(9.0) == ""
+    for _ in range(2):
+        stabiliser.on_hypothesis(said("one two three four"), language="en")
+
+    assert [stabiliser.stable_until(end_s) for end_s in (9.0, 1.21, 1.0, 0.1)] == ["one two three"] * 2 + ["one two", ""]

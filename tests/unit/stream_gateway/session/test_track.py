@@ -1,7 +1,7 @@
 from itertools import count
 
 from bus.contract.client_protocol import EndpointMode
-from bus.contract.work import Failure
+from bus.contract.work import Failure, Word
 from stream_gateway.policy.cadence import PoolLag
 from stream_gateway.policy.endpoint import EndpointOptions
 from stream_gateway.segmentation.segmenter import FRAME_SAMPLES, SegmenterOptions
@@ -327,3 +327,33 @@ def test_a_pool_that_lags_far_behind_is_asked_for_finals_of_speech_that_ended_on
     assert desk.hear(SPEECH, 0.96) == [], "nothing is withdrawn"
     desk.hear(QUIET, 0.512)
     assert len(desk.decodes()) == 1
+
+
+def test_a_final_is_told_what_was_shown_as_stable() -> None:
+    desk = Desk()
+    desk.hear(SPEECH, 1.6)
+    assert desk.track.utterance is not None
+    for _ in range(2):
+        desk.track.utterance.stabiliser.on_hypothesis(
+            (Word("well", 0.1, 0.5, 0.9), Word("then", 0.5, 0.9, 0.9), Word("go", 0.9, 1.2, 0.9)), language="en"
+        )
+
+    desk.hear(QUIET, 0.32)
+
+    (proposed,) = desk.decodes()
+    assert proposed.draft == "well then"
+
+
+def test_audio_of_what_was_said_is_kept_until_nobody_can_go_on_after_it() -> None:
+    desk = Desk(tentative_s=0.2, endpoint_s=0.5, pre_roll_s=0.3)
+    desk.hear(SPEECH, 1.28)
+    desk.hear(QUIET, 0.64)
+    (decode,) = desk.decodes()
+    desk.finals.on_result(a_result(decode, "well"), 1.0)
+    desk.finals.settle(1.0, workers_alive=True)
+    desk.finals.on_stored(decode.segment, 1.0)
+
+    assert desk.track.releasable() is None
+    desk.hear(QUIET, 2.0)
+
+    assert desk.track.releasable() == desk.track.settled_before

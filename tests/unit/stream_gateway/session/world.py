@@ -246,7 +246,7 @@ class World:
         self.perform(self.session.on_result(result, self.now))
 
     def decode(self, decode: Decode) -> AsrResult:
-        words = self.said(decode.channel, decode.start_sample, decode.end_sample)
+        words = self.said(decode.channel, own_start(decode), decode.end_sample)
         failure = Failure("decode_failed", "bad window") if self._happens(self.trouble.failing) else None
         return AsrResult(
             session="s1",
@@ -308,11 +308,16 @@ class World:
         assert 0 < decode.end_sample - decode.start_sample <= MAX_WINDOW_S * SAMPLE_RATE_HZ
         assert decode.end_sample <= self.scored_sample[decode.channel]
         if decode.kind == "final":
+            self._check_prior(decode)
             self.windows[decode.segment] = decode
             return
         if self.partial_in_flight is not None:
             assert self.now >= self.partial_in_flight[1] + LOST_PARTIAL_S, "two partials in flight"
         self.partial_in_flight = (decode.window, self.now)
+
+    def _check_prior(self, decode: Decode) -> None:
+        known = self.said(decode.channel, decode.start_sample, own_start(decode))
+        assert decode.prior_text == " ".join(word.text for word in known), "what was said before is not what was said"
 
     def _see(self, event: object) -> None:
         match event:
@@ -344,7 +349,7 @@ class World:
         for channel in range(len(self.words)):
             stored = self.stored_windows(channel)
             for word in self.said(channel, 0, sample - samples(WORD_S)):
-                assert any(one.start_sample <= middle(word) < one.end_sample for one in stored), "committed, not stored"
+                assert any(own_start(one) <= middle(word) < one.end_sample for one in stored), "committed, not stored"
 
     def stored_windows(self, channel: int) -> list[Decode]:
         """The windows of what is stored, in the order of storing."""
@@ -357,14 +362,14 @@ class World:
         for channel in range(len(self.words)):
             windows = self.stored_windows(channel)
             assert all(one.segment < other.segment for one, other in pairwise(windows)), "stored out of order"
-            assert all(one.end_sample <= other.start_sample for one, other in pairwise(windows)), "audio stored twice"
+            assert all(one.end_sample <= own_start(other) for one, other in pairwise(windows)), "audio stored twice"
             heard = self.said(channel, 0, self.scored_sample[channel] - samples(WORD_S))
             for word in heard:
-                assert any(one.start_sample <= middle(word) < one.end_sample for one in windows), "a word was lost"
+                assert any(own_start(one) <= middle(word) < one.end_sample for one in windows), "a word was lost"
         for record in self.broker.stored.values():
             window = self.windows[record.segment]
             if not isinstance(record, SegmentFailed):
-                spoken = self.said(record.channel, window.start_sample, window.end_sample)
+                spoken = self.said(record.channel, own_start(window), window.end_sample)
                 assert record.text == " ".join(word.text for word in spoken)
             elif not (self.trouble.lost or self.trouble.failing or self.trouble.bus_outages):
                 raise AssertionError("a segment failed though no answer was lost")
@@ -378,6 +383,10 @@ class World:
         outages = [*self.trouble.bus_outages, *self.trouble.worker_outages]
         calm_s = max([self.trouble.lasts_s, self.ends_s, *(one.starts_s + one.lasts_s for one in outages)])
         assert self.now <= calm_s + self.trouble.slowest_s + SETTLES_WITHIN_S, "the end took too long"
+
+
+def own_start(decode: Decode) -> int:
+    return decode.start_sample + decode.prior_samples
 
 
 def speech_frames(stretches: Sequence[tuple[float, float]]) -> list[bool]:
