@@ -51,14 +51,18 @@ async def play(
     language: str | None,
     partials: bool = True,
     prompt: str = "",
+    patience_s: float | None = None,
 ) -> Played:
     """Send `pcm` (16 kHz mono linear16) at `speed` times real time, and collect all events until the session ends.
 
-    `speed` None: as fast as it is taken; then the times mean nothing. Failures end up in `error`, never raised.
+    `speed` None: as fast as it is taken; then the times mean nothing. Failures end up in `error`, never raised, among
+    them a session that goes on for `patience_s` longer than its audio.
     """
     played = Played()
+    longest_s = None if patience_s is None else len(pcm) / BYTES_PER_S / (speed or 1.0) + patience_s
     try:
         async with (
+            asyncio.timeout(longest_s),
             connect(url, language=language, partials=partials, prompt=prompt) as session,
             asyncio.TaskGroup() as tasks,
         ):
@@ -68,6 +72,8 @@ async def play(
                 played.events.append(((time.monotonic() - began) * (speed or 1.0), event))
     except* HarkenError as group:
         played.error = ", ".join(type(one).__name__ for one in group.exceptions)
+    except* TimeoutError:
+        played.error = f"given up {patience_s:g} s after the audio had ended"
     failed = [event.code for _, event in played.events if isinstance(event, wire.TranscriptFailed)]
     played.error = played.error or ", ".join(failed)
     return played
