@@ -59,16 +59,19 @@ async def play(
     partials: bool = True,
     prompt: str = "",
     endpoint_s: float | None = None,
+    patience_s: float | None = None,
 ) -> Played:
     """Send `pcm` (16 kHz mono linear16) at `speed` times real time, and collect all events until the session ends.
 
     `speed` None: as fast as it is taken; then the times mean nothing. `endpoint_s` None: as the service has it.
-    Failures end up in `error`, never raised.
+    Failures end up in `error`, never raised, among them a session that goes on for `patience_s` longer than its audio.
     """
     played = Played()
     vad = VadOptions(endpoint_s=endpoint_s)
+    longest_s = None if patience_s is None else len(pcm) / BYTES_PER_S / (speed or 1.0) + patience_s
     try:
         async with (
+            asyncio.timeout(longest_s),
             connect(url, language=language, partials=partials, prompt=prompt, vad=vad) as session,
             asyncio.TaskGroup() as tasks,
         ):
@@ -79,6 +82,8 @@ async def play(
                 played.events.append(((time.monotonic() - began) * (speed or 1.0), event))
     except* HarkenError as group:
         played.error = ", ".join(type(one).__name__ for one in group.exceptions)
+    except* TimeoutError:
+        played.error = f"given up {patience_s:g} s after the audio had ended"
     failed = [event.code for _, event in played.events if isinstance(event, wire.TranscriptFailed)]
     played.error = played.error or ", ".join(failed)
     return played

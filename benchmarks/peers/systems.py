@@ -14,7 +14,7 @@ from benchmarks.peers.messages import read_whisper_live, read_whisper_live_kit
 from benchmarks.peers.observed import Observed
 from benchmarks.peers.processes import HOST, Command, serving
 from benchmarks.peers.settled import texts_of
-from benchmarks.peers.socket_client import Dialect, play_socket
+from benchmarks.peers.socket_client import PATIENCE_S, Dialect, play_socket
 from benchmarks.playback import play
 from benchmarks.recordings import Recording
 from benchmarks.service import service
@@ -68,7 +68,7 @@ async def _harken(setting: Setting, started: Started) -> AsyncIterator[Play]:
 
         async def play_one(recording: Recording) -> Observed:
             pcm = await asyncio.to_thread(recording.pcm)
-            played = await play(url, pcm, speed=1.0, language=recording.language)
+            played = await play(url, pcm, speed=1.0, language=recording.language, patience_s=PATIENCE_S)
             return Observed(texts_of(played.events), played.error, played)
 
         yield play_one

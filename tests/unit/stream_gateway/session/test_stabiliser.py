@@ -290,4 +290,7 @@ def test_the_stable_text_is_given_as_far_as_a_moment() -> None:
     for _ in range(2):
         stabiliser.on_hypothesis(said("one two three four"), language="en")
 
-    assert [stabiliser.stable_until(end_s) for end_s in (9.0, 1.21, 1.0, 0.1)] == ["one two three"] * 2 + ["one two", ""]
+    assert [stabiliser.stable_until(end_s) for end_s in (9.0, 1.21, 1.0, 0.1)] == ["one two three"] * 2 + [
+        "one two",
+        "",
+    ]

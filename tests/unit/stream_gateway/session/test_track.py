@@ -350,10 +350,8 @@ def test_audio_of_what_was_said_is_kept_until_nobody_can_go_on_after_it() -> Non
     desk.hear(QUIET, 0.64)
     (decode,) = desk.decodes()
     desk.finals.on_result(a_result(decode, "well"), 1.0)
-    desk.finals.settle(1.0, workers_alive=True)
-    desk.finals.on_stored(decode.segment, 1.0)
+    desk.hear(QUIET, 1.0)
+    assert desk.finals.keep_from(1, desk.track.scored_sample, desk.track.scored_sample) == decode.start_sample
 
-    assert desk.track.releasable() is None
-    desk.hear(QUIET, 2.0)
-
-    assert desk.track.releasable() == desk.track.settled_before
+    desk.hear(QUIET, 1.0)
+    assert desk.finals.keep_from(1, desk.track.scored_sample, desk.track.scored_sample) == desk.track.scored_sample
