@@ -36,7 +36,8 @@ class FinalJob:
     may_hedge: bool = True
     """It was not decided yet whether to ask for it a second time beside the first."""
     hedged: bool = False
-    hedge_failures: int = 0
+    has_rival: bool = False
+    """Two attempts are under way and neither has failed: the failure of one is not that of the final."""
     result: AsrResult | None = None
     answered_at: float = 0.0
     failure: Failure | None = None

@@ -123,11 +123,10 @@ class Finals:
         job = self._job(result.segment, result.window)
         if job is None or job.is_answered:
             return [Dropped("final_result", "stale")]
-        if result.failure is not None and job.hedged and not job.hedge_failures:
-            job.hedge_failures += 1
+        if result.failure is not None and job.has_rival:
+            job.has_rival = False
             return [Dropped("final_result", "other_attempt_goes_on")]
         job.answered_at = now
-        # Of a window that failed somebody may still have the other attempt, if the first to fail was given up unseen.
         effects: list[Effect] = [_cancel(job, "answered")] if job.hedged else []
         if result.failure is not None:
             job.failure = result.failure
@@ -223,7 +222,7 @@ class Finals:
         """Under a new id: the broker remembers those of work that was taken, and would swallow the old one."""
         job.publish = Publish.DUE
         job.attempt += 1
-        job.hedge_failures = 0
+        job.has_rival = False
 
     def _hedge_at(self, job: FinalJob) -> float | None:
         """When to decide on a hedge; moves with what is usual in the pool."""
@@ -236,7 +235,7 @@ class Finals:
         job.may_hedge = False
         if not self._config.pool.hedging.spend():
             return Dropped("hedge", "over_budget")
-        job.hedged = True
+        job.hedged = job.has_rival = True
         job.attempt += 1
         return self._decode(job, hedge=True)
 

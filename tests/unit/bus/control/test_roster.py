@@ -71,6 +71,13 @@ def test_slots_add_up_over_the_live_workers_of_a_pool() -> None:
     assert roster.slots("nowhere", now=0.0) == 0
 
 
+def test_the_live_workers_of_a_pool_are_counted_whatever_their_slots() -> None:
+    roster = _roster(_worker("w1", slots=2), _worker("w2", slots=3), _worker("w3", pool="other", slots=7))
+    assert roster.workers("std", now=0.0) == 2
+    assert roster.workers("nowhere", now=0.0) == 0
+    assert roster.workers("std", now=EXPIRES_AFTER_S) == 0
+
+
 def test_models_are_named_once_and_sorted() -> None:
     roster = _roster(_worker("w1", model="large"), _worker("w2"), _worker("w3"))
     assert roster.models(now=0.0) == ("base", "large")

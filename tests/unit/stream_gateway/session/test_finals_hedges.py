@@ -113,6 +113,8 @@ def test_a_final_whose_attempts_both_go_silent_is_asked_for_again_and_not_hedged
 
     assert (third.attempt, third.hedge) == (second.attempt + 1, False)
     assert desk.settle(27.9) == []
+    desk.finals.on_result(a_failure(third), 27.9)
+    assert isinstance(desk.stored(27.9).record, SegmentFailed), "nobody is left to do better"
 
 
 def test_one_slow_worker_does_not_make_the_pool_lag() -> None:

@@ -26,9 +26,9 @@ from stream_gateway.session.effects import Cancel, Close, Decode, Dropped, Effec
 from stream_gateway.session.events import Committed, Ended, Failed, Final, Partial, SpeechEnded, SpeechStarted
 from stream_gateway.session.session import Phase, Session
 from tests.unit.stream_gateway.session.builders import FRAME_S, QUIET, SPEECH, a_config, samples
+from tests.unit.stream_gateway.session.spoken import WORD_S, middle, numbered_words, speech_frames
 
 BLOCK_FRAMES = 8
-WORD_S = 0.3
 LOST_PARTIAL_S = 4.0
 RETRY = RetryOptions(deadline_s=3.0)
 SETTLES_WITHIN_S = 30.0
@@ -387,27 +387,3 @@ class World:
 
 def own_start(decode: Decode) -> int:
     return decode.start_sample + decode.prior_samples
-
-
-def speech_frames(stretches: Sequence[tuple[float, float]]) -> list[bool]:
-    frames: list[bool] = []
-    for speech_s, silence_s in stretches:
-        frames += [True] * round(speech_s / FRAME_S) + [False] * round(silence_s / FRAME_S)
-    return frames
-
-
-def numbered_words(stretches: Sequence[tuple[float, float]]) -> list[Word]:
-    words: list[Word] = []
-    at_frame = 0
-    for speech_s, silence_s in stretches:
-        start_s, speech_frames_here = at_frame * FRAME_S, round(speech_s / FRAME_S)
-        for index in range(int(speech_frames_here * FRAME_S / WORD_S)):
-            from_s = start_s + index * WORD_S
-            stop = ("", ".", ",")[len(words) % 3]
-            words.append(Word(f"w{len(words)}{stop}", from_s, from_s + WORD_S, 0.9))
-        at_frame += speech_frames_here + round(silence_s / FRAME_S)
-    return words
-
-
-def middle(word: Word) -> int:
-    return samples((word.start_s + word.end_s) / 2)
