@@ -25,7 +25,12 @@ class AsrSettings:
     )
     batch_size: int = setting(0, help="Windows per model call; 0 is 4 on a CPU and 16 on a GPU.", minimum=0)
     beam_size: int = setting(5, help="Beam of finals; partials are always greedy.", minimum=1, maximum=10)
-    batch_wait_s: float = setting(0.0, help="How long a batch may wait to fill.", minimum=0, maximum=1)
+    batch_wait_s: float = setting(
+        0.02,
+        help="How long a batch may wait to fill, where the measured costs say that waiting pays (GPUs); 0 is never.",
+        minimum=0,
+        maximum=1,
+    )
     pool: str = setting("std", help="Pool that this worker serves.")
     priority: int = setting(0, help="Pull priority: 0 at home, up to 9 as a reserve.", minimum=0, maximum=9)
     metrics_port: int | None = setting(

@@ -9,9 +9,9 @@ context, same prompt length), for only those can share a model call. What a call
   still be in time.
 - A batch that is not full waits for company only where that makes the sum of all finish times smaller, which takes a
   device on which a further window costs little, and never beyond `max_wait_s` or until it is late.
-- A partial takes the last free executor only if a final that came now would find one within `partial_hold_s`, and
-  the last but for partials only if hardly any final is to be expected until then. A lone executor has no choice; there
-  a batch of partials is so small that it keeps within the limit, or a single one.
+- A partial takes the last free executor only if a final that came now would find one within `partial_hold_s`; if
+  partials have all others, only if it is done before a final is at all likely. A lone executor has no choice; there a
+  batch of partials is small enough to keep within the limit, or a single window.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +21,7 @@ from typing import NamedTuple, TypeAlias
 from asr_workers.batch.costs import CostModel
 from bus.contract.work import WindowKind
 
-_HARDLY = 0.2
+_HARDLY = 0.05
 """A final is not to be expected within so small a part of the mean gap between finals."""
 
 GapS: TypeAlias = Callable[[WindowKind, int | None], float]
@@ -198,19 +198,20 @@ class _Plan:
         """How many partials may start together now; 0 for none."""
         if self.free > 1:
             return size
-        lone = self._limits.executors == 1
         limit_s = self._limits.partial_hold_s
-        if not lone and self._partials >= self._limits.executors - 1:
-            limit_s = min(limit_s, _HARDLY * self._gap_s("final", None))
-        if not lone and min(self._busy_s) <= limit_s:
+        lone = self._limits.executors == 1
+        beside_final = not lone and self._partials < self._limits.executors - 1
+        if beside_final and min(self._busy_s) <= limit_s:
             return size
+        if not lone and not beside_final:
+            # Estimates of when calls end are too rough for this one: what counts is the partial's own time.
+            limit_s = min(limit_s, _HARDLY * self._gap_s("final", None))
         for windows in range(size, 0, -1):
             if self._cost_s(company[0], windows) <= limit_s:
                 return windows
-        if lone:
-            return 1
-        self.look_at.append(self._now + min(self._busy_s) - limit_s)
-        return 0
+        if beside_final:
+            self.look_at.append(self._now + min(self._busy_s) - limit_s)
+        return 1 if lone else 0
 
     def _waits(self, company: Sequence[Waiting], full: int) -> bool:
         """Whether a group is to wait for company rather than take the last executor; notes until when at most."""

@@ -130,8 +130,9 @@ def test_partials_leave_an_executor_free_for_finals_that_are_expected() -> None:
 
 
 def test_partials_take_every_executor_for_a_moment_when_hardly_any_final_is_expected() -> None:
-    busy = (partial_until(100.5),)
+    busy = (partial_until(100.1),)
     assert jobs(plan(window(1, "partial"), running=busy, at=limits(), costs=costs(), gap_s=10.0)) == [(1,)]
+    assert plan(window(1, "partial"), running=busy, at=limits(), costs=costs(), gap_s=3.0) == BatchPlan()
     slow = costs(partial=(0.4, 0.1))
     assert jobs(plan(window(1, "partial"), running=busy, at=limits(), costs=slow, gap_s=10.0)) == []
 

@@ -181,4 +181,4 @@ def test_how_often_finals_come_decides_whether_partials_may_take_all_executors()
             jobs.prepared(job, Group(context_s, 0))
         return len(jobs.plan(now=3 * gap_s).batches)
 
-    assert (starts(gap_s=5.0), starts(gap_s=0.5)) == (2, 1)
+    assert (starts(gap_s=6.0), starts(gap_s=0.5)) == (2, 1)
