@@ -152,7 +152,7 @@ def test_a_call_that_is_late_is_expected_to_take_as_long_again() -> None:
 
 
 def test_a_single_executor_serves_partials_when_no_final_waits() -> None:
-    slow = costs(partial=(0.4, 0.1))
+    slow = costs(partial=(0.4, 0.3))
     assert jobs(plan(window(1, "partial"), at=limits(executors=1))) == [(1,)]
     assert jobs(plan(window(1, "partial"), window(2, "partial"), at=limits(executors=1), costs=slow)) == [(1,)]
 
@@ -162,6 +162,12 @@ def test_a_batch_of_partials_on_a_single_executor_is_split_where_it_would_take_t
     known = costs(partial=(0.15, 0.1))
     assert jobs(plan(*partials, at=limits(executors=1), costs=known)) == [(1, 2)]
     assert jobs(plan(*partials, at=limits(executors=1, partial_hold_s=1.0), costs=known)) == [(1, 2, 3, 4)]
+
+
+def test_on_a_slow_single_executor_partials_run_together_where_further_ones_add_little() -> None:
+    partials = [window(i, "partial") for i in range(1, 5)]
+    slow = costs(partial=(0.4, 0.08))
+    assert jobs(plan(*partials, at=limits(executors=1), costs=slow)) == [(1, 2, 3)]
 
 
 def test_each_final_that_is_being_prepared_keeps_an_executor_free_of_partials() -> None:
