@@ -118,17 +118,10 @@ def _scheduler(settings: AsrSettings, able: EngineCapabilities, costs: CostModel
 
 
 async def _work(
-    settings: AsrSettings,
-    bus: BusConnection,
-    engine: Engine,
-    costs: CostModel,
-    worker_id: str,
-    stop: asyncio.Event,
+    settings: AsrSettings, bus: BusConnection, engine: Engine, costs: CostModel, worker_id: str, stop: asyncio.Event
 ) -> int:
     able = engine.capabilities
     scheduler = _scheduler(settings, able, costs)
-    metrics = WorkerMetrics()
-    metrics.on_learnt(costs.learnt())
     consumer = subjects.asr_consumer(settings.pool)
     finals = RawPull(bus, stream=subjects.STREAM_ASR_FINAL, consumer=consumer, priority=settings.priority)
     partials = RawPull(bus, stream=subjects.STREAM_ASR_PARTIAL, consumer=consumer, priority=settings.priority)
@@ -149,7 +142,7 @@ async def _work(
                 max_deliver=FINAL_MAX_DELIVERIES,
                 decode_timeout_s=settings.decode_timeout_s,
             ),
-            metrics=metrics,
+            metrics=WorkerMetrics(),
         )
         await bus.subscribe(subjects.cancel_asr(settings.pool), lambda _, data: worker.on_cancel(data))
         working = asyncio.create_task(worker.run(finals, partials), name="work")

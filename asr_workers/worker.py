@@ -104,6 +104,7 @@ class Worker:
 
     async def run(self, finals: JobSource, partials: JobSource) -> None:
         """Work until `drain` is through. An exception is fatal: the jobs held return to the broker by their lease."""
+        self._metrics.on_learnt(self._scheduler.learnt())
         async with self._tasks as tasks:
             self._pulls = [
                 tasks.create_task(self._pull("final", finals), name="pull-finals"),

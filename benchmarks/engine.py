@@ -64,10 +64,10 @@ def main(speech: Path, rounds: int, contexts: str, batches: str, parts: str) -> 
     figures: dict[str, object] = {"windows": len(pcm), "seconds": [round(len(one) / BYTES_PER_S, 1) for one in pcm]}
     if "shapes" in parts:
         shapes = _run(_SHIPPED, pcm, rounds, _numbers(contexts), _numbers(batches))
-        rows = [{"context": context_s, **one} for context_s, one in shapes.figures.items()]
+        by_context: list[Row] = [{"context": context_s, **one} for context_s, one in shapes.figures.items()]
         for unit in ("cpu ms", "ms"):
-            show_lines(f"one thread, {unit} per window", [_only(row, unit) for row in rows])
-        figures["shapes"] = rows
+            show_lines(f"one thread, {unit} per window", [_only(row, unit) for row in by_context])
+        figures["shapes"] = by_context
     for part, choices in (("threads", _THREADS), ("types", _types()), ("environment", _environments())):
         if part in parts:
             compared = _compare(choices, pcm, rounds)

@@ -11,7 +11,7 @@ context, same prompt length), for only those can share a model call. What a call
   device on which a further window costs little, and never beyond `max_wait_s` or until it is late.
 - A partial takes the last free executor only if a final that came now would find one within `partial_hold_s`; if
   partials have all others, only if it is done before a final is at all likely. A lone executor has no choice; there a
-  batch of partials is small enough to keep within the limit, or a single window.
+  batch of partials is small enough to keep within the limit, or to take little longer than a single window.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +21,8 @@ from typing import NamedTuple, TypeAlias
 from asr_workers.batch.costs import CostModel
 from bus.contract.work import WindowKind
 
+_STRETCH = 1.5
+"""How much longer than a single window a batch of partials may take on a lone executor, if that is above the limit."""
 _HARDLY = 0.05
 """A final is not to be expected within so small a part of the mean gap between finals."""
 
@@ -59,7 +61,7 @@ class PlanLimits:
     """How long a batch that is not full may wait for company; 0 starts it at once."""
     final_allowance_s: float = 0.5
     """A final is due so long after it was taken."""
-    partial_hold_s: float = 0.3
+    partial_hold_s: float = 0.15
     """How long a final that comes may find all executors busy because a partial took the last of them."""
 
 
@@ -203,7 +205,10 @@ class _Plan:
         beside_final = not lone and self._partials < self._limits.executors - 1
         if beside_final and min(self._busy_s) <= limit_s:
             return size
-        if not lone and not beside_final:
+        if lone:
+            # One window must run at last; others that add little to it are worth that little.
+            limit_s = max(limit_s, _STRETCH * self._cost_s(company[0], 1))
+        elif not beside_final:
             # Estimates of when calls end are too rough for this one: what counts is the partial's own time.
             limit_s = min(limit_s, _HARDLY * self._gap_s("final", None))
         for windows in range(size, 0, -1):
@@ -211,7 +216,7 @@ class _Plan:
                 return windows
         if beside_final:
             self.look_at.append(self._now + min(self._busy_s) - limit_s)
-        return 1 if lone else 0
+        return 0
 
     def _waits(self, company: Sequence[Waiting], full: int) -> bool:
         """Whether a group is to wait for company rather than take the last executor; notes until when at most."""

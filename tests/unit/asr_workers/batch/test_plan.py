@@ -120,13 +120,14 @@ def test_the_group_that_is_cheapest_per_window_goes_first_while_the_oldest_stays
 
 
 def test_partials_leave_an_executor_free_for_finals_that_are_expected() -> None:
+    def starts(*waiting: Waiting, executors: int, running: tuple[Running, ...] = ()) -> list[tuple[int, ...]]:
+        return jobs(plan(*waiting, running=running, at=limits(executors=executors), costs=costs(), gap_s=0.9))
+
     partials = [window(i, "partial") for i in range(1, 4)]
-    at = {"costs": costs(), "gap_s": 0.9}
-    assert jobs(plan(*partials, at=limits(executors=2), **at)) == [(1, 2, 3)]
-    assert jobs(plan(*partials, at=limits(executors=3), **at)) == [(1, 2), (3,)]
-    busy = (partial_until(100.5),)
-    assert jobs(plan(*partials, running=busy, at=limits(executors=2), **at)) == []
-    assert jobs(plan(window(1, "partial"), window(2, "partial", LONG), at=limits(executors=2), **at)) == [(1,)]
+    assert starts(*partials, executors=2) == [(1, 2, 3)]
+    assert starts(*partials, executors=3) == [(1, 2), (3,)]
+    assert starts(*partials, executors=2, running=(partial_until(100.5),)) == []
+    assert starts(window(1, "partial"), window(2, "partial", LONG), executors=2) == [(1,)]
 
 
 def test_partials_take_every_executor_for_a_moment_when_hardly_any_final_is_expected() -> None:
@@ -151,7 +152,7 @@ def test_a_call_that_is_late_is_expected_to_take_as_long_again() -> None:
 
 
 def test_a_single_executor_serves_partials_when_no_final_waits() -> None:
-    slow = costs(partial=(0.4, 0.1))
+    slow = costs(partial=(0.4, 0.3))
     assert jobs(plan(window(1, "partial"), at=limits(executors=1))) == [(1,)]
     assert jobs(plan(window(1, "partial"), window(2, "partial"), at=limits(executors=1), costs=slow)) == [(1,)]
 
@@ -161,6 +162,12 @@ def test_a_batch_of_partials_on_a_single_executor_is_split_where_it_would_take_t
     known = costs(partial=(0.15, 0.1))
     assert jobs(plan(*partials, at=limits(executors=1), costs=known)) == [(1, 2)]
     assert jobs(plan(*partials, at=limits(executors=1, partial_hold_s=1.0), costs=known)) == [(1, 2, 3, 4)]
+
+
+def test_on_a_slow_single_executor_partials_run_together_where_further_ones_add_little() -> None:
+    partials = [window(i, "partial") for i in range(1, 5)]
+    slow = costs(partial=(0.4, 0.08))
+    assert jobs(plan(*partials, at=limits(executors=1), costs=slow)) == [(1, 2, 3)]
 
 
 def test_each_final_that_is_being_prepared_keeps_an_executor_free_of_partials() -> None:
@@ -297,8 +304,8 @@ def test_the_order_of_arrival_in_the_input_does_not_matter(
 ) -> None:
     shuffled = list(waiting)
     permutation.shuffle(shuffled)
-    rest = {"now": 10.0, "at": at, "costs": model, "gap_s": gap_s}
-    assert plan(*waiting, **rest) == plan(*shuffled, **rest)
+    first = plan(*waiting, now=10.0, at=at, costs=model, gap_s=gap_s)
+    assert plan(*shuffled, now=10.0, at=at, costs=model, gap_s=gap_s) == first
 
 
 @given(waiting=windows, at=plan_limits, model=models, gap_s=gaps)
