@@ -161,11 +161,11 @@ class Client(asyncio.Protocol):
                     self._note(self._seen.started_s, start_s, _START_SAMPLES, now)
             case {"type": "speech.ended", "end_s": float(end_s)}:
                 self._last_end_s = end_s
-                if not self._plan.vad:
-                    self._seen.ended_s.append(now - self._committed_at.pop(0))
-                else:
+                if self._plan.vad:
                     endpoint_frames = -(-round(self._plan.endpoint_s * _SAMPLE_RATE_HZ) // _FRAME_SAMPLES)
                     self._note(self._seen.ended_s, end_s, endpoint_frames * _FRAME_SAMPLES, now)
+                elif self._committed_at:
+                    self._seen.ended_s.append(now - self._committed_at.pop(0))
             case {"type": "transcript.final"}:
                 self._seen.finals += 1
             case {"type": "transcript.failed"}:

@@ -1,9 +1,15 @@
 """Loudness of every 32 ms of audio, in place of speech scores where a client says itself when its speech ends."""
 
+from math import sqrt
+
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_gateway.segmentation.segmenter import FRAME_SAMPLES
+
+_EVERY = 8
+"""One sample of so many is looked at: enough to tell loud from quiet, and a quarter of the work."""
+_SEEN = FRAME_SAMPLES // _EVERY
 
 
 class LevelTrack:
@@ -17,9 +23,9 @@ class LevelTrack:
         audio = np.concatenate([self._rest, samples]) if len(self._rest) else samples
         whole = len(audio) - len(audio) % FRAME_SAMPLES
         self._rest = audio[whole:].copy()
-        frames = audio[:whole].astype(np.float32).reshape(-1, FRAME_SAMPLES)
-        levels: list[float] = np.sqrt(np.einsum("ij,ij->i", frames, frames) / (FRAME_SAMPLES * 32768.0**2)).tolist()
-        return levels
+        frames = audio[:whole:_EVERY].astype(np.float32).reshape(-1, _SEEN)
+        powers: list[float] = np.einsum("ij,ij->i", frames, frames).tolist()
+        return [sqrt(power / _SEEN) / 32768 for power in powers]
 
     def close(self) -> None:
         """Nothing to free."""

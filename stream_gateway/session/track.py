@@ -59,6 +59,8 @@ class Track:
     def settled_before(self) -> int:
         """Audio before this sample is stored as text or held no speech."""
         quiet_before = self._segmenter.quiet_before
+        if not len(self._finals):
+            return quiet_before
         owed = self._finals.first_sample_owed(self.channel)
         return quiet_before if owed is None else min(quiet_before, owed)
 
