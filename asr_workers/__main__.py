@@ -117,6 +117,15 @@ def _scheduler(settings: AsrSettings, able: EngineCapabilities, costs: CostModel
     return Scheduler(limits, finals_held=max(able.executors, able.max_batch), partials_held=able.max_batch, costs=costs)
 
 
+def _worker_options(settings: AsrSettings, worker_id: str) -> WorkerOptions:
+    return WorkerOptions(
+        worker=worker_id,
+        ack_wait_s=FINAL_ACK_WAIT_S,
+        max_deliver=FINAL_MAX_DELIVERIES,
+        decode_timeout_s=settings.decode_timeout_s,
+    )
+
+
 async def _work(
     settings: AsrSettings, bus: BusConnection, engine: Engine, costs: CostModel, worker_id: str, stop: asyncio.Event
 ) -> int:
@@ -136,12 +145,7 @@ async def _work(
             bus,
             model_threads=model_threads,
             feature_threads=feature_threads,
-            options=WorkerOptions(
-                worker=worker_id,
-                ack_wait_s=FINAL_ACK_WAIT_S,
-                max_deliver=FINAL_MAX_DELIVERIES,
-                decode_timeout_s=settings.decode_timeout_s,
-            ),
+            options=_worker_options(settings, worker_id),
             metrics=WorkerMetrics(),
         )
         await bus.subscribe(subjects.cancel_asr(settings.pool), lambda _, data: worker.on_cancel(data))
