@@ -17,6 +17,7 @@ from functools import partial
 from random import Random
 from typing import NamedTuple, TypeAlias
 
+from asr_workers.batch.costs import CallTime, CostModel
 from asr_workers.batch.plan import Batch, Group, PlanLimits
 from asr_workers.batch.scheduler import Arrival, Scheduler
 from benchmarks.scoring import percentile
@@ -143,12 +144,16 @@ class _Room:
     asked: dict[int, _Asked] = field(default_factory=dict)
     waits: dict[WindowKind, list[float]] = field(default_factory=lambda: {"final": [], "partial": []})
     broker: dict[WindowKind, deque[int]] = field(default_factory=lambda: {"final": deque(), "partial": deque()})
+    costs: CostModel = field(default_factory=CostModel)
     scheduler: Scheduler = field(init=False)
 
     def run(self) -> Waits:
         most = max(self.limits.final_batch, self.limits.partial_batch)
         self.scheduler = Scheduler(
-            self.limits, finals_held=max(self.limits.executors, most), partials_held=self.limits.partial_batch
+            self.limits,
+            finals_held=max(self.limits.executors, most),
+            partials_held=self.limits.partial_batch,
+            costs=self.costs,
         )
         self.people = [_Person() for _ in range(self.streams)]
         cycle_s = (sum(self.talk.utterance_s) + sum(self.talk.pause_s)) / 2
@@ -231,13 +236,15 @@ class _Room:
     def _start(self, now: float) -> bool:
         batches = self.scheduler.plan(now).batches
         for batch in batches:
-            done_at = now + self.call_s(batch.kind, len(batch.jobs))
-            finish: Callable[[float], None] = partial(self._finish, batch)
-            heapq.heappush(self.events, (done_at, next(self.order), finish))
+            took_s = self.call_s(batch.kind, len(batch.jobs))
+            finish: Callable[[float], None] = partial(self._finish, batch, took_s)
+            heapq.heappush(self.events, (now + took_s, next(self.order), finish))
         return bool(batches)
 
-    def _finish(self, batch: Batch, now: float) -> None:
+    def _finish(self, batch: Batch, took_s: float, now: float) -> None:
         self.scheduler.finish(batch)
+        context_s = _GROUPS[batch.kind].context_s
+        self.costs.learn(CallTime(kind=batch.kind, context_s=context_s, windows=len(batch.jobs), seconds=took_s))
         for job in batch.jobs:
             self.scheduler.remove(job)
             asked = self.asked.pop(job)
