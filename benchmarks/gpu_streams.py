@@ -144,11 +144,12 @@ class _Room:
     asked: dict[int, _Asked] = field(default_factory=dict)
     waits: dict[WindowKind, list[float]] = field(default_factory=lambda: {"final": [], "partial": []})
     broker: dict[WindowKind, deque[int]] = field(default_factory=lambda: {"final": deque(), "partial": deque()})
-    costs: CostModel = field(default_factory=CostModel)
+    costs: CostModel = field(init=False)
     scheduler: Scheduler = field(init=False)
 
     def run(self) -> Waits:
         most = max(self.limits.final_batch, self.limits.partial_batch)
+        self.costs = CostModel(self._warm_up())
         self.scheduler = Scheduler(
             self.limits,
             finals_held=max(self.limits.executors, most),
@@ -167,6 +168,18 @@ class _Room:
         return Waits(
             final_p95_s=percentile(self.waits["final"], 95), partial_p95_s=percentile(self.waits["partial"], 95)
         )
+
+    def _warm_up(self) -> list[CallTime]:
+        """What a worker times at its start: a window alone and a full batch, of each kind."""
+        batches: list[tuple[WindowKind, int]] = [
+            ("final", self.limits.final_batch),
+            ("partial", self.limits.partial_batch),
+        ]
+        return [
+            CallTime(kind=kind, context_s=_GROUPS[kind].context_s, windows=windows, seconds=self.call_s(kind, windows))
+            for kind, full in batches
+            for windows in (1, full)
+        ]
 
     def _later(self, at: float, action: Callable[[float, int], None], number: int) -> None:
         heapq.heappush(self.events, (at, next(self.order), lambda now: action(now, number)))
