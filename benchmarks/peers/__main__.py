@@ -4,8 +4,8 @@
 started afresh for every round, on loopback, and warmed up by a session that does not count.
 
 The peers are WhisperLive 0.10.0 and WhisperLiveKit 0.2.26 from the package index, each in a virtual environment of its
-own that is thrown away in the end (`--keep` names a folder to keep them in, for the next run). Their settings are meant
-to be the best for this job:
+own that is thrown away in the end (`--keep` names a folder to keep them in, for the next run). With all recordings and
+rounds it takes more than an hour; `--limit 4` half of that. Their settings are meant to be the best for this job:
 
 * The weights are those that this service runs (Whisper base for CTranslate2), as a local folder; both decode int8 on a
   CPU by themselves. CTranslate2 is the same release everywhere.
@@ -50,14 +50,22 @@ _DEFAULT = "harken,whisperlive,whisperlive-batch,whisperlivekit"
 @click.option("--systems", default=_DEFAULT, show_default=True, help=f"Of {', '.join(SYSTEMS)}.")
 @click.option("--sessions", help="Sessions at once, one round each.  [default: 1,2,4,8]")
 @click.option("--most", is_flag=True, help=f"Search for the most sessions with final p95 within {BOUND_S:g} s instead.")
-@click.option("--highest", default=24, show_default=True, help="Where that search ends.")
+@click.option("--highest", type=click.IntRange(1), default=24, show_default=True, help="Where that search ends.")
 @click.option("--speech", type=click.Path(path_type=Path), default=DEFAULT_SPEECH, show_default=True)
-@click.option("--limit", type=int, help="Use only the first so many scenario recordings.")
+@click.option("--limit", type=click.IntRange(1), help="Use only the first so many scenario recordings.")
 @click.option("--sweep/--no-sweep", default=True, show_default=True, help="Try all settings of the peers first.")
-@click.option("--sweep-limit", default=2, show_default=True, help="Recordings that each setting is tried on.")
+@click.option(
+    "--sweep-limit",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="Recordings that each setting is tried on.",
+)
 @click.option("--quick", is_flag=True, help="Two recordings, one session, no sweep: a look, not a result.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Folder for the environments, kept and used again.")
-@click.option("--cores", default=2, show_default=True, help="Cores that servers and clients share.")
+@click.option(
+    "--cores", type=click.IntRange(1), default=2, show_default=True, help="Cores that servers and clients share."
+)
 def main(
     systems: str,
     sessions: str | None,
@@ -78,6 +86,7 @@ def main(
         raise click.BadParameter(f"no system {unknown}", param_hint="--systems") from None
     if quick:
         sessions, limit, sweep = sessions or "1", limit or 2, False
+    rounds = _numbers(sessions or "1,2,4,8")
     # Servers live in process groups of their own: however this ends, it must end them. A shell's background jobs are
     # started deaf to SIGINT.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -85,7 +94,7 @@ def main(
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     recordings = select(load(speech), "scenario")[:limit]
     with ExitStack() as stack:
-        folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = keep.resolve() if keep else Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for one in chosen:
             if one.release is not None:
                 click.echo(f"environment of {one.name}: {prepare(one.release, folder)}", err=True)
@@ -94,7 +103,6 @@ def main(
         if most:
             found = asyncio.run(_most(chosen, settings, started, recordings, highest))
         else:
-            rounds = [int(one) for one in (sessions or "1,2,4,8").split(",")]
             found = asyncio.run(_table(chosen, settings, started, recordings, rounds))
     offline = _offline(recordings)
     print(
@@ -109,6 +117,13 @@ def main(
             "offline": offline,
         },
     )
+
+
+def _numbers(text: str) -> list[int]:
+    numbers = [int(one) if one.strip().isdecimal() else 0 for one in text.split(",")]
+    if 0 in numbers:
+        raise click.BadParameter("must be numbers from 1 up, separated by commas", param_hint="--sessions")
+    return numbers
 
 
 async def _settings(
