@@ -80,6 +80,7 @@ class Client(asyncio.Protocol):
         self._last_end_s = 0.0
         self._received = b""
         self._is_upgraded = False
+        self._is_closed = False
         self._transport: asyncio.Transport
 
     @property
@@ -89,6 +90,8 @@ class Client(asyncio.Protocol):
 
     def send_chunk(self, now: float) -> None:
         """Send the next 100 ms, and now and then a ping or the end of a segment behind it."""
+        if self._transport.is_closing():
+            return  # its reason is among the errors
         number = len(self._sent_at)
         self._sent_at.append(now)
         self._transport.write(self._frames[self._next % len(self._frames)])
@@ -102,6 +105,7 @@ class Client(asyncio.Protocol):
 
     def close(self) -> None:
         """Cut the connection."""
+        self._is_closed = True
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -133,8 +137,8 @@ class Client(asyncio.Protocol):
         self._received = received
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """Note it if there is no session yet."""
-        if not self.opened.done():
+        """Note it, unless it was us."""
+        if not self._is_closed:
             self._fail("the connection was closed")
 
     def _start(self) -> bytes:

@@ -63,7 +63,12 @@ def start_with(**fields: object) -> str:
 FIRST_FRAMES: dict[str, tuple[str | bytes, str, int, str]] = {
     "bad JSON": ("{nonsense", "invalid_message", 4400, "must be a JSON object"),
     "JSON that is no object": ("[]", "invalid_message", 4400, "must be a JSON object"),
-    "an unknown type": ('{"type": "session.pause"}', "unknown_message_type", 4400, "session.start and audio.end"),
+    "an unknown type": (
+        '{"type": "session.pause"}',
+        "unknown_message_type",
+        4400,
+        "session.start, audio.commit and audio.end",
+    ),
     "a wrong encoding": (start_with(audio={"encoding": "g729"}), "unsupported_audio", 4415, "linear16"),
     "a wrong sample rate": (start_with(audio={"sample_rate": 4000}), "unsupported_audio", 4415, "8000"),
     "too many channels": (start_with(audio={"channels": 3}), "unsupported_audio", 4415, "from 1 to 2"),
@@ -91,7 +96,11 @@ async def test_a_first_frame_that_is_wrong_is_refused_by_name(
 
 LATER_FRAMES: dict[str, tuple[str, str, str]] = {
     "bad JSON": ("{nonsense", "invalid_message", "must be a JSON object"),
-    "an unknown type": ('{"type": "session.pause"}', "unknown_message_type", "session.start and audio.end"),
+    "an unknown type": (
+        '{"type": "session.pause"}',
+        "unknown_message_type",
+        "session.start, audio.commit and audio.end",
+    ),
     "a second start": (start_with(), "invalid_message", "already started"),
 }
 
