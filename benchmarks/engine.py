@@ -19,11 +19,12 @@ import ctranslate2
 import msgspec
 
 from benchmarks.model_calls import Choice, Measured, Task
-from benchmarks.recordings import BYTES_PER_S, DEFAULT_SPEECH, load, select
+from benchmarks.recordings import BYTES_PER_S, DEFAULT_SPEECH, SAMPLE_RATE_HZ, load, select
 from benchmarks.report import Row, show_json, show_lines
 
-_WINDOWS = 8
 _LONGEST_S = 7.0
+_BEFORE_S, _AFTER_S = 0.45, 0.2
+"""Pauses that a window has around its speech."""
 _BEAMS = (1, 5)
 _USUAL_CONTEXT_S = 15
 _SHIPPED = Choice(name="as shipped")
@@ -54,13 +55,17 @@ _ENVIRONMENTS: Final = (
 
 @click.command()
 @click.option("--speech", type=click.Path(path_type=Path), default=DEFAULT_SPEECH, show_default=True)
+@click.option("--windows", default=8, show_default=True, help="Utterances, of two to seven seconds.")
 @click.option("--rounds", default=3, show_default=True, help="Medians are of so many.")
 @click.option("--contexts", default="8,12,15,20,30", show_default=True, help="Seconds of encoder context.")
 @click.option("--batches", default="1,2,4,8", show_default=True, help="Windows per generate call.")
 @click.option("--parts", default="shapes,threads,types,environment", show_default=True, help="What to measure.")
-def main(speech: Path, rounds: int, contexts: str, batches: str, parts: str) -> None:
-    """Time the model calls of Whisper base on a few utterances, with one setting changed at a time."""
-    pcm = _windows(speech)
+def main(speech: Path, windows: int, rounds: int, contexts: str, batches: str, parts: str) -> None:
+    """Time the model calls of Whisper base on a few utterances, with one setting changed at a time.
+
+    All of it takes a quarter of an hour; a setting that makes CTranslate2 much slower takes most of that.
+    """
+    pcm = _windows(speech, windows)
     figures: dict[str, object] = {"windows": len(pcm), "seconds": [round(len(one) / BYTES_PER_S, 1) for one in pcm]}
     if "shapes" in parts:
         shapes = _run(_SHIPPED, pcm, rounds, _numbers(contexts), _numbers(batches))
@@ -80,16 +85,16 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(one) for one in text.split(","))
 
 
-def _windows(speech: Path) -> tuple[bytes, ...]:
+def _windows(speech: Path, count: int) -> tuple[bytes, ...]:
     """The first utterances of the scenarios that fit every context, with the pauses around them that a session has."""
     found = []
     for recording in select(load(speech), "scenario"):
         pcm = recording.pcm()
         for one in recording.utterances:
-            start_s, end_s = max(0.0, one.start_s - 0.45), one.end_s + 0.2
+            start_s, end_s = max(0.0, one.start_s - _BEFORE_S), one.end_s + _AFTER_S
             if 2.0 <= end_s - start_s <= _LONGEST_S and recording.language == "en":
-                found.append(pcm[int(start_s * 16_000) * 2 : int(end_s * 16_000) * 2])
-    return tuple(found[:: max(1, len(found) // _WINDOWS)][:_WINDOWS])
+                found.append(pcm[2 * int(start_s * SAMPLE_RATE_HZ) : 2 * int(end_s * SAMPLE_RATE_HZ)])
+    return tuple(found[:: max(1, len(found) // count)][:count])
 
 
 def _types() -> list[Choice]:
