@@ -11,7 +11,16 @@ from asr_workers.engines.whisper_tokens import WhisperTokens, is_spaced
 from asr_workers.windows.buckets import FULL_CONTEXT_S
 from asr_workers.windows.drafts import keeps_draft, with_draft
 from asr_workers.windows.features import FRAMES_PER_SECOND, pad_to_context
-from asr_workers.windows.guards import Attempt, Guards, Stage, compression_ratio, has_words, judge, token_ceiling
+from asr_workers.windows.guards import (
+    Attempt,
+    Guards,
+    Stage,
+    compression_ratio,
+    echoes,
+    has_words,
+    judge,
+    token_ceiling,
+)
 from asr_workers.windows.words import PlacedWord, Spelling, place_words
 from bus.contract.work import Task
 
@@ -174,6 +183,7 @@ class Hearing:
             compression_ratio=compression_ratio(item.window.prior_text + " " + text if item.prior else text, cut=cut),
             average_log_probability=generated.average_log_probability,
             no_speech_probability=generated.no_speech_probability,
+            echoes=bool(item.prior) and echoes(text, item.window.prior_text),
         )
         return Take(tokens, text, attempt)
 

@@ -11,12 +11,14 @@ compresses like one. Otherwise it is merely *cut*: a final goes on to the full c
 decoder's own, and a partial shows the beginning of what was said.
 
 A window that goes on after what was said before is accepted only if nothing about it is in doubt, and decoded alone
-otherwise: the speech before makes noise look like speech, and a loop may have begun in it.
+otherwise: the speech before makes noise look like speech. Over noise Whisper says the known text once more, and is sure
+of it (103 of 104 cuts of noise behind a sentence; none of them when decoded alone).
 """
 
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Literal
 
 from bus.contract.work import WindowKind
@@ -63,6 +65,8 @@ class Attempt:
     compression_ratio: float
     average_log_probability: float
     no_speech_probability: float
+    echoes: bool = False
+    """Much of it is what was said before."""
 
 
 def token_ceiling(duration_s: float, guards: Guards) -> int:
@@ -114,7 +118,15 @@ def judge(attempt: Attempt, kind: WindowKind, guards: Guards) -> Verdict:
 def goes_on(attempt: Attempt, guards: Guards) -> bool:
     """Tell whether a decode after what was said before is beyond doubt; its compression is that of both texts."""
     sure = attempt.average_log_probability >= guards.min_log_probability_after_prior
-    return sure and attempt.has_words and not attempt.cut and not is_repetitive(attempt, guards)
+    sound = attempt.has_words and not attempt.cut and not attempt.echoes
+    return sure and sound and not is_repetitive(attempt, guards)
+
+
+def echoes(text: str, prior_text: str) -> bool:
+    """Tell whether half of a text or more stands in the text before it as it is. By character: scripts differ."""
+    ours, theirs = ([character for character in one.casefold() if character.isalnum()] for one in (text, prior_text))
+    match = SequenceMatcher(a=theirs, b=ours, autojunk=False).find_longest_match()
+    return 2 * match.size >= len(ours) > 0
 
 
 def is_satisfying(attempt: Attempt, guards: Guards) -> bool:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from asr_workers.windows.guards import (
@@ -5,6 +7,7 @@ from asr_workers.windows.guards import (
     Guards,
     Stage,
     compression_ratio,
+    echoes,
     has_words,
     is_noise,
     is_repetitive,
@@ -61,11 +64,30 @@ def test_what_goes_on_after_known_text_is_accepted_if_nothing_about_it_is_in_dou
         attempt("after_prior", log_probability=-0.6),
         attempt("after_prior", cut=True),
         attempt("after_prior", words=False),
+        replace(attempt("after_prior"), echoes=True),
         attempt("after_prior", tokens=0, words=False),
     ],
 )
 def test_what_goes_on_after_known_text_and_is_doubtful_is_decoded_alone(doubtful: Attempt) -> None:
     assert judge(doubtful, "final", GUARDS) == "alone"
+
+
+@pytest.mark.parametrize(
+    ("text", "prior"),
+    [
+        ("And then he left.", "Well, and then he left"),
+        ("Mr. John left us", "and Mr. John left early"),
+        ("你好吗", "今天你好"),
+        ("yes", "Yes."),
+    ],
+)
+def test_a_text_of_which_half_was_said_right_before_is_an_echo(text: str, prior: str) -> None:
+    assert echoes(text, prior)
+
+
+@pytest.mark.parametrize(("text", "prior"), [("and then we came home", "And then he left."), ("...", "..."), ("", "a")])
+def test_a_text_that_shares_less_with_the_one_before_is_none(text: str, prior: str) -> None:
+    assert not echoes(text, prior)
 
 
 def test_no_text_is_accepted_as_it_is() -> None:
