@@ -79,11 +79,13 @@ def _decoded(message: str | bytes) -> Any:
         return Refused("sent something that is no JSON")
 
 
-def give_up_at(audio_s: float, changed_s: float, *, quiet_s: float | None, patience_s: float) -> float:
+def give_up_at(audio_s: float, changed_s: float | None, *, quiet_s: float | None, patience_s: float) -> float:
     """When to stop listening to a session whose audio lasts `audio_s`, in seconds since it began.
 
     `patience_s` after the audio has ended, or, for a server that never says that it is done, once it has shown nothing
-    new (last at `changed_s`) for `quiet_s`.
+    new (last at `changed_s`) for `quiet_s`. One that has shown nothing yet (None) is late, not done.
     """
     latest_s = audio_s + patience_s
-    return latest_s if quiet_s is None else min(latest_s, max(audio_s, changed_s) + quiet_s)
+    if quiet_s is None or changed_s is None:
+        return latest_s
+    return min(latest_s, max(audio_s, changed_s) + quiet_s)

@@ -27,6 +27,6 @@ class Observed:
             self.texts.append((at, text))
 
     @property
-    def changed_s(self) -> float:
-        """When the text last changed; 0 if it never did."""
-        return self.texts[-1][0] if self.texts else 0.0
+    def changed_s(self) -> float | None:
+        """When the text last changed; None if it never did."""
+        return self.texts[-1][0] if self.texts else None

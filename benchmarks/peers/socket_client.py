@@ -64,7 +64,7 @@ async def _play(socket: ClientConnection, dialect: Dialect, pcm: bytes, observed
     finally:
         sending.cancel()
         await asyncio.wait([sending])
-    if dialect.quiet_s is None or observed.changed_s + dialect.quiet_s > audio_s + PATIENCE_S:
+    if dialect.quiet_s is None or (observed.changed_s or 0.0) + dialect.quiet_s > audio_s + PATIENCE_S:
         raise _Over(f"given up {PATIENCE_S:g} s after the audio had ended")
     await socket.send(dialect.closing)
 

@@ -50,7 +50,7 @@ def test_where_nothing_came_there_is_no_number_and_nothing_is_held() -> None:
 
 def test_a_text_shown_again_is_no_change() -> None:
     observed = Observed()
-    assert (observed.text, observed.changed_s) == ("", 0.0)
+    assert (observed.text, observed.changed_s) == ("", None)
     for at, text in ((1.0, "the"), (2.0, "the"), (3.0, "the red")):
         observed.show(at, text)
     assert observed.texts == [(1.0, "the"), (3.0, "the red")]

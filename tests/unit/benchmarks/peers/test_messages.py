@@ -52,6 +52,10 @@ def test_a_server_that_does_not_is_done_when_it_was_quiet_after_the_audio() -> N
     assert give_up_at(20.0, 30.0, quiet_s=15.0, patience_s=60.0) == 45.0
 
 
+def test_a_server_that_has_shown_nothing_yet_is_late_and_not_done() -> None:
+    assert give_up_at(20.0, None, quiet_s=15.0, patience_s=60.0) == 80.0
+
+
 def test_patience_ends_however_much_still_changes() -> None:
     assert give_up_at(20.0, 79.0, quiet_s=15.0, patience_s=60.0) == 80.0
 
