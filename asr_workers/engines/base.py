@@ -86,13 +86,14 @@ class Window:
         return self.samples / SAMPLE_RATE_HZ
 
     def alone(self) -> "Window":
-        """The same window without what was said before."""
+        """The same window without what was said before or shown already."""
         return replace(
             self,
             pcm=self.pcm[2 * self.prior_samples :],
             start_sample=self.start_sample + self.prior_samples,
             prior_samples=0,
             prior_text="",
+            draft="",
         )
 
 
@@ -155,8 +156,8 @@ class Engine(Protocol):
     def decode(self, batch: Sequence[Prepared]) -> list[Outcome]:
         """Decode windows of one group; same order. Any exception means that none of them has an outcome.
 
-        A window that comes back as `Prepared` is tried once more by the next call, without what was said before or
-        with more context. It comes back twice at most.
+        A window that comes back as `Prepared` is tried once more by the next call, without known text or with more
+        context. It comes back twice at most.
         """
 
     def warm_up(self) -> Sequence[CallTime]:

@@ -65,30 +65,21 @@ class WhisperCalls:
         encoded: Sequence[Encoded],
         prompts: Sequence[list[int]],
         *,
-        priors: Sequence[Sequence[int]] = (),
         max_new_tokens: int,
         beam_size: int,
         suppress: Sequence[int] = (),
     ) -> list[Generated]:
-        """Most probable texts without the suppressed tokens, greedy with a beam of 1; prompts of equal length.
-
-        Each text begins with its prior, if there are any, which is not given again. The priors' lengths may differ; the
-        decoder steps through them, so they cost what generating them would.
-        """
-        priors = priors or [()] * len(prompts)
-        given = [len(prior) for prior in priors]
-        new_tokens = max_new_tokens + max(given)
+        """Most probable texts without the suppressed tokens, greedy with a beam of 1; prompts of equal length."""
         results = self._model.generate(
             joined(encoded),
-            [[*prompt, *prior] for prompt, prior in zip(prompts, priors, strict=True)],
+            list(prompts),
             beam_size=beam_size,
-            max_length=_max_length(new_tokens, len(prompts[0])),
+            max_length=_max_length(max_new_tokens, len(prompts[0])),
             suppress_tokens=[*_DEFAULT_SYMBOLS, *suppress],
             return_scores=True,
             return_no_speech_prob=True,
         )
-        limit = _token_limit(new_tokens, len(prompts[0]))
-        return [_best(result, limit, given=count) for result, count in zip(results, given, strict=True)]
+        return [_best(result, _token_limit(max_new_tokens, len(prompts[0]))) for result in results]
 
     def sample(self, encoded: Encoded, prompt: list[int], *, temperature: float, hypotheses: int) -> Generated:
         """Best of some texts drawn at a temperature: not the same each time."""
@@ -140,12 +131,11 @@ def _token_limit(new_tokens: int, prompt_tokens: int) -> int:
     return min(new_tokens, MAX_LENGTH - prompt_tokens)
 
 
-def _best(result: Any, limit: int, *, given: int = 0) -> Generated:
-    """The score is the sum over the tokens that were not given, divided by the number of all."""
+def _best(result: Any, limit: int) -> Generated:
     tokens = list(result.sequences_ids[0])
     return Generated(
-        tokens=tokens[given:],
-        average_log_probability=result.scores[0] * len(tokens) / (len(tokens) - given + 1),
+        tokens=tokens,
+        average_log_probability=result.scores[0] * len(tokens) / (len(tokens) + 1),
         no_speech_probability=result.no_speech_prob,
         cut=len(tokens) >= limit,
     )

@@ -28,9 +28,10 @@ from asr_workers.engines.base import (
 )
 from asr_workers.engines.whisper_calls import WhisperCalls
 from asr_workers.engines.whisper_hearing import Heard, Hearing, Take
+from asr_workers.engines.whisper_prefill import START, prefill_files
 from asr_workers.engines.whisper_rest import join, rest_of
 from asr_workers.engines.whisper_timing import time_calls
-from asr_workers.engines.whisper_tokens import WhisperTokens, is_spaced
+from asr_workers.engines.whisper_tokens import MAX_PREFIX_TOKENS, WhisperTokens, is_spaced
 from asr_workers.engines.whisper_vocabulary import with_all_merges
 from asr_workers.windows.buckets import FINAL_CONTEXTS_S, FULL_CONTEXT_S, PARTIAL_CONTEXTS_S, encoder_context_s
 from asr_workers.windows.features import log_mel
@@ -39,8 +40,6 @@ from asr_workers.windows.words import PlacedWord, session_words, words_before_cu
 from bus.contract.work import SAMPLE_RATE_HZ, Word
 
 FALLBACK_TEMPERATURES = (0.4, 0.8)
-MAX_PRIOR_TOKENS = 96
-"""More would take the decoder longer than it gains, and leave it too little room for the text."""
 _CPU_BATCH = 4
 _GPU_BATCH = 16
 
@@ -57,13 +56,19 @@ class _Passage:
 class WhisperCt2Engine:
     """CPU or CUDA; the weights are shared by all executors."""
 
-    def __init__(self, model: WhisperModel, options: EngineOptions, *, executors: int) -> None:
+    def __init__(self, model: WhisperModel, options: EngineOptions, *, executors: int, prefills: bool) -> None:
+        """`prefills`: the model is one of `prefill_files`."""
+        self._prefills = prefills
         self._calls = WhisperCalls(model.model)
         self._extract = model.feature_extractor
-        self._tokens = WhisperTokens(with_all_merges(model.hf_tokenizer), multilingual=self._calls.multilingual)
+        self._tokens = WhisperTokens(
+            with_all_merges(model.hf_tokenizer),
+            multilingual=self._calls.multilingual,
+            start=START if prefills else None,
+        )
         self._guards = Guards()
         self._beam_size = options.beam_size
-        self._hearing = Hearing(self._calls, self._tokens, self._guards, beam_size=options.beam_size)
+        self._hearing = Hearing(self._calls, self._tokens, self._guards, beam_size=options.beam_size, prefills=prefills)
         max_batch = options.max_batch or (_CPU_BATCH if self._calls.on_cpu else _GPU_BATCH)
         self._capabilities = EngineCapabilities(
             model=options.model_name,
@@ -86,14 +91,15 @@ class WhisperCt2Engine:
         if compute_type == "auto":
             compute_type = "int8" if device == "cpu" else "float16"
         executors = options.executors or (_usable_cores() if device == "cpu" else 1)
+        files = prefill_files(path)
         try:
             # One thread per decode: a second one gains little on the encoder and makes generating slower.
             model = WhisperModel(
-                str(path), device=device, compute_type=compute_type, cpu_threads=1, num_workers=executors
+                str(path), device=device, compute_type=compute_type, cpu_threads=1, num_workers=executors, files=files
             )
         except (RuntimeError, ValueError) as error:
             raise EngineUnavailable(f"the model cannot be loaded on {device} as {compute_type}: {error}") from error
-        return cls(model, options, executors=executors)
+        return cls(model, options, executors=executors, prefills=files is not None)
 
     @property
     def capabilities(self) -> EngineCapabilities:
@@ -109,8 +115,8 @@ class WhisperCt2Engine:
         prefix = self._tokens.prefix(window.prompt, window.hotwords)
         spaced = is_spaced(window.task, window.language or "")
         prior = tuple(self._tokens.tokens(window.prior_text, spaced=spaced))
-        if window.prior_samples and not 0 < len(prior) <= MAX_PRIOR_TOKENS:
-            return self.prepare(window.alone())
+        if window.prior_samples and not (self._prefills and 0 < len(prior) <= MAX_PREFIX_TOKENS - len(prefix)):
+            return self.prepare(replace(window.alone(), draft=window.draft))
         features = log_mel(window.pcm, self._extract)
         return Prepared(
             window=window,
@@ -159,6 +165,7 @@ class WhisperCt2Engine:
         if verdict == "full_context":
             return replace(
                 item,
+                window=replace(item.window, draft=""),
                 group=Group(FULL_CONTEXT_S, item.group.prefix_tokens),
                 failed=heard.take.attempt,
                 encode_s=heard.encode_s,
@@ -173,8 +180,6 @@ class WhisperCt2Engine:
         sampled = verdict == "temperature"
         if sampled:
             take, verdict = self._sample(item, heard)
-        elif item.window.draft:
-            take = self._hearing.reconcile(item, heard)
         accepted = verdict == "accept" and take.text != ""
         passage = self._passage(item, heard, take) if accepted else _Passage()
         decoded = Decoded(

@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from math import log
 
 from asr_workers.engines.base import Prepared, Window
 from asr_workers.engines.encoder_output import Encoded
 from asr_workers.engines.whisper_calls import MAX_NEW_TOKENS, Generated, WhisperCalls
-from asr_workers.engines.whisper_tokens import WhisperTokens, is_spaced
+from asr_workers.engines.whisper_tokens import MAX_PREFIX_TOKENS, WhisperTokens, is_spaced
 from asr_workers.windows.buckets import FULL_CONTEXT_S
-from asr_workers.windows.drafts import keeps_draft, with_draft
+from asr_workers.windows.drafts import DraftToken, tokens_that_stand
 from asr_workers.windows.features import FRAMES_PER_SECOND, pad_to_context
 from asr_workers.windows.guards import (
     Attempt,
@@ -25,6 +26,7 @@ from asr_workers.windows.words import PlacedWord, Spelling, place_words
 from bus.contract.work import Task
 
 _HYPOTHESES = 3
+_LEAST_PROBABILITY = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,25 @@ class Heard:
     """Words of the take, if they were placed together with the batch."""
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What the decoder is given before it generates."""
+
+    prompt: list[int]
+    kept: list[int] = field(default_factory=list)
+    """Of the prompt, what belongs to the window's own text."""
+    log_probability: float = 0.0
+    """Of the kept tokens, in sum."""
+
+
 class Hearing:
     """Thread-safe, like the calls and the tokens that it is made of."""
 
-    def __init__(self, calls: WhisperCalls, tokens: WhisperTokens, guards: Guards, *, beam_size: int) -> None:
+    def __init__(
+        self, calls: WhisperCalls, tokens: WhisperTokens, guards: Guards, *, beam_size: int, prefills: bool
+    ) -> None:
+        """`prefills`: the model takes known text in one pass."""
+        self._prefills = prefills
         self._calls = calls
         self._tokens = tokens
         self._guards = guards
@@ -65,32 +82,32 @@ class Hearing:
         encoded = self._calls.encode([pad_to_context(item.features, item.group.context_s) for item in batch])
         encode_s = time.perf_counter() - started
         languages = self._languages(batch, encoded)
-        generated = self._calls.generate(
-            encoded,
-            [self._prompt(item, language) for item, (language, _) in zip(batch, languages, strict=True)],
-            priors=[item.prior for item in batch],
-            max_new_tokens=max(self._ceiling(item) for item in batch),
-            beam_size=self._beam_size if batch[0].window.kind == "final" else 1,
-        )
+        openings = [
+            self._opening(item, row, language)
+            for item, row, (language, _) in zip(batch, encoded, languages, strict=True)
+        ]
+        generated = self._generate(batch, encoded, openings)
         decode_s = time.perf_counter() - started - encode_s
         heard = [
             Heard(
                 encoded=row,
                 language=language,
                 language_probability=probability,
-                take=self._take(item, _stage(item), one),
+                take=self._take(item, _stage(item, opening), one, opening),
                 encode_s=item.encode_s + encode_s,
                 decode_s=item.decode_s + decode_s,
             )
-            for item, row, (language, probability), one in zip(batch, encoded, languages, generated, strict=True)
+            for item, row, (language, probability), opening, one in zip(
+                batch, encoded, languages, openings, generated, strict=True
+            )
         ]
         return self._place_together(batch, heard) if self._calls.batched else heard
 
     def draw(self, item: Prepared, heard: Heard, *, temperature: float) -> Take:
         """Another text for a window, drawn at a temperature."""
-        prompt = self._prompt(item, heard.language)
+        prompt = self._tokens.prompt(item.prefix, item.window.task, heard.language)
         drawn = self._calls.sample(heard.encoded, prompt, temperature=temperature, hypotheses=_HYPOTHESES)
-        return self._take(item, "temperature", drawn)
+        return self._take(item, "temperature", drawn, Opening(prompt))
 
     def place(self, item: Prepared, heard: Heard, tokens: list[int]) -> list[PlacedWord]:
         """The words of a text and where in the window they are."""
@@ -99,23 +116,56 @@ class Hearing:
         (placed,) = self._place([(item, heard, tokens)])
         return placed
 
-    def reconcile(self, item: Prepared, heard: Heard) -> Take:
-        """The take, with the words of the window's draft where it has others and is not clearly surer of them."""
-        window, take = item.window, heard.take
-        spaced = is_spaced(window.task, heard.language)
-        draft, final = (text.split() if spaced else list(text) for text in (window.draft, take.text))
-        words = with_draft(draft, final)
-        if words == final or not final or take.attempt.cut:
-            return take
-        text = (" " if spaced else "").join(words)
-        tokens = self._tokens.tokens(text, spaced=spaced)
-        shown, found = self._calls.align(
-            [heard.encoded] * 2,
-            self._tokens.start(window.task, heard.language),
-            [[*item.prior, *tokens], [*item.prior, *take.tokens]],
-            frames=[_audio_frames(window)] * 2,
+    def _opening(self, item: Prepared, encoded: Encoded, language: str) -> Opening:
+        """The prompt of a window, and with it what is known: what was said before, and what stands of the draft."""
+        window = item.window
+        kept: list[int] = []
+        probabilities: list[float] = []
+        draft = self._tokens.tokens(window.draft, spaced=is_spaced(window.task, language))
+        room = MAX_PREFIX_TOKENS - len(item.prefix) - len(item.prior)
+        if self._prefills and 0 < len(draft) <= room:
+            start = self._tokens.start(window.task, language)
+            frames = _audio_frames(window)
+            (checked,) = self._calls.align([encoded], start, [[*item.prior, *draft]], frames=[frames])
+            probabilities = checked.probabilities[len(item.prior) :]
+            kept = draft[: tokens_that_stand(self._draft_tokens(item, draft, language, probabilities))]
+        return Opening(
+            self._tokens.prompt(item.prefix, window.task, language, [*item.prior, *kept]),
+            kept,
+            sum(log(max(one, _LEAST_PROBABILITY)) for one in probabilities[: len(kept)]),
         )
-        return Take(tokens, text, take.attempt) if keeps_draft(shown.probabilities, found.probabilities) else take
+
+    def _draft_tokens(
+        self, item: Prepared, draft: Sequence[int], language: str, probabilities: Sequence[float]
+    ) -> list[DraftToken]:
+        begins: set[int] = set()
+        at = 0
+        for spelling in self._tokens.spellings(draft, item.window.task, language):
+            begins.add(at)
+            at += spelling.tokens
+        return [
+            DraftToken(probability, index in begins, self._tokens.is_mark(token))
+            for index, (token, probability) in enumerate(zip(draft, probabilities, strict=True))
+        ]
+
+    def _generate(
+        self, batch: Sequence[Prepared], encoded: Sequence[Encoded], openings: Sequence[Opening]
+    ) -> list[Generated]:
+        """Go on after each opening; those of one length share a call."""
+        beam_size = self._beam_size if batch[0].window.kind == "final" else 1
+        lengths: dict[int, list[int]] = {}
+        for index, opening in enumerate(openings):
+            lengths.setdefault(len(opening.prompt), []).append(index)
+        generated: dict[int, Generated] = {}
+        for together in lengths.values():
+            found = self._calls.generate(
+                [encoded[index] for index in together],
+                [openings[index].prompt for index in together],
+                max_new_tokens=max(self._ceiling(batch[index]) for index in together),
+                beam_size=beam_size,
+            )
+            generated |= zip(together, found, strict=True)
+        return [generated[index] for index in range(len(batch))]
 
     def _place_together(self, batch: Sequence[Prepared], heard: Sequence[Heard]) -> list[Heard]:
         """Place the words of all takes that want it, one call per language: its texts share their start."""
@@ -159,31 +209,33 @@ class Hearing:
         guesses = iter(self._calls.detect_languages(unnamed) if unnamed else ())
         return [next(guesses) if item.window.language is None else (item.window.language, 1.0) for item in batch]
 
-    def _prompt(self, item: Prepared, language: str) -> list[int]:
-        return self._tokens.prompt(item.prefix, item.window.task, language)
-
     def _ceiling(self, item: Prepared) -> int:
         """Tokens after which generating stops. Scripts that need very many get them in the second pass."""
-        if _stage(item) == "full_context":
+        if item.group.context_s == FULL_CONTEXT_S:
             return MAX_NEW_TOKENS
         return min(MAX_NEW_TOKENS, token_ceiling(item.window.own_s, self._guards))
 
-    def _take(self, item: Prepared, stage: Stage, generated: Generated) -> Take:
+    def _take(self, item: Prepared, stage: Stage, generated: Generated, opening: Opening) -> Take:
         # A companion in the batch may have raised the limit of the call above the ceiling of this window.
         cut = generated.cut or len(generated.tokens) >= self._ceiling(item)
-        tokens = self._tokens.whole_characters(generated.tokens) if cut else generated.tokens
-        if item.prior:
-            tokens = self._tokens.without_leading_marks(tokens)
+        new = self._tokens.whole_characters(generated.tokens) if cut else generated.tokens
+        if item.prior and not opening.kept:
+            new = self._tokens.without_leading_marks(new)
+        tokens = [*opening.kept, *new]
         text = self._tokens.text(tokens)
+        known = " ".join(
+            part for part in (item.window.prior_text if item.prior else "", self._tokens.text(opening.kept)) if part
+        )
+        log_probability = generated.average_log_probability * (len(generated.tokens) + 1) + opening.log_probability
         attempt = Attempt(
             stage=stage,
-            tokens=len(generated.tokens),
+            tokens=len(opening.kept) + len(generated.tokens),
             cut=cut,
             has_words=has_words(text),
-            compression_ratio=compression_ratio(item.window.prior_text + " " + text if item.prior else text, cut=cut),
-            average_log_probability=generated.average_log_probability,
+            compression_ratio=compression_ratio(f"{item.window.prior_text} {text}" if item.prior else text, cut=cut),
+            average_log_probability=log_probability / (len(opening.kept) + len(generated.tokens) + 1),
             no_speech_probability=generated.no_speech_probability,
-            echoes=bool(item.prior) and echoes(text, item.window.prior_text),
+            echoes=bool(known) and echoes(self._tokens.text(new), known),
         )
         return Take(tokens, text, attempt)
 
@@ -192,7 +244,7 @@ def _audio_frames(window: Window) -> int:
     return max(1, int(window.duration_s * FRAMES_PER_SECOND))
 
 
-def _stage(item: Prepared) -> Stage:
-    if item.prior:
-        return "after_prior"
+def _stage(item: Prepared, opening: Opening) -> Stage:
+    if item.prior or opening.kept:
+        return "after_known"
     return "full_context" if item.group.context_s == FULL_CONTEXT_S else "short_context"

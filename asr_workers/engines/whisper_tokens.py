@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import tokenizers
 from faster_whisper.tokenizer import Tokenizer
 
+from asr_workers.engines.whisper_prefill import START
 from asr_workers.windows.words import Spelling
 from bus.contract.work import Task
 
@@ -26,7 +27,9 @@ def is_spaced(task: Task, language: str) -> bool:
 class WhisperTokens:
     """One model's vocabulary. Thread-safe."""
 
-    def __init__(self, vocabulary: tokenizers.Tokenizer, *, multilingual: bool) -> None:
+    def __init__(self, vocabulary: tokenizers.Tokenizer, *, multilingual: bool, start: int | None = None) -> None:
+        """`start`: number of the start of the transcript, if the model has another than its vocabulary."""
+        self._start = start
         self._vocabulary = vocabulary
         self._multilingual = multilingual
         self._tokenizers: dict[tuple[Task, str], Tokenizer] = {}
@@ -47,10 +50,15 @@ class WhisperTokens:
         """Start of transcript, language, task: what `align` wants."""
         return list(self._tokenizer(task, language).sot_sequence)
 
-    def prompt(self, prefix: Sequence[int], task: Task, language: str) -> list[int]:
-        """All that `generate` wants: without timestamps, for they fail on short encoder contexts."""
+    def prompt(self, prefix: Sequence[int], task: Task, language: str, known: Sequence[int] = ()) -> list[int]:
+        """All that `generate` wants: without timestamps, for they fail on short encoder contexts.
+
+        `known` tokens begin the transcript; see `whisper_prefill`.
+        """
         tokenizer = self._tokenizer(task, language)
-        return [*prefix, *tokenizer.sot_sequence, tokenizer.no_timestamps]
+        start, *rest = tokenizer.sot_sequence
+        prompt = [*prefix, start if self._start is None else self._start, *rest, tokenizer.no_timestamps]
+        return [*prompt, *known, tokenizer.no_timestamps] if known else prompt
 
     def text(self, tokens: Sequence[int]) -> str:
         """Text of the tokens, without surrounding blanks."""
@@ -68,16 +76,25 @@ class WhisperTokens:
         first = next((index for index, token in enumerate(tokens) if self.text([token]) not in _MARKS), len(tokens))
         return list(tokens[first:])
 
+    def is_mark(self, token: int) -> bool:
+        """Tell whether the token is punctuation alone."""
+        return not any(
+            character.isalnum() or character == "\N{REPLACEMENT CHARACTER}" for character in self.text([token])
+        )
+
     def spellings(self, tokens: Sequence[int], task: Task, language: str) -> list[Spelling]:
         """Tokens as words: at blanks, or by character where the script has none."""
         words, groups = self._tokenizer(task, _written(task, language)).split_to_word_tokens(list(tokens))
         return [Spelling(word, len(group)) for word, group in zip(words, groups, strict=True)]
 
     def tokens(self, text: str, *, spaced: bool = True) -> list[int]:
-        """A text as words only: "<|startoftranscript|>" in it would move the start that a batch has in common."""
+        """A text as words only: "<|startoftranscript|>" in it would move the start that a batch has in common.
+
+        A double quote or an exclamation mark alone is left out: `whisper_prefill` needs their numbers.
+        """
         tokenizer = self._tokenizer("transcribe", "en")
         tokens = tokenizer.encode((" " if spaced else "") + text.strip()) if text.strip() else []
-        return [token for token in tokens if token < tokenizer.eot]
+        return [token for token in tokens if START < token < tokenizer.eot]
 
     def _tokenizer(self, task: Task, language: str) -> Tokenizer:
         key = (task, language)

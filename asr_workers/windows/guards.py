@@ -10,9 +10,9 @@ character and reach the ceiling in correct text. So text that was stopped at its
 compresses like one. Otherwise it is merely *cut*: a final goes on to the full context, where the ceiling is the
 decoder's own, and a partial shows the beginning of what was said.
 
-A window that goes on after what was said before is accepted only if nothing about it is in doubt, and decoded alone
-otherwise: the speech before makes noise look like speech. Over noise Whisper says the known text once more, and is sure
-of it (103 of 104 cuts of noise behind a sentence; none of them when decoded alone).
+Text that goes on after known text, of what was said before or shown already, is accepted only if nothing about it is in
+doubt, and decoded alone otherwise: speech before makes noise look like speech. Over noise Whisper says the known text
+once more, and is sure of it (103 of 104 cuts of noise behind a sentence; none of them when decoded alone).
 """
 
 import zlib
@@ -23,7 +23,7 @@ from typing import Literal
 
 from bus.contract.work import WindowKind
 
-Stage = Literal["after_prior", "short_context", "full_context", "temperature"]
+Stage = Literal["after_known", "short_context", "full_context", "temperature"]
 Verdict = Literal["accept", "alone", "full_context", "temperature", "no_speech", "repetition"]
 
 _ZLIB_OVERHEAD_BYTES = len(zlib.compress(b""))
@@ -46,7 +46,7 @@ class Guards:
     maybe_silent: float = 0.25
     """No-speech probability below which a text is never dropped as noise."""
     doubtful_log_probability: float = -0.5
-    min_log_probability_after_prior: float = -0.5
+    min_log_probability_after_known: float = -0.5
     silence_slope: float = 1.2
     """How much surer the tokens must be for each unit of no-speech probability. Of 600 cuts of noise recordings 23 gave
     text, and all but one of these texts fell under this line; of 300 windows of speech two did, both wrong."""
@@ -66,7 +66,7 @@ class Attempt:
     average_log_probability: float
     no_speech_probability: float
     echoes: bool = False
-    """Much of it is what was said before."""
+    """Much of it is what was known before."""
 
 
 def token_ceiling(duration_s: float, guards: Guards) -> int:
@@ -96,7 +96,7 @@ def judge(attempt: Attempt, kind: WindowKind, guards: Guards) -> Verdict:
 
     `alone`, `full_context` and `temperature` name what to try next.
     """
-    if attempt.stage == "after_prior":
+    if attempt.stage == "after_known":
         return "accept" if goes_on(attempt, guards) else "alone"
     if attempt.tokens == 0:
         return "accept"
@@ -116,15 +116,15 @@ def judge(attempt: Attempt, kind: WindowKind, guards: Guards) -> Verdict:
 
 
 def goes_on(attempt: Attempt, guards: Guards) -> bool:
-    """Tell whether a decode after what was said before is beyond doubt; its compression is that of both texts."""
-    sure = attempt.average_log_probability >= guards.min_log_probability_after_prior
-    sound = attempt.has_words and not attempt.cut and not attempt.echoes
+    """Tell whether a decode after known text is beyond doubt; its compression is that of both texts."""
+    sure = attempt.average_log_probability >= guards.min_log_probability_after_known
+    sound = attempt.has_words and not attempt.cut and not attempt.echoes and not is_noise(attempt, guards)
     return sure and sound and not is_repetitive(attempt, guards)
 
 
-def echoes(text: str, prior_text: str) -> bool:
+def echoes(text: str, known: str) -> bool:
     """Tell whether half of a text or more stands in the text before it as it is. By character: scripts differ."""
-    ours, theirs = ([character for character in one.casefold() if character.isalnum()] for one in (text, prior_text))
+    ours, theirs = ([character for character in one.casefold() if character.isalnum()] for one in (text, known))
     match = SequenceMatcher(a=theirs, b=ours, autojunk=False).find_longest_match()
     return 2 * match.size >= len(ours) > 0
 

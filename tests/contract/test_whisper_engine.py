@@ -212,6 +212,14 @@ class TestOnTheSpeechSet:
         assert " ".join(word.text for word in decoded.words) == decoded.text
 
 
+def test_shown_words_that_fit_the_audio_stand_as_they_were_shown(engine: WhisperCt2Engine) -> None:
+    plain = decode_to_end(engine, austen(4.0)).text
+    assert plain.split()[:3] == ["And", "Mr.", "John"]
+    decoded = decode_to_end(engine, replace(austen(4.0), draft="And Mr John"))
+    assert decoded.text == plain.replace("Mr.", "Mr")
+    assert " ".join(word.text for word in decoded.words) == decoded.text
+
+
 def test_a_shown_word_that_nobody_said_gives_way(engine: WhisperCt2Engine) -> None:
     plain = decode_to_end(engine, austen(4.0)).text
     assert decode_to_end(engine, replace(austen(4.0), draft="Elephants eat")).text == plain
@@ -223,8 +231,8 @@ def test_known_text_that_is_wrong_is_not_repeated_over_what_follows(engine: Whis
     assert "wait" not in decode_to_end(engine, window).text.lower()
 
 
-def test_text_of_more_tokens_than_the_decoder_should_step_through_is_left_out(engine: WhisperCt2Engine) -> None:
-    window = replace(austen(8.0), prior_samples=4 * SAMPLE_RATE_HZ, prior_text="Sense and Sensibility. " * 30)
+def test_known_text_that_leaves_the_decoder_no_room_is_left_out(engine: WhisperCt2Engine) -> None:
+    window = replace(austen(8.0), prior_samples=4 * SAMPLE_RATE_HZ, prior_text="Sense and Sensibility. " * 60)
     assert engine.prepare(window).prior == ()
     assert engine.prepare(window).window.duration_s == 4.0
 

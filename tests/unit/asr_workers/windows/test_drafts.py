@@ -2,53 +2,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_workers.windows.drafts import keeps_draft, with_draft
+from asr_workers.windows.drafts import LEAST_PROBABILITY, DraftToken, tokens_that_stand
 
-words = st.lists(st.sampled_from(["a", "b", "c", "B.", "d"]), max_size=6)
-
-
-@pytest.mark.parametrize(
-    ("draft", "final", "both"),
-    [
-        ("He'll smile", "Hale smiled. He loved", "He'll smile He loved"),
-        ("all the way", "all the long way home", "all the way home"),
-        ("all the long way", "all the way home", "all the long way home"),
-        ("a long cry", "along cry came", "a long cry came"),
-        ("we went", "we wend our way", "we went our way"),
-        ("we went on", "we", "we went on"),
-        ("some thing else", "something else now", "some thing else now"),
-    ],
-)
-def test_shown_words_take_the_place_of_what_differs(draft: str, final: str, both: str) -> None:
-    assert with_draft(draft.split(), final.split()) == both.split()
+SURE, DOUBTFUL = LEAST_PROBABILITY, LEAST_PROBABILITY / 2
 
 
-def test_words_that_agree_are_spelled_as_in_the_final() -> None:
-    assert with_draft(["hello", "you"], ["Hello,", "you", "there."]) == ["Hello,", "you", "there."]
+def draft(*words: str, doubtful: int | None = None) -> list[DraftToken]:
+    """One token for each syllable of "two-part" words, and for a full stop that ends them."""
+    parts: list[tuple[str, bool]] = []
+    for word in words:
+        first, *rest = word.removesuffix(".").split("-")
+        parts += [(first, True), *((part, False) for part in rest), *([(".", False)] if word.endswith(".") else [])]
+    return [
+        DraftToken(DOUBTFUL if index == doubtful else SURE, begins, part == ".")
+        for index, (part, begins) in enumerate(parts)
+    ]
 
 
-def test_marks_alone_are_words_of_their_own() -> None:
-    assert with_draft(["-"], ["?", "yes"]) == ["-", "yes"]
+def test_a_draft_without_a_doubt_stands() -> None:
+    assert tokens_that_stand(draft("well", "then.", "go-ing")) == 5
 
 
-@given(words)
-def test_without_a_draft_the_final_stays(final: list[str]) -> None:
-    assert with_draft([], final) == final
+@pytest.mark.parametrize(("doubtful", "standing"), [(0, 0), (1, 1), (3, 3), (4, 3)])
+def test_a_draft_stands_up_to_the_word_with_the_first_doubtful_token(doubtful: int, standing: int) -> None:
+    assert tokens_that_stand(draft("well", "then.", "go-ing", doubtful=doubtful)) == standing
 
 
-@given(words, words)
-def test_every_shown_word_is_there_in_order(draft: list[str], final: list[str]) -> None:
-    sounds = [word.strip(".").casefold() for word in with_draft(draft, final)]
-    at = 0
-    for word in draft:
-        at = sounds.index(word.strip(".").casefold(), at) + 1
+def test_a_word_stands_without_the_doubtful_mark_after_it() -> None:
+    assert tokens_that_stand(draft("well", "then.", "go-ing", doubtful=2)) == 2
 
 
-def test_shown_words_stay_unless_they_are_clearly_less_likely() -> None:
-    assert keeps_draft([0.5, 0.5], [0.9, 0.9])
-    assert keeps_draft([0.9], [0.5, 0.5])
-    assert not keeps_draft([0.001, 0.9], [0.9, 0.9])
+def test_nothing_stands_of_nothing() -> None:
+    assert tokens_that_stand([]) == 0
 
 
-def test_an_impossible_token_is_no_error() -> None:
-    assert not keeps_draft([0.0], [0.9])
+@given(st.lists(st.builds(DraftToken, st.floats(0, 1), st.booleans(), st.booleans()), max_size=12))
+def test_no_doubtful_token_stands(tokens: list[DraftToken]) -> None:
+    assert all(one.probability >= LEAST_PROBABILITY for one in tokens[: tokens_that_stand(tokens)])

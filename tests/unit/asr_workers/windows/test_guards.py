@@ -54,18 +54,19 @@ def test_clear_speech_is_accepted() -> None:
 
 
 def test_what_goes_on_after_known_text_is_accepted_if_nothing_about_it_is_in_doubt() -> None:
-    assert judge(attempt("after_prior"), "final", GUARDS) == "accept"
+    assert judge(attempt("after_known"), "final", GUARDS) == "accept"
 
 
 @pytest.mark.parametrize(
     "doubtful",
     [
-        attempt("after_prior", ratio=2.1),
-        attempt("after_prior", log_probability=-0.6),
-        attempt("after_prior", cut=True),
-        attempt("after_prior", words=False),
-        replace(attempt("after_prior"), echoes=True),
-        attempt("after_prior", tokens=0, words=False),
+        attempt("after_known", ratio=2.1),
+        attempt("after_known", log_probability=-0.6),
+        attempt("after_known", cut=True),
+        attempt("after_known", words=False),
+        replace(attempt("after_known"), echoes=True),
+        attempt("after_known", log_probability=-0.4, no_speech=0.9),
+        attempt("after_known", tokens=0, words=False),
     ],
 )
 def test_what_goes_on_after_known_text_and_is_doubtful_is_decoded_alone(doubtful: Attempt) -> None:
