@@ -61,7 +61,7 @@ class PlanLimits:
     """How long a batch that is not full may wait for company; 0 starts it at once."""
     final_allowance_s: float = 0.5
     """A final is due so long after it was taken."""
-    partial_hold_s: float = 0.15
+    partial_hold_s: float = 0.3
     """How long a final that comes may find all executors busy because a partial took the last of them."""
 
 

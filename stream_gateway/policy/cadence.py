@@ -38,8 +38,7 @@ class CadenceOptions:
     jitter: float = 0.1
     """Share of an interval by which it may be shorter or longer: sessions that began together drift apart."""
     hasty_below_s: float = 0.8
-    """Up to this lag nobody misses the decoder's time: a final is asked for at the tentative end, although speech may
-    resume, and decoded together with what was said before it."""
+    """Up to this lag a final is asked for at the tentative end: if speech resumes, nobody misses the decoder's time."""
     patient_from_s: float = 2.0
     """From this lag on it is asked for at the endpoint; in between, in between."""
 
@@ -74,8 +73,8 @@ class PoolLag:
 
     @property
     def affords_prior(self) -> bool:
-        """Whether the pool has time to hear what was said before an utterance along with it."""
-        return self._lag_s <= self._options.hasty_below_s
+        """Whether the pool has time to hear what was said before an utterance along with it: it costs little."""
+        return not self._stopped
 
     def on_partial(self, round_trip_s: float, now: float) -> None:
         """A partial came back, or was given up, after so long."""

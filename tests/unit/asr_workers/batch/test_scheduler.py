@@ -164,7 +164,7 @@ def test_a_partial_beside_a_final_that_runs_starts_when_that_is_about_to_end() -
     jobs.prepared(2, SHORT)
     plan = jobs.plan(now=10.1)
     assert plan.batches == ()
-    assert plan.look_again_at == pytest.approx(10.65)
+    assert plan.look_again_at == pytest.approx(10.5)
     assert jobs.plan(now=10.7).batches == (Batch(kind="partial", jobs=(2,)),)
 
 

@@ -276,7 +276,7 @@ def test_a_final_is_decoded_together_with_what_was_said_right_before_it() -> Non
     assert decode.prior_text == "hello there"
 
 
-def test_a_final_is_decoded_alone_while_its_language_is_not_known_or_the_pool_lags() -> None:
+def test_a_final_is_decoded_alone_while_its_language_is_not_known_or_the_pool_is_too_slow_for_partials() -> None:
     unknown = FinalsDesk()
     unknown.finals.confirm(a_final_window(1, start_s=1.0), 3.6)
     unknown.take(unknown.decode(3.6), 3.6)
@@ -284,7 +284,7 @@ def test_a_final_is_decoded_alone_while_its_language_is_not_known_or_the_pool_la
 
     lagging = FinalsDesk(language="en")
     answered(lagging, 1, "hello there", start_s=1.0, now=3.6)
-    lagging.lag.on_partial(2.0, 3.7)
+    lagging.lag.on_partial(9.0, 3.7)
     assert lagging.published(2, start_s=4.0, now=6.6).prior_samples == 0
 
 
