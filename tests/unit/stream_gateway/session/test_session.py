@@ -135,7 +135,7 @@ def test_without_speech_detection_the_client_alone_ends_its_segments() -> None:
     (second,) = of_type(ends, Decode)
     harness.settle(second)
 
-    assert (first.start_sample, first.end_sample) == (0, second.start_sample)
+    assert (first.start_sample, first.end_sample) == (0, second.start_sample + second.prior_samples)
     assert second.end_sample == harness.received_sample
     assert harness.session.phase is Phase.CLOSED
     assert emitted(harness.effects, Committed)[-1] == Committed(harness.received_sample)
