@@ -62,6 +62,7 @@ class Connection:
         self._scoring: list[ScoringTrack | LevelTrack] = []
         self._tasks = asyncio.TaskGroup()
         self._timer: asyncio.TimerHandle | None = None
+        self._told_at = 0.0
         self._timer_at = 0.0
         self._something_to_write = asyncio.Event()
         self._has_room = asyncio.Event()
@@ -356,7 +357,8 @@ class Connection:
 
     def _rearm(self) -> None:
         """A timer that is set for too early a time stays: a deadline moves on with every chunk of audio."""
-        deadline = self._machine.deadline(self._now())
+        # By the time that the machine was told last: what becomes due between that and now would be due unnoticed.
+        deadline = self._machine.deadline(self._told_at)
         if deadline is None:
             self._closed.set()
             return
@@ -368,10 +370,8 @@ class Connection:
 
     def _on_time(self) -> None:
         self._timer = None
-        now = self._now()
-        deadline = self._machine.deadline(now)
-        due = deadline is not None and deadline <= now
-        self._apply(self._machine.on_time(now) if due else [])
+        self._told_at = max(self._now(), self._timer_at)  # a timer may fire a little too early
+        self._apply(self._machine.on_time(self._told_at))
 
     def _free(self) -> None:
         if self._timer is not None:
@@ -382,4 +382,6 @@ class Connection:
             track.close()
 
     def _now(self) -> float:
-        return self._loop.time()
+        """The time, to tell the machine."""
+        self._told_at = self._loop.time()
+        return self._told_at

@@ -1,7 +1,7 @@
 """Partials of one session: when to ask for one, and what to show of the answer.
 
 At most one window is in flight per session. A window that got no answer in `_LOST_AFTER_S` was replaced, expired in the
-broker or died with its worker: nobody misses it, the next one covers its audio.
+broker or died with its worker: the next one covers its audio, and is sent even if no more audio comes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,6 +29,8 @@ class _InFlight:
     start_sample: int
     end_sample: int
     sent_at: float
+    shown_before_sample: int
+    """What had been sent of its utterance before: if this window is lost, the rest is news again."""
 
 
 class Partials:
@@ -59,11 +61,13 @@ class Partials:
         """Send the next window if it is time for one and someone has said something new."""
         effects: list[Effect] = []
         if self._in_flight is not None and now >= self._in_flight.sent_at + _LOST_AFTER_S:
-            effects += self._give_up("lost", now)
+            effects += self._give_up("lost", utterances, now)
         if self._in_flight is None and now >= self._next_at():
             utterance = self._most_news(utterances, scored_sample)
             if utterance is not None and self._lag.admit_partial(now):
                 effects.append(self._send(utterance, scored_sample, now))
+            elif utterance is not None:
+                self._paced_from = now  # somebody else probes: ask again an interval later, whether audio comes or not
         return effects
 
     def on_result(self, result: AsrResult, utterances: Sequence[Utterance], now: float) -> list[Effect]:
@@ -72,7 +76,7 @@ class Partials:
         if sent is None or result.window != sent.window:
             return [Dropped("partial", "stale")]
         if result.failure is not None and result.failure.code != SUPERSEDED:
-            return self._give_up("failed", now)
+            return self._give_up("failed", utterances, now)
         self._in_flight = None
         if result.failure is not None:
             return [Dropped("partial", "superseded")]  # it tells nothing about the pool's speed
@@ -136,7 +140,7 @@ class Partials:
         )
         start_sample = max(utterance.start_sample, round(start_s * SAMPLE_RATE_HZ))
         window = next(self._windows)
-        self._in_flight = _InFlight(utterance.segment, window, start_sample, end_sample, now)
+        self._in_flight = _InFlight(utterance.segment, window, start_sample, end_sample, now, utterance.shown_to_sample)
         self._paced_from = now
         self._jitter = jitter_of(self._session, window)
         utterance.shown_to_sample = end_sample
@@ -152,8 +156,11 @@ class Partials:
             word_times=True,  # agreement and trimming need them, whatever the client wants to see
         )
 
-    def _give_up(self, reason: str, now: float) -> list[Effect]:
+    def _give_up(self, reason: str, utterances: Sequence[Utterance], now: float) -> list[Effect]:
         assert self._in_flight is not None
+        for utterance in utterances:
+            if utterance.segment == self._in_flight.segment:
+                utterance.shown_to_sample = self._in_flight.shown_before_sample
         self._lag.on_partial(now - self._in_flight.sent_at, now)
         self._paced_from = now
         self._in_flight = None

@@ -279,7 +279,7 @@ def test_one_session_probes_a_pool_whose_partials_have_stopped() -> None:
 
     probe = one.sent(2.0)
     assert other.settle(2.0) == []
-    assert other.deadline(2.0) is None
+    assert other.deadline(2.0) == 2.0 + CADENCE.pause_s  # it asks again by itself
     one.answer(probe, "hello", 5.0)
 
     assert other.sent(8.0)
@@ -295,3 +295,13 @@ def test_sessions_that_ask_at_once_do_not_ask_again_at_once() -> None:
         next_at.append(desk.deadline(2.1))
     assert len(set(next_at)) == 3
     assert all(at is not None and 2.36 <= at <= 2.44 for at in next_at)
+
+
+def test_a_lost_window_is_sent_again_although_no_more_audio_comes() -> None:
+    desk = Desk(an_utterance())
+    lost = desk.sent(2.0)
+
+    assert of_type(desk.partials.settle(desk.utterances, samples(2.0), 6.0), Decode) == []
+    (again,) = of_type(desk.partials.settle(desk.utterances, samples(2.0), 60.0), Decode)
+
+    assert (again.start_sample, again.end_sample) == (lost.start_sample, lost.end_sample)
