@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import cycle, islice
 from pathlib import Path
 
-from benchmarks.peers.bisection import MostSessions
+from benchmarks.bisection import most_held, next_trial
 from benchmarks.peers.figures import Round, figures
 from benchmarks.peers.observed import Observed
 from benchmarks.peers.processes import DidNotStart
@@ -62,13 +62,14 @@ async def most_sessions(
     system: System, setting: Setting, model: Path, environments: Path, recordings: Sequence[Recording], highest: int
 ) -> tuple[int, list[tuple[int, Round]]]:
     """How many sessions it holds, and every round that was played to find out."""
-    search, played = MostSessions(highest), list[tuple[int, Round]]()
-    while (sessions := search.next_try()) is not None:
+    held: dict[int, bool] = {}
+    played: list[tuple[int, Round]] = []
+    while (sessions := next_trial(held, limit=highest)) is not None:
         started = Started(model, environments, sessions)
         result = await play_round(system, setting, started, play_list(recordings, max(sessions, _LEAST_PLAYED)))
         played.append((sessions, result))
-        (search.passed if result.holds else search.failed)(sessions)
-    return search.held, played
+        held[sessions] = result.holds
+    return most_held(held), played
 
 
 def play_list(recordings: Sequence[Recording], count: int) -> list[Recording]:
