@@ -20,6 +20,7 @@ from asr_workers.batch.scheduler import Scheduler
 from asr_workers.engines.base import Engine, EngineCapabilities, EngineOptions, EngineUnavailable
 from asr_workers.engines.table import open_engine
 from asr_workers.metrics import WorkerMetrics
+from asr_workers.openmp import let_waiting_threads_sleep
 from asr_workers.presence import Heartbeats
 from asr_workers.settings import AsrSettings
 from asr_workers.worker import Worker, WorkerOptions
@@ -48,6 +49,7 @@ def main(settings: AsrSettings, shared: SharedSettings) -> None:
     """Run one ASR worker: windows from NATS in, text out."""
     logs.configure(shared.log_level, service="asr", log_format=shared.log_format)
     limit_arenas(len(os.sched_getaffinity(0)))
+    let_waiting_threads_sleep(os.environ)
     try:
         refuse_unknown_environment(AsrSettings.section, (AsrSettings, SharedSettings), os.environ)
         path = _weights(settings, shared.cache_dir or default_cache_dir())
@@ -81,6 +83,7 @@ def _engine_options(settings: AsrSettings, path: Path | None) -> EngineOptions:
         device=settings.device,
         compute_type=settings.compute_type,
         executors=settings.threads,
+        call_threads=settings.call_threads,
         max_batch=settings.batch_size,
         beam_size=settings.beam_size,
     )

@@ -28,6 +28,7 @@ def window_of(request: AsrRequest) -> Window:
         prior_samples=request.prior_samples,
         prior_text=request.prior_text,
         draft=request.draft,
+        draft_end_sample=request.draft_end_sample,
     )
 
 

@@ -23,6 +23,12 @@ class AsrSettings:
         "cores, except with device cuda.",
         minimum=0,
     )
+    call_threads: int = setting(
+        0,
+        help="CPU threads of one decode; 0 is two. With threads x call_threads above the cores, a lone decode uses what "
+        "others leave idle.",
+        minimum=0,
+    )
     batch_size: int = setting(0, help="Windows per model call; 0 is 4 on a CPU and 16 on a GPU.", minimum=0)
     beam_size: int = setting(5, help="Beam of finals; partials are always greedy.", minimum=1, maximum=10)
     batch_wait_s: float = setting(

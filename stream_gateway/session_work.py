@@ -101,6 +101,7 @@ class SessionWork:
             prior_samples=decode.prior_samples,
             prior_text=decode.prior_text,
             draft=decode.draft,
+            draft_end_sample=decode.draft_end_sample,
         )
 
     async def _put(self, subject: str, data: bytes, msg_id: str) -> StoredAck | None:

@@ -26,6 +26,8 @@ class EngineOptions:
     """A CTranslate2 compute type; "auto" is int8 on a CPU and float16 on a GPU."""
     executors: int = 0
     """Model calls in parallel; 0 is one per CPU core, or one on a GPU."""
+    call_threads: int = 0
+    """CPU threads of one model call; 0 is two, or one where there is one core."""
     max_batch: int = 0
     """Windows per model call; 0 is 4 on a CPU and 16 on a GPU."""
     beam_size: int = 5
@@ -69,6 +71,8 @@ class Window:
     prior_text: str = field(default="", repr=False)
     draft: str = field(default="", repr=False)
     """Of a final: its beginning, as somebody was shown it for good."""
+    draft_end_sample: int = 0
+    """Where the draft's last word ends, on the clock of `start_sample`; 0 is not known."""
 
     @property
     def samples(self) -> int:
@@ -79,6 +83,12 @@ class Window:
     def own_s(self) -> float:
         """Length of what is to be decoded, in seconds."""
         return (self.samples - self.prior_samples) / SAMPLE_RATE_HZ
+
+    @property
+    def after_draft_s(self) -> float:
+        """Length of what follows the draft, in seconds; of all that is to be decoded if its end is not known."""
+        end_sample = self.start_sample + self.samples
+        return min(self.own_s, max(0, end_sample - self.draft_end_sample) / SAMPLE_RATE_HZ)
 
     @property
     def duration_s(self) -> float:

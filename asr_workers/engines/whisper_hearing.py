@@ -7,10 +7,10 @@ from math import log
 
 from asr_workers.engines.base import Prepared, Window
 from asr_workers.engines.encoder_output import Encoded
-from asr_workers.engines.whisper_calls import MAX_NEW_TOKENS, Generated, WhisperCalls
+from asr_workers.engines.whisper_calls import MAX_NEW_TOKENS, Alignment, Generated, WhisperCalls
 from asr_workers.engines.whisper_tokens import MAX_PREFIX_TOKENS, WhisperTokens, is_spaced
 from asr_workers.windows.buckets import FULL_CONTEXT_S
-from asr_workers.windows.drafts import DraftToken, tokens_that_stand
+from asr_workers.windows.drafts import DraftToken, tokens_after, tokens_that_stand
 from asr_workers.windows.features import FRAMES_PER_SECOND, pad_to_context
 from asr_workers.windows.guards import (
     Attempt,
@@ -19,7 +19,6 @@ from asr_workers.windows.guards import (
     compression_ratio,
     echoes,
     has_words,
-    judge,
     token_ceiling,
 )
 from asr_workers.windows.words import PlacedWord, Spelling, place_words
@@ -49,7 +48,7 @@ class Heard:
     encode_s: float
     decode_s: float
     placed: list[PlacedWord] | None = None
-    """Words of the take, if they were placed together with the batch."""
+    """Words of the take, if they are known already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +56,40 @@ class Opening:
     """What the decoder is given before it generates."""
 
     prompt: list[int]
+    ceiling: int
+    """Tokens after which generating stops."""
     kept: list[int] = field(default_factory=list)
     """Of the prompt, what belongs to the window's own text."""
     log_probability: float = 0.0
     """Of the kept tokens, in sum."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A text as generated after an opening, the opening's kept tokens included."""
+
+    tokens: list[int]
+    draft_tokens: int
+    generated: Generated
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One window of a batch."""
+
+    item: Prepared
+    encoded: Encoded
+    language: str
+    language_probability: float
+
+
 class Hearing:
-    """Thread-safe, like the calls and the tokens that it is made of."""
+    """Thread-safe, like the calls and the tokens that it is made of.
+
+    A draft is taken at its word: the text is generated after all of it, and the alignment that gives the word times of
+    the whole tells what of it is in doubt. Only then, seldom, is the text generated anew from the first doubtful token.
+    """
 
     def __init__(
         self, calls: WhisperCalls, tokens: WhisperTokens, guards: Guards, *, beam_size: int, prefills: bool
@@ -77,129 +102,145 @@ class Hearing:
         self._beam_size = beam_size
 
     def hear(self, batch: Sequence[Prepared]) -> list[Heard]:
-        """Encode, find the languages that are not named, generate; on a GPU place the words of accepted texts too."""
+        """Encode, find the languages that are not named, generate, check drafts; on a GPU place the words too."""
         started = time.perf_counter()
         encoded = self._calls.encode([pad_to_context(item.features, item.group.context_s) for item in batch])
         encode_s = time.perf_counter() - started
-        languages = self._languages(batch, encoded)
+        rows = [
+            _Row(item, one, *language)
+            for item, one, language in zip(batch, encoded, self._languages(batch, encoded), strict=True)
+        ]
+        openings = [self._opening(row) for row in rows]
+        texts = self._generate(rows, openings)
+        alignments = self._align_together(rows, openings, texts)
         openings = [
-            self._opening(item, row, language)
-            for item, row, (language, _) in zip(batch, encoded, languages, strict=True)
+            self._checked(row, opening, alignment) if opening.kept else opening
+            for row, opening, alignment in zip(rows, openings, alignments, strict=True)
         ]
-        generated = self._generate(batch, encoded, openings)
+        doubtful = [index for index, text in enumerate(texts) if not _opens(openings[index], text)]
+        again = self._generate([rows[index] for index in doubtful], [openings[index] for index in doubtful])
+        for index, text in zip(doubtful, again, strict=True):
+            texts[index], alignments[index] = text, None
         decode_s = time.perf_counter() - started - encode_s
-        heard = [
+        return [
             Heard(
-                encoded=row,
-                language=language,
-                language_probability=probability,
-                take=self._take(item, _stage(item, opening), one, opening),
-                encode_s=item.encode_s + encode_s,
-                decode_s=item.decode_s + decode_s,
+                encoded=row.encoded,
+                language=row.language,
+                language_probability=row.language_probability,
+                take=self._take(row.item, _stage(row.item, opening), text, opening),
+                encode_s=row.item.encode_s + encode_s,
+                decode_s=row.item.decode_s + decode_s,
+                placed=None if alignment is None else self._placed(row.item, row.language, text.tokens, alignment),
             )
-            for item, row, (language, probability), opening, one in zip(
-                batch, encoded, languages, openings, generated, strict=True
-            )
+            for row, opening, text, alignment in zip(rows, openings, texts, alignments, strict=True)
         ]
-        return self._place_together(batch, heard) if self._calls.batched else heard
 
     def draw(self, item: Prepared, heard: Heard, *, temperature: float) -> Take:
         """Another text for a window, drawn at a temperature."""
         prompt = self._tokens.prompt(item.prefix, item.window.task, heard.language)
         drawn = self._calls.sample(heard.encoded, prompt, temperature=temperature, hypotheses=_HYPOTHESES)
-        return self._take(item, "temperature", drawn, Opening(prompt))
+        opening = Opening(prompt, MAX_NEW_TOKENS)
+        return self._take(item, "temperature", self._text(item, drawn, opening), opening)
 
     def place(self, item: Prepared, heard: Heard, tokens: list[int]) -> list[PlacedWord]:
         """The words of a text and where in the window they are."""
         if heard.placed is not None and tokens is heard.take.tokens:
             return heard.placed
-        (placed,) = self._place([(item, heard, tokens)])
-        return placed
-
-    def _opening(self, item: Prepared, encoded: Encoded, language: str) -> Opening:
-        """The prompt of a window, and with it what is known: what was said before, and what stands of the draft."""
-        window = item.window
-        kept: list[int] = []
-        probabilities: list[float] = []
-        draft = self._tokens.tokens(window.draft, spaced=is_spaced(window.task, language))
-        room = MAX_PREFIX_TOKENS - len(item.prefix) - len(item.prior)
-        if self._prefills and 0 < len(draft) <= room:
-            start = self._tokens.start(window.task, language)
-            frames = _audio_frames(window)
-            (checked,) = self._calls.align([encoded], start, [[*item.prior, *draft]], frames=[frames])
-            probabilities = checked.probabilities[len(item.prior) :]
-            kept = draft[: tokens_that_stand(self._draft_tokens(item, draft, language, probabilities))]
-        return Opening(
-            self._tokens.prompt(item.prefix, window.task, language, [*item.prior, *kept]),
-            kept,
-            sum(log(max(one, _LEAST_PROBABILITY)) for one in probabilities[: len(kept)]),
+        start = self._tokens.start(item.window.task, heard.language)
+        (alignment,) = self._calls.align(
+            [heard.encoded], start, [[*item.prior, *tokens]], frames=[_audio_frames(item.window)]
         )
+        return self._placed(item, heard.language, tokens, alignment)
 
-    def _draft_tokens(
-        self, item: Prepared, draft: Sequence[int], language: str, probabilities: Sequence[float]
-    ) -> list[DraftToken]:
+    def _opening(self, row: _Row) -> Opening:
+        """The prompt of a window, and with it what is known: what was said before, and the draft."""
+        item, window = row.item, row.item.window
+        kept = self._tokens.tokens(window.draft, spaced=is_spaced(window.task, row.language))
+        if not self._prefills or len(kept) > MAX_PREFIX_TOKENS - len(item.prefix) - len(item.prior):
+            kept = []
+        ceiling = self._ceiling(item)
+        if kept:
+            ceiling = min(ceiling, tokens_after(len(kept), len(window.draft), window.after_draft_s))
+        return Opening(self._prompt(row, kept), ceiling, kept)
+
+    def _checked(self, row: _Row, opening: Opening, alignment: Alignment | None) -> Opening:
+        """The opening with what stands of its draft, by the probabilities of all tokens."""
+        assert alignment is not None, "texts that go on after a draft are aligned"
+        own = alignment.probabilities[len(row.item.prior) :]
+        kept = opening.kept[: tokens_that_stand(self._draft_tokens(row, opening.kept, own))]
+        log_probability = sum(log(max(one, _LEAST_PROBABILITY)) for one in own[: len(kept)])
+        if len(kept) == len(opening.kept):
+            return replace(opening, log_probability=log_probability)
+        return Opening(self._prompt(row, kept), self._ceiling(row.item), kept, log_probability)
+
+    def _prompt(self, row: _Row, kept: Sequence[int]) -> list[int]:
+        item = row.item
+        return self._tokens.prompt(item.prefix, item.window.task, row.language, [*item.prior, *kept])
+
+    def _draft_tokens(self, row: _Row, draft: Sequence[int], probabilities: Sequence[float]) -> list[DraftToken]:
         begins: set[int] = set()
         at = 0
-        for spelling in self._tokens.spellings(draft, item.window.task, language):
+        for spelling in self._tokens.spellings(draft, row.item.window.task, row.language):
             begins.add(at)
             at += spelling.tokens
         return [
             DraftToken(probability, index in begins, self._tokens.is_mark(token))
-            for index, (token, probability) in enumerate(zip(draft, probabilities, strict=True))
+            for index, (token, probability) in enumerate(zip(draft, probabilities, strict=False))
         ]
 
-    def _generate(
-        self, batch: Sequence[Prepared], encoded: Sequence[Encoded], openings: Sequence[Opening]
-    ) -> list[Generated]:
+    def _generate(self, rows: Sequence[_Row], openings: Sequence[Opening]) -> list[_Text]:
         """Go on after each opening; those of one length share a call."""
-        beam_size = self._beam_size if batch[0].window.kind == "final" else 1
         lengths: dict[int, list[int]] = {}
         for index, opening in enumerate(openings):
             lengths.setdefault(len(opening.prompt), []).append(index)
-        generated: dict[int, Generated] = {}
+        texts: dict[int, _Text] = {}
         for together in lengths.values():
             found = self._calls.generate(
-                [encoded[index] for index in together],
+                [rows[index].encoded for index in together],
                 [openings[index].prompt for index in together],
-                max_new_tokens=max(self._ceiling(batch[index]) for index in together),
-                beam_size=beam_size,
+                max_new_tokens=max(openings[index].ceiling for index in together),
+                beam_size=self._beam_size if rows[0].item.window.kind == "final" else 1,
             )
-            generated |= zip(together, found, strict=True)
-        return [generated[index] for index in range(len(batch))]
+            for index, one in zip(together, found, strict=True):
+                texts[index] = self._text(rows[index].item, one, openings[index])
+        return [texts[index] for index in range(len(rows))]
 
-    def _place_together(self, batch: Sequence[Prepared], heard: Sequence[Heard]) -> list[Heard]:
-        """Place the words of all takes that want it, one call per language: its texts share their start."""
-        started = time.perf_counter()
-        wanted: dict[tuple[Task, str], list[int]] = {}
-        for index, (item, one) in enumerate(zip(batch, heard, strict=True)):
-            attempt = one.take.attempt
-            accepted = one.take.text and judge(attempt, item.window.kind, self._guards) == "accept"
-            if accepted and (item.window.word_times or attempt.cut):
-                wanted.setdefault((item.window.task, one.language), []).append(index)
-        placed: dict[int, list[PlacedWord]] = {}
-        for group in wanted.values():
-            texts = self._place([(batch[index], heard[index], heard[index].take.tokens) for index in group])
-            placed |= zip(group, texts, strict=True)
-        spent_s = time.perf_counter() - started
-        return [
-            replace(one, placed=placed.get(index), decode_s=one.decode_s + spent_s) for index, one in enumerate(heard)
-        ]
+    def _text(self, item: Prepared, generated: Generated, opening: Opening) -> _Text:
+        # A companion in the batch may have raised the limit of the call above the ceiling of this window.
+        cut = generated.cut or len(generated.tokens) >= opening.ceiling
+        new = self._tokens.whole_characters(generated.tokens) if cut else generated.tokens
+        if item.prior and not opening.kept:
+            new = self._tokens.without_leading_marks(new)
+        return _Text([*opening.kept, *new], len(opening.kept), generated, cut)
 
-    def _place(self, texts: Sequence[tuple[Prepared, Heard, list[int]]]) -> list[list[PlacedWord]]:
-        """Words of texts of one task and language."""
-        task, language = texts[0][0].window.task, texts[0][1].language
-        alignments = self._calls.align(
-            [heard.encoded for _, heard, _ in texts],
-            self._tokens.start(task, language),
-            [[*item.prior, *tokens] for item, _, tokens in texts],
-            frames=[_audio_frames(item.window) for item, _, _ in texts],
-        )
-        placed = []
-        for (item, _, tokens), alignment in zip(texts, alignments, strict=True):
-            # What was said before counts as one word, and is left out.
-            spellings = [Spelling("", len(item.prior)), *self._tokens.spellings(tokens, task, language)]
-            placed.append(place_words(spellings, alignment.pairs, alignment.probabilities)[1:])
-        return placed
+    def _align_together(
+        self, rows: Sequence[_Row], openings: Sequence[Opening], texts: Sequence[_Text]
+    ) -> list[Alignment | None]:
+        """Align texts that go on after a draft, and where batches pay all others whose words are wanted.
+
+        One call for each task and language: its texts share their start.
+        """
+        together: dict[tuple[Task, str], list[int]] = {}
+        for index, (row, opening, text) in enumerate(zip(rows, openings, texts, strict=True)):
+            window = row.item.window
+            if opening.kept or (self._calls.batched and text.tokens and (window.word_times or text.cut)):
+                together.setdefault((window.task, row.language), []).append(index)
+        alignments: list[Alignment | None] = [None] * len(rows)
+        for (task, language), group in together.items():
+            found = self._calls.align(
+                [rows[index].encoded for index in group],
+                self._tokens.start(task, language),
+                [[*rows[index].item.prior, *texts[index].tokens] for index in group],
+                frames=[_audio_frames(rows[index].item.window) for index in group],
+            )
+            for index, one in zip(group, found, strict=True):
+                alignments[index] = one
+        return alignments
+
+    def _placed(self, item: Prepared, language: str, tokens: Sequence[int], alignment: Alignment) -> list[PlacedWord]:
+        # What was said before counts as one word, and is left out.
+        spellings = [Spelling("", len(item.prior)), *self._tokens.spellings(tokens, item.window.task, language)]
+        return place_words(spellings, alignment.pairs, alignment.probabilities)[1:]
 
     def _languages(self, batch: Sequence[Prepared], encoded: Sequence[Encoded]) -> list[tuple[str, float]]:
         """Language of each window and its probability: 1 where it was named."""
@@ -215,14 +256,9 @@ class Hearing:
             return MAX_NEW_TOKENS
         return min(MAX_NEW_TOKENS, token_ceiling(item.window.own_s, self._guards))
 
-    def _take(self, item: Prepared, stage: Stage, generated: Generated, opening: Opening) -> Take:
-        # A companion in the batch may have raised the limit of the call above the ceiling of this window.
-        cut = generated.cut or len(generated.tokens) >= self._ceiling(item)
-        new = self._tokens.whole_characters(generated.tokens) if cut else generated.tokens
-        if item.prior and not opening.kept:
-            new = self._tokens.without_leading_marks(new)
-        tokens = [*opening.kept, *new]
-        text = self._tokens.text(tokens)
+    def _take(self, item: Prepared, stage: Stage, text: _Text, opening: Opening) -> Take:
+        generated = text.generated
+        words = self._tokens.text(text.tokens)
         known = " ".join(
             part for part in (item.window.prior_text if item.prior else "", self._tokens.text(opening.kept)) if part
         )
@@ -230,14 +266,21 @@ class Hearing:
         attempt = Attempt(
             stage=stage,
             tokens=len(opening.kept) + len(generated.tokens),
-            cut=cut,
-            has_words=has_words(text),
-            compression_ratio=compression_ratio(f"{item.window.prior_text} {text}" if item.prior else text, cut=cut),
+            cut=text.cut,
+            has_words=has_words(words),
+            compression_ratio=compression_ratio(
+                f"{item.window.prior_text} {words}" if item.prior else words, cut=text.cut
+            ),
             average_log_probability=log_probability / (len(opening.kept) + len(generated.tokens) + 1),
             no_speech_probability=generated.no_speech_probability,
-            echoes=bool(known) and echoes(self._tokens.text(new), known),
+            echoes=bool(known) and echoes(self._tokens.text(text.tokens[len(opening.kept) :]), known),
         )
-        return Take(tokens, text, attempt)
+        return Take(text.tokens, words, attempt)
+
+
+def _opens(opening: Opening, text: _Text) -> bool:
+    """Tell whether a text is one that goes on after all that stands of its draft, and after nothing else."""
+    return text.draft_tokens == len(opening.kept)
 
 
 def _audio_frames(window: Window) -> int:

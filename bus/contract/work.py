@@ -65,6 +65,8 @@ class AsrRequest(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     draft: str = ""
     """Of a final: how the client was shown its beginning as stable. Kept unless the decoder is surer of something else.
     User words: never logged."""
+    draft_end_sample: int = 0
+    """Absolute, like `start_sample`: where the last word of the draft ends. 0 is not known."""
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):

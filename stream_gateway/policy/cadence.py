@@ -37,7 +37,7 @@ class CadenceOptions:
     """Time between the probes of a pool whose partials have stopped."""
     jitter: float = 0.1
     """Share of an interval by which it may be shorter or longer: sessions that began together drift apart."""
-    hasty_below_s: float = 0.8
+    hasty_below_s: float = 0.5
     """Up to this lag a final is asked for at the tentative end: if speech resumes, nobody misses the decoder's time."""
     patient_from_s: float = 2.0
     """From this lag on it is asked for at the endpoint; in between, in between."""

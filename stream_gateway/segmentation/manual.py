@@ -35,6 +35,11 @@ class ManualSegmenter:
         """Sample before which no open or future utterance reaches; never decreases."""
         return self._start
 
+    @property
+    def is_quiet(self) -> bool:
+        """Nobody looks for silence here."""
+        return False
+
     def on_scores(self, scores: Sequence[float]) -> list[SegmentEvent]:
         """Take the loudness of the next frames, in order; return what follows, in order."""
         events: list[SegmentEvent] = []

@@ -41,8 +41,8 @@ class SegmenterOptions:
     pre_roll_s: float = 0.45
     """Audio before the first speech frame that belongs to the utterance: scores rise late on soft onsets, and the
     decoder needs a moment of room (0.3 s costs half a point of word error rate against 0.45 s; more gains nothing)."""
-    tentative_s: float = 0.2
-    """Quiet after which the decoder may begin."""
+    tentative_s: float = 0.16
+    """Quiet after which the decoder may begin. Of 100 times it begins, speech resumes 29 times (17 times at 0.2 s)."""
     endpoint_s: float = 0.5
     """Quiet that ends the utterance."""
     post_roll_s: float = 0.16
@@ -144,6 +144,11 @@ class Segmenter:
                 return max(self._previous_end, self._speech_start - self._pre_roll)
             case _:
                 return self._start
+
+    @property
+    def is_quiet(self) -> bool:
+        """An utterance is open, and its speaker has stopped: for a moment or for good."""
+        return self._state is _State.QUIET
 
     def on_scores(self, scores: Sequence[float]) -> list[SegmentEvent]:
         """Take the scores of the next frames, in order; return what they decide, in order."""

@@ -34,6 +34,7 @@ class Decode:
     """Of the window's head: there to be heard only, its text is `prior_text`."""
     prior_text: str = field(default="", repr=False)
     draft: str = field(default="", repr=False)
+    draft_end_sample: int = 0
     hedge: bool = False
     """A worker has this window already: this attempt is for another one."""
 

@@ -274,6 +274,7 @@ class Finals:
             prior_samples=utterance.start_sample - prior.start_sample if prior else 0,
             prior_text=prior.text if prior else "",
             draft=utterance.draft,
+            draft_end_sample=utterance.draft_end_sample,
         )
 
     def _store_next(self, now: float) -> list[Effect]:

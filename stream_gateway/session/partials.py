@@ -128,7 +128,8 @@ class Partials:
         ripe = [
             one
             for one in utterances
-            if not one.pausing
+            # If the silence lasts, a final is asked for in a moment and must not find the workers busy with this.
+            if not one.quiet
             and scored_sample - one.speech_start_sample >= _MIN_SPEECH_SAMPLES
             and scored_sample - one.shown_to_sample >= _MIN_NEWS_SAMPLES
         ]

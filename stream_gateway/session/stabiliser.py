@@ -51,11 +51,11 @@ class Stabiliser:
         context = self._agreed[-_CONTEXT_WORDS:]
         return max(utterance_start_s, context[0].start_s)
 
-    def stable_until(self, end_s: float) -> str:
-        """The stable text of the words that end by then."""
-        if not self._agreed or self._agreed[-1].end_s <= end_s:
-            return self._stable
-        return _extend("", [word for word in self._agreed if word.end_s <= end_s], self._language)
+    def stable_until(self, end_s: float) -> tuple[str, float]:
+        """The stable text of the words that end by then, and where the last of them ends (0 without words)."""
+        words = [word for word in self._agreed if word.end_s <= end_s]
+        text = self._stable if len(words) == len(self._agreed) else _extend("", words, self._language)
+        return text, words[-1].end_s if words else 0.0
 
     def on_hypothesis(self, words: Sequence[Word], *, language: str | None, agree: bool = True) -> RunningText:
         """Take the words of the newest window (any start), written in `language`, and return what to show.

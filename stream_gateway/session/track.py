@@ -78,7 +78,10 @@ class Track:
         self._segmenter.set_tentative(
             self._lag.tentative_wait_s(tentative_s=self._tentative_s, endpoint_s=self._endpoint_s)
         )
-        return self._take(self._segmenter.on_scores(scores), now)
+        effects = self._take(self._segmenter.on_scores(scores), now)
+        if self.utterance is not None:
+            self.utterance.quiet = self._segmenter.is_quiet
+        return effects
 
     def on_heard(self) -> None:
         """More may be known of what was said: a pause is as long as fits it. Call it when an answer was taken."""
@@ -143,6 +146,7 @@ class Track:
 
     def _window(self, end_sample: int, speech_end_sample: int) -> FinalWindow:
         utterance = self._utterance
+        draft, draft_end_s = utterance.stabiliser.stable_until(end_sample / SAMPLE_RATE_HZ)
         return FinalWindow(
             segment=utterance.segment,
             channel=self.channel,
@@ -150,7 +154,8 @@ class Track:
             end_sample=end_sample,
             speech_start_sample=utterance.speech_start_sample,
             speech_end_sample=speech_end_sample,
-            draft=utterance.stabiliser.stable_until(end_sample / SAMPLE_RATE_HZ),
+            draft=draft,
+            draft_end_sample=round(draft_end_s * SAMPLE_RATE_HZ),
         )
 
     @property

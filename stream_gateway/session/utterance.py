@@ -26,6 +26,8 @@ class Utterance:
     speech_start_sample: int
     pausing: bool = False
     """A tentative end was seen and speech has not resumed."""
+    quiet: bool = False
+    """The newest frame was no speech: the utterance pauses in a moment, or goes on."""
     shown_to_sample: int = 0
     """End of the newest window sent for a partial."""
     heard: Heard | None = None
@@ -45,3 +47,5 @@ class FinalWindow:
     speech_end_sample: int
     draft: str = field(default="", repr=False)
     """What was shown of it as stable."""
+    draft_end_sample: int = 0
+    """Where the draft's last word ends."""

@@ -220,6 +220,23 @@ def test_shown_words_that_fit_the_audio_stand_as_they_were_shown(engine: Whisper
     assert " ".join(word.text for word in decoded.words) == decoded.text
 
 
+def test_a_draft_that_ends_late_in_the_audio_gives_the_same_text_as_one_whose_end_is_not_known(
+    engine: WhisperCt2Engine,
+) -> None:
+    plain = decode_to_end(engine, austen(4.0))
+    *shown, last = plain.words
+    draft = " ".join(word.text for word in shown)
+    window = replace(austen(4.0), draft=draft, draft_end_sample=round(last.start_s * SAMPLE_RATE_HZ))
+    assert decode_to_end(engine, window).text == plain.text
+
+
+def test_what_follows_a_draft_that_ends_too_late_is_given_all_the_same(engine: WhisperCt2Engine) -> None:
+    plain = decode_to_end(engine, austen(8.0)).text
+    draft = " ".join(plain.split()[:3])
+    window = replace(austen(8.0), draft=draft, draft_end_sample=8 * SAMPLE_RATE_HZ)
+    assert decode_to_end(engine, window).text == plain
+
+
 def test_a_shown_word_that_nobody_said_gives_way(engine: WhisperCt2Engine) -> None:
     plain = decode_to_end(engine, austen(4.0)).text
     assert decode_to_end(engine, replace(austen(4.0), draft="Elephants eat")).text == plain

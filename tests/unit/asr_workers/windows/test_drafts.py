@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_workers.windows.drafts import LEAST_PROBABILITY, DraftToken, tokens_that_stand
+from asr_workers.windows.drafts import LEAST_PROBABILITY, DraftToken, tokens_after, tokens_that_stand
 
 SURE, DOUBTFUL = LEAST_PROBABILITY, LEAST_PROBABILITY / 2
 
@@ -39,3 +39,14 @@ def test_nothing_stands_of_nothing() -> None:
 @given(st.lists(st.builds(DraftToken, st.floats(0, 1), st.booleans(), st.booleans()), max_size=12))
 def test_no_doubtful_token_stands(tokens: list[DraftToken]) -> None:
     assert all(one.probability >= LEAST_PROBABILITY for one in tokens[: tokens_that_stand(tokens)])
+
+
+def test_behind_a_draft_the_text_may_be_as_long_as_the_audio_and_the_script_need() -> None:
+    english = tokens_after(10, 44, 2.0)
+
+    assert tokens_after(10, 44, 0.0) < english < tokens_after(10, 44, 4.0)
+    assert tokens_after(110, 44, 2.0) > 5 * english, "Georgian takes 2.5 tokens for a character"
+
+
+def test_a_word_that_ends_the_draft_too_early_still_fits_behind_it() -> None:
+    assert tokens_after(1, 5, 0.0) >= 8

@@ -209,7 +209,7 @@ def test_what_was_measured_long_ago_is_forgotten() -> None:
 # --- the tentative final
 
 
-@pytest.mark.parametrize(("lag_s", "wait_s"), [(0.0, 0.2), (0.8, 0.2), (1.4, 0.35), (2.0, 0.5), (9.0, 0.5)])
+@pytest.mark.parametrize(("lag_s", "wait_s"), [(0.0, 0.2), (0.5, 0.2), (1.25, 0.35), (2.0, 0.5), (9.0, 0.5)])
 def test_the_more_a_pool_lags_the_surer_an_end_must_be_before_it_is_decoded(lag_s: float, wait_s: float) -> None:
     assert a_lag(lag_s).tentative_wait_s(tentative_s=0.2, endpoint_s=0.5) == pytest.approx(wait_s)
 

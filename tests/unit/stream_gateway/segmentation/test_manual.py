@@ -26,6 +26,7 @@ def test_everything_is_speech_from_the_first_sample() -> None:
     assert segmenter.on_scores([0.0]) == [UtteranceStarted(0, 0)]
     assert segmenter.on_scores([0.0] * 100) == []
     assert segmenter.quiet_before == 0
+    assert not segmenter.is_quiet
 
 
 def test_a_commit_ends_the_utterance_where_the_audio_ends_and_the_next_begins_there() -> None:

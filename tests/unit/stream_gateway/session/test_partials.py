@@ -81,9 +81,9 @@ def test_the_next_window_waits_for_the_cadence_and_for_news() -> None:
     assert desk.sent(2.4).end_sample == samples(2.4)
 
 
-def test_a_speaker_who_pauses_is_not_asked_about_for_the_final_is_under_way() -> None:
+def test_a_speaker_who_is_quiet_is_not_asked_about_for_a_final_may_follow_at_once() -> None:
     utterance = an_utterance()
-    utterance.pausing = True
+    utterance.quiet = True
     assert Desk(utterance).settle(2.0) == []
 
 

@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -286,11 +287,10 @@ def test_nothing_becomes_stable_while_agreement_is_suspended() -> None:
 
 def test_the_stable_text_is_given_as_far_as_a_moment() -> None:
     stabiliser = Stabiliser()
-    assert stabiliser.stable_until(9.0) == ""
+    assert stabiliser.stable_until(9.0) == ("", 0.0)
     for _ in range(2):
         stabiliser.on_hypothesis(said("one two three four"), language="en")
 
-    assert [stabiliser.stable_until(end_s) for end_s in (9.0, 1.21, 1.0, 0.1)] == ["one two three"] * 2 + [
-        "one two",
-        "",
-    ]
+    shown = [stabiliser.stable_until(end_s) for end_s in (9.0, 1.21, 1.0, 0.1)]
+    assert [text for text, _ in shown] == ["one two three", "one two three", "one two", ""]
+    assert [word_end_s for _, word_end_s in shown] == pytest.approx([1.2, 1.2, 0.8, 0.0])

@@ -37,6 +37,10 @@ class Desk:
         assert self.track.utterance is not None
         return self.track.utterance.pausing
 
+    def is_quiet(self) -> bool:
+        assert self.track.utterance is not None
+        return self.track.utterance.quiet
+
     def decodes(self) -> list[Decode]:
         return of_type(self.finals.settle(0.0, workers_alive=True), Decode)
 
@@ -309,7 +313,7 @@ def test_a_pause_that_came_and_went_within_one_call_leaves_the_next_utterance_al
 
 def test_a_pool_that_lags_is_asked_for_a_final_only_once_the_pause_is_surer_to_last() -> None:
     desk = Desk(tentative_s=0.2, endpoint_s=0.5)
-    desk.lag.on_partial(1.4, 0.0)
+    desk.lag.on_partial(1.25, 0.0)
     desk.hear(SPEECH, 0.96)
 
     desk.hear(QUIET, 0.32)
@@ -341,7 +345,20 @@ def test_a_final_is_told_what_was_shown_as_stable() -> None:
     desk.hear(QUIET, 0.32)
 
     (proposed,) = desk.decodes()
-    assert proposed.draft == "well then"
+    assert (proposed.draft, proposed.draft_end_sample) == ("well then", samples(0.9))
+
+
+def test_an_utterance_is_quiet_from_the_first_frame_without_speech_to_the_next_with_it() -> None:
+    desk = Desk(tentative_s=0.2, endpoint_s=0.5)
+    desk.hear(SPEECH, 0.96)
+    assert not desk.is_quiet()
+
+    desk.hear(QUIET, 0.032)
+    assert desk.is_quiet()
+    assert not desk.is_pausing()
+
+    desk.hear(SPEECH, 0.032)
+    assert not desk.is_quiet()
 
 
 def test_audio_of_what_was_said_is_kept_until_nobody_can_go_on_after_it() -> None:
