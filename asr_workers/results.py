@@ -29,6 +29,7 @@ def window_of(request: AsrRequest) -> Window:
         prior_text=request.prior_text,
         draft=request.draft,
         draft_end_sample=request.draft_end_sample,
+        hurried=request.hurried,
     )
 
 

@@ -25,8 +25,8 @@ class AsrSettings:
     )
     call_threads: int = setting(
         0,
-        help="CPU threads of one decode; 0 is two. With threads x call_threads above the cores, a lone decode uses what "
-        "others leave idle.",
+        help="CPU threads of one decode; 0 is two. With threads x call_threads above the cores, a lone decode uses "
+        "what others leave idle.",
         minimum=0,
     )
     batch_size: int = setting(0, help="Windows per model call; 0 is 4 on a CPU and 16 on a GPU.", minimum=0)

@@ -102,6 +102,7 @@ class SessionWork:
             prior_text=decode.prior_text,
             draft=decode.draft,
             draft_end_sample=decode.draft_end_sample,
+            hurried=decode.hurried,
         )
 
     async def _put(self, subject: str, data: bytes, msg_id: str) -> StoredAck | None:

@@ -5,6 +5,8 @@ context, same prompt length), for only those can share a model call. What a call
 
 - Finals of a group are spread over the free executors, unless that takes the last one and the finals that will
   probably come meanwhile would lose more by it than these gain.
+- They run together only as far as that makes the sum of all finish times smaller: where finals save little by a common
+  call, as on a CPU, the first need not wait for the last.
 - If more groups wait than executors are free, the one that is cheapest per window goes first, while the oldest can
   still be in time.
 - A batch that is not full waits for company only where that makes the sum of all finish times smaller, which takes a
@@ -16,6 +18,7 @@ context, same prompt length), for only those can share a model call. What a call
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple, TypeAlias
 
 from asr_workers.batch.costs import CostModel
@@ -145,7 +148,7 @@ class _Plan:
                 groups.remove(company)
                 continue
             batches = self._spread(company, max(1, self.free - len(groups) + 1))
-            self._start(company, min(self._limits.final_batch, -(-len(company) // batches)))
+            self._start(company, self._batch_size(company, min(self._limits.final_batch, -(-len(company) // batches))))
             groups = [one for one in groups if one]
         return bool(self.look_at)
 
@@ -174,6 +177,23 @@ class _Plan:
 
     def _cost_s(self, one: Waiting, windows: int) -> float:
         return self._costs.seconds(one.kind, one.group.context_s, windows)
+
+    def _batch_size(self, company: Sequence[Waiting], most: int) -> int:
+        """How many finals of a group run in one call: those that come first need not wait for what gains them nothing.
+
+        The size with the least sum of finish times, were they to follow one another, and of what those that come
+        meanwhile wait; the larger of equal ones.
+        """
+        gap_s = self._gap_s("final", None)
+
+        def loss(size: int) -> float:
+            calls = [size] * (len(company) // size) + [len(company) % size] * (len(company) % size > 0)
+            ends_s = list(accumulate(self._cost_s(company[0], windows) for windows in calls))
+            # ends_s[-1] / gap_s finals come until all have run, and wait for half of that time on average.
+            own_s = sum(windows * end_s for windows, end_s in zip(calls, ends_s, strict=True))
+            return own_s * gap_s + ends_s[-1] ** 2 / 2
+
+        return min(range(most, 0, -1), key=loss)
 
     def _most_urgent(self, groups: Sequence[Sequence[Waiting]]) -> int:
         """Index of the group of finals that goes next."""

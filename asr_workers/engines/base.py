@@ -73,6 +73,8 @@ class Window:
     """Of a final: its beginning, as somebody was shown it for good."""
     draft_end_sample: int = 0
     """Where the draft's last word ends, on the clock of `start_sample`; 0 is not known."""
+    hurried: bool = False
+    """Of a final: others wait, and less context will do."""
 
     @property
     def samples(self) -> int:

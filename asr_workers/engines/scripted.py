@@ -62,7 +62,7 @@ class ScriptedEngine:
 
     def prepare(self, window: Window) -> Prepared:
         """Keep the samples as features; the group follows the same rules as a real engine's."""
-        context_s = encoder_context_s(window.kind, window.duration_s)
+        context_s = encoder_context_s(window.kind, window.duration_s, hurried=window.hurried)
         features: Features = samples_of(window.pcm)[np.newaxis, :]
         return Prepared(window=window, group=Group(context_s, len(window.prompt.split())), features=features)
 

@@ -118,7 +118,7 @@ class WhisperCt2Engine:
         if window.language is not None and window.language not in self._capabilities.languages:
             raise ValueError("the model does not know this language")
         started = time.perf_counter()
-        context_s = encoder_context_s(window.kind, window.duration_s)
+        context_s = encoder_context_s(window.kind, window.duration_s, hurried=window.hurried)
         prefix = self._tokens.prefix(window.prompt, window.hotwords)
         spaced = is_spaced(window.task, window.language or "")
         prior = tuple(self._tokens.tokens(window.prior_text, spaced=spaced))

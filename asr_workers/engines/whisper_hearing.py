@@ -18,7 +18,9 @@ from asr_workers.windows.guards import (
     Stage,
     compression_ratio,
     echoes,
+    goes_on,
     has_words,
+    repeats_itself,
     token_ceiling,
 )
 from asr_workers.windows.words import PlacedWord, Spelling, place_words
@@ -58,6 +60,7 @@ class Opening:
     prompt: list[int]
     ceiling: int
     """Tokens after which generating stops."""
+    beam_size: int
     kept: list[int] = field(default_factory=list)
     """Of the prompt, what belongs to the window's own text."""
     log_probability: float = 0.0
@@ -69,7 +72,8 @@ class _Text:
     """A text as generated after an opening, the opening's kept tokens included."""
 
     tokens: list[int]
-    draft_tokens: int
+    kept: int
+    """Tokens at its head that were known."""
     generated: Generated
     cut: bool
 
@@ -110,14 +114,14 @@ class Hearing:
             _Row(item, one, *language)
             for item, one, language in zip(batch, encoded, self._languages(batch, encoded), strict=True)
         ]
-        openings = [self._opening(row) for row in rows]
+        openings = [self._opening(row, row.item.window.draft) for row in rows]
         texts = self._generate(rows, openings)
         alignments = self._align_together(rows, openings, texts)
         openings = [
-            self._checked(row, opening, alignment) if opening.kept else opening
-            for row, opening, alignment in zip(rows, openings, alignments, strict=True)
+            self._checked(row, opening, text, alignment) if opening.kept else opening
+            for row, opening, text, alignment in zip(rows, openings, texts, alignments, strict=True)
         ]
-        doubtful = [index for index, text in enumerate(texts) if not _opens(openings[index], text)]
+        doubtful = [index for index, text in enumerate(texts) if text.kept != len(openings[index].kept)]
         again = self._generate([rows[index] for index in doubtful], [openings[index] for index in doubtful])
         for index, text in zip(doubtful, again, strict=True):
             texts[index], alignments[index] = text, None
@@ -139,7 +143,7 @@ class Hearing:
         """Another text for a window, drawn at a temperature."""
         prompt = self._tokens.prompt(item.prefix, item.window.task, heard.language)
         drawn = self._calls.sample(heard.encoded, prompt, temperature=temperature, hypotheses=_HYPOTHESES)
-        opening = Opening(prompt, MAX_NEW_TOKENS)
+        opening = Opening(prompt, MAX_NEW_TOKENS, 1)
         return self._take(item, "temperature", self._text(item, drawn, opening), opening)
 
     def place(self, item: Prepared, heard: Heard, tokens: list[int]) -> list[PlacedWord]:
@@ -152,26 +156,31 @@ class Hearing:
         )
         return self._placed(item, heard.language, tokens, alignment)
 
-    def _opening(self, row: _Row) -> Opening:
+    def _opening(self, row: _Row, draft: str) -> Opening:
         """The prompt of a window, and with it what is known: what was said before, and the draft."""
         item, window = row.item, row.item.window
-        kept = self._tokens.tokens(window.draft, spaced=is_spaced(window.task, row.language))
+        kept = self._tokens.tokens(draft, spaced=is_spaced(window.task, row.language))
         if not self._prefills or len(kept) > MAX_PREFIX_TOKENS - len(item.prefix) - len(item.prior):
             kept = []
         ceiling = self._ceiling(item)
         if kept:
-            ceiling = min(ceiling, tokens_after(len(kept), len(window.draft), window.after_draft_s))
-        return Opening(self._prompt(row, kept), ceiling, kept)
+            ceiling = min(ceiling, tokens_after(len(kept), len(draft), window.after_draft_s))
+        # What follows a draft is a few words: a beam makes nothing of them that greedy does not.
+        return Opening(self._prompt(row, kept), ceiling, 1 if kept else self._beam(item), kept)
 
-    def _checked(self, row: _Row, opening: Opening, alignment: Alignment | None) -> Opening:
-        """The opening with what stands of its draft, by the probabilities of all tokens."""
+    def _checked(self, row: _Row, opening: Opening, text: _Text, alignment: Alignment | None) -> Opening:
+        """The opening with what stands of its draft, by the probabilities of its tokens; none if it led astray."""
         assert alignment is not None, "texts that go on after a draft are aligned"
         own = alignment.probabilities[len(row.item.prior) :]
         kept = opening.kept[: tokens_that_stand(self._draft_tokens(row, opening.kept, own))]
         log_probability = sum(log(max(one, _LEAST_PROBABILITY)) for one in own[: len(kept)])
-        if len(kept) == len(opening.kept):
-            return replace(opening, log_probability=log_probability)
-        return Opening(self._prompt(row, kept), self._ceiling(row.item), kept, log_probability)
+        if len(kept) < len(opening.kept):
+            item = row.item
+            return Opening(self._prompt(row, kept), self._ceiling(item), self._beam(item), kept, log_probability)
+        checked = replace(opening, log_probability=log_probability)
+        if goes_on(self._take(row.item, "after_known", text, checked).attempt, self._guards):
+            return checked
+        return self._opening(row, "")
 
     def _prompt(self, row: _Row, kept: Sequence[int]) -> list[int]:
         item = row.item
@@ -189,17 +198,17 @@ class Hearing:
         ]
 
     def _generate(self, rows: Sequence[_Row], openings: Sequence[Opening]) -> list[_Text]:
-        """Go on after each opening; those of one length share a call."""
-        lengths: dict[int, list[int]] = {}
+        """Go on after each opening; those of one length and beam share a call."""
+        alike: dict[tuple[int, int], list[int]] = {}
         for index, opening in enumerate(openings):
-            lengths.setdefault(len(opening.prompt), []).append(index)
+            alike.setdefault((len(opening.prompt), opening.beam_size), []).append(index)
         texts: dict[int, _Text] = {}
-        for together in lengths.values():
+        for (_, beam_size), together in alike.items():
             found = self._calls.generate(
                 [rows[index].encoded for index in together],
                 [openings[index].prompt for index in together],
                 max_new_tokens=max(openings[index].ceiling for index in together),
-                beam_size=self._beam_size if rows[0].item.window.kind == "final" else 1,
+                beam_size=beam_size,
             )
             for index, one in zip(together, found, strict=True):
                 texts[index] = self._text(rows[index].item, one, openings[index])
@@ -250,6 +259,9 @@ class Hearing:
         guesses = iter(self._calls.detect_languages(unnamed) if unnamed else ())
         return [next(guesses) if item.window.language is None else (item.window.language, 1.0) for item in batch]
 
+    def _beam(self, item: Prepared) -> int:
+        return self._beam_size if item.window.kind == "final" else 1
+
     def _ceiling(self, item: Prepared) -> int:
         """Tokens after which generating stops. Scripts that need very many get them in the second pass."""
         if item.group.context_s == FULL_CONTEXT_S:
@@ -273,14 +285,10 @@ class Hearing:
             ),
             average_log_probability=log_probability / (len(opening.kept) + len(generated.tokens) + 1),
             no_speech_probability=generated.no_speech_probability,
-            echoes=bool(known) and echoes(self._tokens.text(text.tokens[len(opening.kept) :]), known),
+            echoes=bool(known)
+            and (echoes(self._tokens.text(text.tokens[len(opening.kept) :]), known) or repeats_itself(words)),
         )
         return Take(text.tokens, words, attempt)
-
-
-def _opens(opening: Opening, text: _Text) -> bool:
-    """Tell whether a text is one that goes on after all that stands of its draft, and after nothing else."""
-    return text.draft_tokens == len(opening.kept)
 
 
 def _audio_frames(window: Window) -> int:

@@ -26,6 +26,8 @@ from bus.contract.work import WindowKind
 Stage = Literal["after_known", "short_context", "full_context", "temperature"]
 Verdict = Literal["accept", "alone", "full_context", "temperature", "no_speech", "repetition"]
 
+_SHORTEST_REPEATED = 24
+"""Characters of a text that can be told to repeat itself: "yes, yes, of course" is speech."""
 _ZLIB_OVERHEAD_BYTES = len(zlib.compress(b""))
 
 
@@ -66,7 +68,7 @@ class Attempt:
     average_log_probability: float
     no_speech_probability: float
     echoes: bool = False
-    """Much of it is what was known before."""
+    """Much of it is what was known before, or what it began with itself."""
 
 
 def token_ceiling(duration_s: float, guards: Guards) -> int:
@@ -127,6 +129,11 @@ def echoes(text: str, known: str) -> bool:
     ours, theirs = ([character for character in one.casefold() if character.isalnum()] for one in (text, known))
     match = SequenceMatcher(a=theirs, b=ours, autojunk=False).find_longest_match()
     return 2 * match.size >= len(ours) > 0
+
+
+def repeats_itself(text: str) -> bool:
+    """Tell whether a text says much of its first half again: not a loop yet, but an echo of what it began with."""
+    return len(text) >= _SHORTEST_REPEATED and echoes(text[len(text) // 2 :], text[: len(text) // 2])
 
 
 def is_satisfying(attempt: Attempt, guards: Guards) -> bool:

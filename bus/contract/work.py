@@ -67,6 +67,8 @@ class AsrRequest(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     User words: never logged."""
     draft_end_sample: int = 0
     """Absolute, like `start_sample`: where the last word of the draft ends. 0 is not known."""
+    hurried: bool = False
+    """Of a final: the pool lags, and a text that is a little worse is better than one that is late."""
 
 
 class Timings(msgspec.Struct, frozen=True, kw_only=True):

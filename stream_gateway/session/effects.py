@@ -35,6 +35,8 @@ class Decode:
     prior_text: str = field(default="", repr=False)
     draft: str = field(default="", repr=False)
     draft_end_sample: int = 0
+    hurried: bool = False
+    """The pool lags: a text that is a little worse will do."""
     hedge: bool = False
     """A worker has this window already: this attempt is for another one."""
 

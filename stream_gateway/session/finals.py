@@ -257,8 +257,9 @@ class Finals:
 
     def _decode(self, job: FinalJob, *, hedge: bool = False) -> Decode:
         utterance, language = job.utterance, self._language.current
+        hurried = self._config.pool.lag.is_pressed
         # The prior makes the text better and decoding longer. Its language has to be known.
-        affordable = language is not None and self._config.pool.lag.affords_prior
+        affordable = language is not None and not hurried
         prior = self._said[utterance.channel].before(utterance) if affordable else None
         return Decode(
             kind="final",
@@ -275,6 +276,7 @@ class Finals:
             prior_text=prior.text if prior else "",
             draft=utterance.draft,
             draft_end_sample=utterance.draft_end_sample,
+            hurried=hurried,
         )
 
     def _store_next(self, now: float) -> list[Effect]:

@@ -25,6 +25,7 @@ WORK: dict[str, work.AsrRequest | work.AsrResult | work.AsrCancel] = {
         prior_text="so far",
         draft="hel",
         draft_end_sample=16_200,
+        hurried=True,
     ),
     "asr_result_v1.bin": work.AsrResult(
         session="s1",

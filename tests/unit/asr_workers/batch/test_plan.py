@@ -96,7 +96,7 @@ def test_a_batch_is_never_above_its_limit() -> None:
 
 def test_groups_of_finals_share_the_executors_before_one_is_spread() -> None:
     waiting = window(1), window(2), window(3, group=LONG)
-    assert jobs(plan(*waiting, at=limits(), costs=costs())) == [(1, 2), (3,)]
+    assert jobs(plan(*waiting, at=limits(), costs=costs(final=(0.6, 0.05)))) == [(1, 2), (3,)]
 
 
 def test_finals_are_not_spread_to_the_last_executor_when_others_are_about_to_come() -> None:
@@ -108,7 +108,21 @@ def test_finals_are_not_spread_to_the_last_executor_when_others_are_about_to_com
 
 def test_more_finals_than_a_batch_holds_run_on_the_next_free_executor_whoever_comes() -> None:
     five = [window(n) for n in range(1, 6)]
-    assert jobs(plan(*five, at=limits(), costs=costs(), gap_s=0.01)) == [(1, 2, 3, 4), (5,)]
+    assert jobs(plan(*five, at=limits(), costs=costs(), gap_s=0.01)) == [(1, 2, 3), (4, 5)]
+
+
+def test_finals_that_save_little_together_run_one_by_one() -> None:
+    three = [window(n) for n in range(1, 4)]
+    lone = limits(executors=1)
+    assert jobs(plan(*three, at=lone, costs=costs(final=(0.5, 0.45)))) == [(1,)]
+    assert jobs(plan(*three, at=lone, costs=costs(final=(0.5, 0.1)))) == [(1, 2, 3)]
+
+
+def test_finals_run_together_where_that_saves_time_for_the_many_that_come_meanwhile() -> None:
+    three = [window(n) for n in range(1, 4)]
+    saving_some = costs(final=(0.5, 0.4))
+    assert jobs(plan(*three, at=limits(executors=1), costs=saving_some, gap_s=3600.0)) == [(1,)]
+    assert jobs(plan(*three, at=limits(executors=1), costs=saving_some, gap_s=0.05)) == [(1, 2, 3)]
 
 
 def test_the_group_that_is_cheapest_per_window_goes_first_while_the_oldest_stays_in_time() -> None:

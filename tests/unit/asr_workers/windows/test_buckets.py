@@ -28,6 +28,12 @@ def test_a_window_gets_the_smallest_context_that_holds_it(kind: WindowKind, dura
     assert encoder_context_s(kind, duration_s) == context_s
 
 
+@pytest.mark.parametrize(("duration_s", "context_s"), [(0.1, 10), (9.0, 10), (9.01, 15), (MAX_WINDOW_S, 30)])
+def test_a_hurried_final_makes_do_with_less(duration_s: float, context_s: int) -> None:
+    assert encoder_context_s("final", duration_s, hurried=True) == context_s
+    assert encoder_context_s("partial", duration_s, hurried=True) == encoder_context_s("partial", duration_s)
+
+
 @pytest.mark.parametrize("kind", ["final", "partial"])
 def test_every_allowed_window_keeps_its_margin(kind: WindowKind) -> None:
     for tenth in range(int(MAX_WINDOW_S * 10) + 1):

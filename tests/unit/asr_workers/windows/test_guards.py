@@ -13,6 +13,7 @@ from asr_workers.windows.guards import (
     is_repetitive,
     is_satisfying,
     judge,
+    repeats_itself,
     settle,
     token_ceiling,
 )
@@ -89,6 +90,20 @@ def test_a_text_of_which_half_was_said_right_before_is_an_echo(text: str, prior:
 @pytest.mark.parametrize(("text", "prior"), [("and then we came home", "And then he left."), ("...", "..."), ("", "a")])
 def test_a_text_that_shares_less_with_the_one_before_is_none(text: str, prior: str) -> None:
     assert not echoes(text, prior)
+
+
+@pytest.mark.parametrize(
+    ("text", "repeats"),
+    [
+        ("We went to the river. We went to the river.", True),
+        ("we went down to the river and then we went down to the", True),
+        ("We walked along the river, and they drove to the sea.", False),
+        ("No, no, no, no.", False),
+        ("", False),
+    ],
+)
+def test_a_text_whose_second_half_is_its_first_repeats_itself(text: str, repeats: bool) -> None:
+    assert repeats_itself(text) is repeats
 
 
 def test_no_text_is_accepted_as_it_is() -> None:
