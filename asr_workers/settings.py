@@ -29,7 +29,7 @@ class AsrSettings:
         "what others leave idle.",
         minimum=0,
     )
-    batch_size: int = setting(0, help="Windows per model call; 0 is 4 on a CPU and 16 on a GPU.", minimum=0)
+    batch_size: int = setting(0, help="Windows per model call; 0 is 1 on a CPU and 16 on a GPU.", minimum=0)
     beam_size: int = setting(5, help="Beam of finals; partials are always greedy.", minimum=1, maximum=10)
     batch_wait_s: float = setting(
         0.02,

@@ -29,7 +29,7 @@ class EngineOptions:
     call_threads: int = 0
     """CPU threads of one model call; 0 is two, or one where there is one core."""
     max_batch: int = 0
-    """Windows per model call; 0 is 4 on a CPU and 16 on a GPU."""
+    """Windows per model call; 0 is 1 on a CPU and 16 on a GPU."""
     beam_size: int = 5
     """Beam of finals; partials are always greedy. On utterances cut at pauses a beam of 5 takes 0.7 to 0.8 points off
     the word error rate of a greedy decode and adds 0.1 s (docs/performance.md)."""

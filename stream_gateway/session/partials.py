@@ -17,8 +17,8 @@ from stream_gateway.session.utterance import Heard, Utterance
 
 _LOST_AFTER_S = 4.0
 """Above the 3 s for which the broker keeps a partial window."""
-_MIN_SPEECH_SAMPLES = SAMPLE_RATE_HZ // 2
-"""Whisper invents words for less than half a second of speech."""
+_MIN_SPEECH_SAMPLES = SAMPLE_RATE_HZ * 2 // 5
+"""Whisper invents words for less than that."""
 _MIN_NEWS_SAMPLES = SAMPLE_RATE_HZ // 4
 
 
