@@ -42,7 +42,7 @@ from bus.contract.work import SAMPLE_RATE_HZ, Word
 FALLBACK_TEMPERATURES = (0.4, 0.8)
 _CPU_BATCH = 1
 """Windows are encoded one after another there: the first would wait for the last, and generating together saves less
-than that. With 8 sessions on two cores finals took 2.3 s at p95 one by one, 3.7 s in pairs, 4.1 s in batches of four."""
+than that. With 8 sessions on two cores finals took 2.3 s at p95 one by one, 3.7 s in pairs, 4.1 s in fours."""
 _CALL_THREADS = 2
 """On two cores a second thread makes a lone decode 1.5 times as fast; two at a time get through as many windows as with
 one thread each, less 5 to 10% (docs/performance.md)."""
