@@ -172,7 +172,9 @@ class Hearing:
         """The opening with what stands of its draft, by the probabilities of its tokens; none if it led astray."""
         assert alignment is not None, "texts that go on after a draft are aligned"
         own = alignment.probabilities[len(row.item.prior) :]
-        kept = opening.kept[: tokens_that_stand(self._draft_tokens(row, opening.kept, own))]
+        kept = opening.kept[
+            : tokens_that_stand(self._draft_tokens(row, opening.kept, own), hurried=row.item.window.hurried)
+        ]
         log_probability = sum(log(max(one, _LEAST_PROBABILITY)) for one in own[: len(kept)])
         if len(kept) < len(opening.kept):
             item = row.item

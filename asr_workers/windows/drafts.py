@@ -11,8 +11,10 @@ both. What follows a draft is short: a text that does not end there is an echo o
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-LEAST_PROBABILITY = 0.1
-"""Of a token that stands as it was shown. Up to here the word error rate does not move (docs/performance.md)."""
+LEAST_PROBABILITY = 0.3
+"""Of a token that stands as it was shown (docs/performance.md)."""
+LEAST_PROBABILITY_HURRIED = 0.1
+"""The same where time counts for more than a few errors."""
 _FASTEST_CHARACTERS_PER_S = 25.0
 """Of fast speech in Latin script, which is the fastest to read and to write."""
 _SPARE_TOKENS = 8
@@ -29,12 +31,13 @@ class DraftToken:
     """Punctuation alone."""
 
 
-def tokens_that_stand(draft: Sequence[DraftToken]) -> int:
+def tokens_that_stand(draft: Sequence[DraftToken], *, hurried: bool = False) -> int:
     """How many tokens at the head are kept: up to the first doubtful one, or the word that it is a part of.
 
     A doubtful mark is left to be generated; the word before it stands.
     """
-    doubtful = next((index for index, one in enumerate(draft) if one.probability < LEAST_PROBABILITY), len(draft))
+    least = LEAST_PROBABILITY_HURRIED if hurried else LEAST_PROBABILITY
+    doubtful = next((index for index, one in enumerate(draft) if one.probability < least), len(draft))
     if doubtful == len(draft) or draft[doubtful].is_mark:
         return doubtful
     return max((index for index in range(doubtful + 1) if draft[index].begins_word), default=0)

@@ -14,8 +14,8 @@ from bus.contract.work import Word
 _UNSPACED_LANGUAGES = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 _SAME_PLACE_S = 0.5
 """A word that two decodes of the same audio place further apart is not the same word."""
-_LEAST_PROBABILITY = 0.5
-"""Of a word that may be agreed: below it, finals changed one in seven (docs/performance.md)."""
+_LEAST_PROBABILITY = 0.6
+"""Of a word that may be agreed: below it, finals change more than one in ten (docs/performance.md)."""
 _COMPARED_WORDS = 6
 _CONTEXT_WORDS = 3
 """A trimmed window begins this many agreed words back, so that the decoder hears a phrase and not half a word."""

@@ -2,7 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_workers.windows.drafts import LEAST_PROBABILITY, DraftToken, tokens_after, tokens_that_stand
+from asr_workers.windows.drafts import (
+    LEAST_PROBABILITY,
+    LEAST_PROBABILITY_HURRIED,
+    DraftToken,
+    tokens_after,
+    tokens_that_stand,
+)
 
 SURE, DOUBTFUL = LEAST_PROBABILITY, LEAST_PROBABILITY / 2
 
@@ -30,6 +36,12 @@ def test_a_draft_stands_up_to_the_word_with_the_first_doubtful_token(doubtful: i
 
 def test_a_word_stands_without_the_doubtful_mark_after_it() -> None:
     assert tokens_that_stand(draft("well", "then.", "go-ing", doubtful=2)) == 2
+
+
+def test_more_stands_in_a_hurry() -> None:
+    doubtful = DraftToken((LEAST_PROBABILITY_HURRIED + LEAST_PROBABILITY) / 2, begins_word=True, is_mark=False)
+    assert tokens_that_stand([doubtful]) == 0
+    assert tokens_that_stand([doubtful], hurried=True) == 1
 
 
 def test_nothing_stands_of_nothing() -> None:

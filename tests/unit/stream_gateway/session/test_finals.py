@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from bus.contract.records import SegmentFailed, TranscriptFinal
 from stream_gateway.session.effects import Cancel, Dropped, Store
 from stream_gateway.session.events import Failed, Final
@@ -276,16 +278,28 @@ def test_a_final_is_decoded_together_with_what_was_said_right_before_it() -> Non
     assert decode.prior_text == "hello there"
 
 
-def test_a_final_is_decoded_alone_while_its_language_is_not_known_or_the_pool_is_too_slow_for_partials() -> None:
+def test_a_final_is_decoded_alone_while_its_language_is_not_known() -> None:
     unknown = FinalsDesk()
     unknown.finals.confirm(a_final_window(1, start_s=1.0), 3.6)
     unknown.take(unknown.decode(3.6), 3.6)
     assert unknown.published(2, start_s=4.0, now=6.6).prior_samples == 0
 
-    lagging = FinalsDesk(language="en")
-    answered(lagging, 1, "hello there", start_s=1.0, now=3.6)
-    lagging.lag.on_partial(9.0, 3.7)
-    assert lagging.published(2, start_s=4.0, now=6.6).prior_samples == 0
+
+def test_a_pool_that_lags_is_asked_for_finals_in_a_hurry_and_alone() -> None:
+    desk = FinalsDesk(language="en")
+    answered(desk, 1, "hello there", start_s=1.0, now=3.6)
+    window = replace(a_final_window(2, start_s=4.0, end_s=6.0), draft="well then", draft_end_sample=samples(5.0))
+    desk.finals.confirm(window, 6.6)
+    unhurried = desk.decode(6.6)
+    desk.finals.on_publish_failed(2, unhurried.window, 6.6)
+    desk.lag.on_partial(1.3, 6.7)
+
+    hurried = desk.decode(9.0)
+
+    assert (unhurried.hurried, unhurried.prior_text) == (False, "hello there")
+    assert (hurried.hurried, hurried.prior_samples, hurried.start_sample) == (True, 0, window.start_sample)
+    for decode in (unhurried, hurried):
+        assert (decode.draft, decode.draft_end_sample) == ("well then", samples(5.0))
 
 
 def test_a_final_is_decoded_alone_after_one_whose_text_is_not_known_yet() -> None:

@@ -56,14 +56,14 @@ def test_nothing_is_asked_while_nobody_speaks() -> None:
     assert Desk().settle(2.0) == []
 
 
-def test_half_a_second_of_speech_is_asked_for_with_its_pre_roll() -> None:
+def test_four_tenths_of_a_second_of_speech_are_asked_for_with_their_pre_roll() -> None:
     desk = Desk(an_utterance(start_s=1.0))
-    assert desk.settle(1.4) == []
+    assert desk.settle(1.39) == []
 
-    decode = desk.sent(1.5)
+    decode = desk.sent(1.4)
 
     assert (decode.kind, decode.segment, decode.word_times) == ("partial", 1, True)
-    assert (decode.start_sample, decode.end_sample) == (samples(0.7), samples(1.5))
+    assert (decode.start_sample, decode.end_sample) == (samples(0.7), samples(1.4))
 
 
 def test_one_window_is_in_flight_at_most() -> None:
