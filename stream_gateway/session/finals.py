@@ -82,6 +82,8 @@ class Finals:
 
     def settle(self, now: float, *, workers_alive: bool) -> list[Effect]:
         """Publish what is due, notice what is missed, store what is ready."""
+        if not self._jobs:
+            return []
         effects: list[Effect] = []
         # Not over a list taken before: a job that fails here makes room for the next in line.
         for job in self._attended():
@@ -159,6 +161,8 @@ class Finals:
 
     def deadline(self) -> float | None:
         """When `settle` has something to do by itself."""
+        if not self._jobs:
+            return None
         attended = list(self._attended())
         times = [job.try_at for job in attended if job.publish is not Publish.SENDING]
         times += [at for job in attended if (at := self._hedge_at(job)) is not None]
