@@ -180,6 +180,7 @@ def _services(
         endpoint=EndpointOptions(mode=settings.endpoint_mode),
         cadence=CadenceOptions(base_s=settings.partial_interval_s),
         hedging=HedgeOptions(enabled=settings.hedge_finals),
+        follow_partials=settings.follow_partials,
         retry=RetryOptions(deadline_s=settings.final_deadline_s),
     )
 

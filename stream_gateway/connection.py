@@ -223,6 +223,7 @@ class Connection:
             partials=start.partials,
             word_times=start.word_times,
             vad=start.vad.enabled,
+            follow_partials=self._services.follow_partials,
             segmenter=segmenter_options(start.vad, self._services.segmenter),
             endpoint=endpoint_options(start.vad, self._services.endpoint),
             retry=self._services.retry,

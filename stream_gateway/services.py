@@ -37,6 +37,8 @@ class Services:
     cadence: CadenceOptions
     hedging: HedgeOptions
     retry: RetryOptions
+    follow_partials: bool = True
+    """See `SessionConfig`."""
 
     def announced_limits(self) -> Limits:
         """The limits as clients see them."""

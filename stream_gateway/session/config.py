@@ -63,6 +63,8 @@ class SessionConfig:
     word_times: bool = True
     vad: bool = True
     """Without it everything is speech, and the client ends an utterance."""
+    follow_partials: bool = True
+    """Finals go on after what was shown as stable, also while there is time to search for something better."""
     segmenter: SegmenterOptions = field(default_factory=SegmenterOptions)
     endpoint: EndpointOptions = field(default_factory=EndpointOptions)
     retry: RetryOptions = field(default_factory=RetryOptions)

@@ -262,6 +262,7 @@ class Finals:
     def _decode(self, job: FinalJob, *, hedge: bool = False) -> Decode:
         utterance, language = job.utterance, self._language.current
         hurried = self._config.pool.lag.is_pressed
+        follows = hurried or self._config.follow_partials
         # The prior makes the text better and decoding longer. Its language has to be known.
         affordable = language is not None and not hurried
         prior = self._said[utterance.channel].before(utterance) if affordable else None
@@ -278,8 +279,8 @@ class Finals:
             hedge=hedge,
             prior_samples=utterance.start_sample - prior.start_sample if prior else 0,
             prior_text=prior.text if prior else "",
-            draft=utterance.draft,
-            draft_end_sample=utterance.draft_end_sample,
+            draft=utterance.draft if follows else "",
+            draft_end_sample=utterance.draft_end_sample if follows else 0,
             hurried=hurried,
         )
 

@@ -19,7 +19,14 @@ RETRY = RetryOptions(deadline_s=12.0, max_misses=3, backoff_s=0.25, max_backoff_
 class FinalsDesk:
     """Finals with a clock: audio arrives in real time from wall time 0."""
 
-    def __init__(self, *, language: str | None = None, word_times: bool = True, task: Task = "transcribe") -> None:
+    def __init__(
+        self,
+        *,
+        language: str | None = None,
+        word_times: bool = True,
+        task: Task = "transcribe",
+        follow_partials: bool = True,
+    ) -> None:
         clock = AudioClock()
         for tenth in range(1, 301):
             clock.on_audio(samples(tenth / 10), tenth / 10)
@@ -28,7 +35,11 @@ class FinalsDesk:
         self.hedging = Hedging(HedgeOptions(unknown_s=5.0, min_answers=2, burst=1.0))
         self.finals = Finals(
             config=a_config(
-                retry=RETRY, word_times=word_times, task=task, pool=Pool(lag=self.lag, hedging=self.hedging)
+                retry=RETRY,
+                word_times=word_times,
+                task=task,
+                pool=Pool(lag=self.lag, hedging=self.hedging),
+                follow_partials=follow_partials,
             ),
             windows=count(1),
             clock=clock,

@@ -302,6 +302,19 @@ def test_a_pool_that_lags_is_asked_for_finals_in_a_hurry_and_alone() -> None:
         assert (decode.draft, decode.draft_end_sample) == ("well then", samples(5.0))
 
 
+def test_where_finals_do_not_follow_partials_only_hurried_ones_are_told_what_was_shown() -> None:
+    desk = FinalsDesk(language="en", follow_partials=False)
+    desk.finals.confirm(replace(a_final_window(1), draft="well then", draft_end_sample=samples(2.0)), 3.6)
+    unhurried = desk.decode(3.6)
+    desk.finals.on_publish_failed(1, unhurried.window, 3.6)
+    desk.lag.on_partial(1.3, 3.7)
+
+    hurried = desk.decode(9.0)
+
+    assert (unhurried.draft, unhurried.draft_end_sample) == ("", 0)
+    assert (hurried.draft, hurried.draft_end_sample) == ("well then", samples(2.0))
+
+
 def test_a_final_is_decoded_alone_after_one_whose_text_is_not_known_yet() -> None:
     desk = FinalsDesk(language="en")
     desk.published(1, start_s=1.0, now=3.6)
