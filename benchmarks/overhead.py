@@ -76,7 +76,7 @@ class Case:
     "--endpoints",
     default="0.5,0.2",
     show_default=True,
-    help="Silence that ends an utterance; 0.2 s is that of a tentative final, so that all of its way is waited for.",
+    help="Silence that ends an utterance; at 0.2 s all but 64 ms of the way of a tentative final is waited for.",
 )
 @click.option("--sessions", default=1, show_default=True, help="Concurrent clients.")
 @click.option("--limit", default=4, show_default=True, help="Use only the first so many scenario recordings.")
