@@ -60,6 +60,11 @@ class CostModel:
         known = self._cost(kind, context_s)
         return known.further_s if known else 0.0
 
+    @property
+    def knows_batches(self) -> bool:
+        """Whether a call of several windows was ever timed."""
+        return any(together for _, together in self._calls.values())
+
     def learn(self, timed: CallTime) -> None:
         """Take one finished call into account."""
         key = (timed.kind, timed.context_s)

@@ -182,8 +182,10 @@ class _Plan:
         """How many finals of a group run in one call: those that come first need not wait for what gains them nothing.
 
         The size with the least sum of finish times, were they to follow one another, and of what those that come
-        meanwhile wait; the larger of equal ones.
+        meanwhile wait; the larger of equal ones. All, until it is known what a common call takes: else nobody learns.
         """
+        if not self._costs.knows_batches:
+            return most
         gap_s = self._gap_s("final", None)
 
         def loss(size: int) -> float:

@@ -261,7 +261,8 @@ class Finals:
 
     def _decode(self, job: FinalJob, *, hedge: bool = False) -> Decode:
         utterance, language = job.utterance, self._language.current
-        hurried = self._config.pool.lag.is_pressed
+        # Who wants no partials sends a file, or keeps a record: a text that is right is worth the wait.
+        hurried = self._config.partials and self._config.pool.lag.is_pressed
         follows = hurried or self._config.follow_partials
         # The prior makes the text better and decoding longer. Its language has to be known.
         affordable = language is not None and not hurried

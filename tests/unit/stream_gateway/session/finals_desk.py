@@ -26,6 +26,7 @@ class FinalsDesk:
         word_times: bool = True,
         task: Task = "transcribe",
         follow_partials: bool = True,
+        partials: bool = True,
     ) -> None:
         clock = AudioClock()
         for tenth in range(1, 301):
@@ -40,6 +41,7 @@ class FinalsDesk:
                 task=task,
                 pool=Pool(lag=self.lag, hedging=self.hedging),
                 follow_partials=follow_partials,
+                partials=partials,
             ),
             windows=count(1),
             clock=clock,

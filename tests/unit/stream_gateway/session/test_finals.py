@@ -302,6 +302,16 @@ def test_a_pool_that_lags_is_asked_for_finals_in_a_hurry_and_alone() -> None:
         assert (decode.draft, decode.draft_end_sample) == ("well then", samples(5.0))
 
 
+def test_a_session_without_partials_is_never_in_a_hurry() -> None:
+    desk = FinalsDesk(language="en", partials=False)
+    answered(desk, 1, "hello there", start_s=1.0, now=3.6)
+    desk.lag.on_partial(9.0, 3.7)
+
+    decode = desk.published(2, start_s=4.0, now=6.6)
+
+    assert (decode.hurried, decode.prior_text) == (False, "hello there")
+
+
 def test_where_finals_do_not_follow_partials_only_hurried_ones_are_told_what_was_shown() -> None:
     desk = FinalsDesk(language="en", follow_partials=False)
     desk.finals.confirm(replace(a_final_window(1), draft="well then", draft_end_sample=samples(2.0)), 3.6)
