@@ -37,7 +37,7 @@ class Services:
     cadence: CadenceOptions
     hedging: HedgeOptions
     retry: RetryOptions
-    follow_partials: bool = True
+    follow_partials: bool
     """See `SessionConfig`."""
 
     def announced_limits(self) -> Limits:

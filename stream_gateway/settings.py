@@ -40,8 +40,8 @@ class GatewaySettings:
     partial_interval_s: float = setting(0.4, help="Time between partials while the pool is idle.", minimum=0.1)
     follow_partials: bool = setting(
         True,
-        help="Finals go on after the words that partials showed as stable: they come a fifth to a third sooner, and "
-        "have half a point more word errors. In a pool that lags they do in any case.",
+        help="Finals go on after the words that partials showed as stable: they come sooner, and have half a "
+        "point to a point more word errors (docs/performance.md). In a pool that lags they do in any case.",
     )
     final_deadline_s: float = setting(
         30.0, help="A final that a worker took and did not answer for this long is asked for again.", minimum=1

@@ -3,7 +3,7 @@
 The encoder's cost grows with its context and Whisper's usual 30 s is mostly padding. A window is padded to one of a
 few fixed lengths instead, so that windows of different sessions fit one batch. Finals get at least 15 s: below that
 the text gets worse, by a point of word error rate at 12 s and 1.5 at 10 s, however short the window. Only in a pool
-that lags they get 10 s, for half the cost. Partials are replaced a moment later and make do with less.
+that lags they get 10 s, for 0.6 of the encoder's time. Partials are replaced a moment later and make do with less.
 """
 
 from bus.contract.work import MAX_WINDOW_S, WindowKind

@@ -8,7 +8,6 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
-from asr_workers.batch.costs import CallTime, CostModel
 from asr_workers.batch.plan import BatchPlan, Group, PlanLimits
 from asr_workers.batch.scheduler import Scheduler
 from asr_workers.engines.base import EngineOptions, Outcome, Prepared, Window
@@ -127,12 +126,6 @@ class WatchedScheduler(Scheduler):
                 await self._news.wait()
 
 
-def together_as_fast_as_alone() -> CostModel:
-    """Costs with which what waits runs in one batch, however long a test holds a window up."""
-    timed = [CallTime(kind="final", context_s=15, windows=windows, seconds=0.001) for windows in (1, 4)]
-    return CostModel(timed)
-
-
 class Rig:
     """A worker with everything around it faked but the engine, which is scripted."""
 
@@ -143,9 +136,7 @@ class Rig:
         self.finals, self.partials = FakeSource(), FakeSource()
         self.registry = CollectorRegistry()
         limits = PlanLimits(executors=able.executors, final_batch=able.max_batch, partial_batch=able.max_batch)
-        self.scheduler = WatchedScheduler(
-            limits, finals_held=able.max_batch, partials_held=able.max_batch, costs=together_as_fast_as_alone()
-        )
+        self.scheduler = WatchedScheduler(limits, finals_held=able.max_batch, partials_held=able.max_batch)
         self.scheduler.watch()
         self._model_threads = ThreadPoolExecutor(able.executors)
         self._feature_threads = ThreadPoolExecutor(1)

@@ -118,6 +118,12 @@ def test_finals_that_save_little_together_run_one_by_one() -> None:
     assert jobs(plan(*three, at=lone, costs=costs(final=(0.5, 0.1)))) == [(1, 2, 3)]
 
 
+def test_finals_run_together_until_it_is_known_what_a_common_call_takes() -> None:
+    three = [window(n) for n in range(1, 4)]
+    alone_only = CostModel([CallTime(kind="final", context_s=15, windows=1, seconds=0.5)])
+    assert jobs(plan(*three, at=limits(executors=1), costs=alone_only)) == [(1, 2, 3)]
+
+
 def test_finals_run_together_where_that_saves_time_for_the_many_that_come_meanwhile() -> None:
     three = [window(n) for n in range(1, 4)]
     saving_some = costs(final=(0.5, 0.4))

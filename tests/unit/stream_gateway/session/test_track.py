@@ -342,7 +342,7 @@ def test_a_final_is_told_what_was_shown_as_stable() -> None:
             (Word("well", 0.1, 0.5, 0.9), Word("then", 0.5, 0.9, 0.9), Word("go", 0.9, 1.2, 0.9)), language="en"
         )
 
-    desk.hear(QUIET, 0.512)
+    desk.hear(QUIET, 0.32)
 
     (proposed,) = desk.decodes()
     assert (proposed.draft, proposed.draft_end_sample) == ("well then", samples(0.9))
