@@ -22,8 +22,6 @@ from benchmarks.service import service
 from benchmarks.timing import Heard, Revisions, heard, merged, revisions
 from bus.contract.client_protocol import StageTimes
 
-_STAGGER_S = 1.7
-"""No divisor of usual utterance lengths: clients do not fall into step."""
 _RANKS = (50, 95, 99)
 _SLOWEST = 8
 _EACH = 2
@@ -45,13 +43,26 @@ _BARS_OF_ALL = (Bar("utterances lost", 0), Bar("sessions with an error", 0), Bar
 @click.option("--detect", is_flag=True, help="Let the service detect the language instead of naming it.")
 @click.option("--offline", is_flag=True, help="Decode the same files offline too, for the word error rate.")
 @click.option("--limit", type=int, help="Use only the first so many recordings.")
+@click.option(
+    "--stagger-s",
+    default=1.7,
+    show_default=True,
+    help="Between the starts of two clients; no divisor of usual utterance lengths, so that they are out of step.",
+)
 def main(
-    url: str | None, sessions: str, sets: str, speech: Path, detect: bool, offline: bool, limit: int | None
+    url: str | None,
+    sessions: str,
+    sets: str,
+    speech: Path,
+    detect: bool,
+    offline: bool,
+    limit: int | None,
+    stagger_s: float,
 ) -> None:
     """Measure how late text comes, by default on the scenario recordings."""
     recordings = select(load(speech), sets)[:limit]
     rounds = [(int(one), enough(recordings, int(one))) for one in sessions.split(",")]
-    played = asyncio.run(_play(url, rounds, detect=detect))
+    played = asyncio.run(_play(url, rounds, detect=detect, stagger_s=stagger_s))
     rows = [_latency_row(clients, planned, done) for (clients, planned), done in zip(rounds, played, strict=True)]
     stages = [_stage_row(clients, done) for (clients, _), done in zip(rounds, played, strict=True)]
     bars = [bar for row in rows for bar in bar_rows(row)]
@@ -74,12 +85,12 @@ def enough(recordings: Sequence[Recording], clients: int) -> list[Recording]:
 
 
 async def _play(
-    url: str | None, rounds: Sequence[tuple[int, Sequence[Recording]]], *, detect: bool
+    url: str | None, rounds: Sequence[tuple[int, Sequence[Recording]]], *, detect: bool, stagger_s: float
 ) -> list[list[Played]]:
     async with service(url) as (address, _):
         return [
             await play_all(
-                address, recordings, at_once=clients, speed=1.0, stagger_s=_STAGGER_S, name_language=not detect
+                address, recordings, at_once=clients, speed=1.0, stagger_s=stagger_s, name_language=not detect
             )
             for clients, recordings in rounds
         ]

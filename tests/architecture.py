@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-PACKAGES = ("bus", "stream_gateway", "asr_workers", "clients")
+PACKAGES = ("bus", "stream_gateway", "asr_workers", "llm_workers", "clients")
 MAY_USE: Mapping[str, tuple[str, ...]] = {
     "bus": ("bus",),
     "stream_gateway": ("stream_gateway", "bus"),
     "asr_workers": ("asr_workers", "bus"),
+    "llm_workers": ("llm_workers", "bus"),
     "clients": ("clients", "bus.contract"),
 }
 PURE = (
@@ -60,6 +61,10 @@ ONLY_IN: Mapping[str, tuple[str, ...]] = {
     "numpy": ("stream_gateway/", "asr_workers/"),
     "onnxruntime": ("stream_gateway/segmentation/",),
     "websockets": ("stream_gateway/", "clients/"),
+    "httpx": ("llm_workers/engines/",),
+    "xllamacpp": ("llm_workers/engines/",),
+    "torch": ("llm_workers/engines/",),
+    "transformers": ("llm_workers/engines/",),
 }
 FORBIDDEN_NAMES = frozenset({"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc"})
 MAX_FILE_LINES = 400

@@ -46,10 +46,26 @@ class VadOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """False: everything is speech, and `audio.commit` ends an utterance."""
 
 
+class ChatOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How the assistant of this session answers."""
+
+    instructions: str = ""
+    """The system text."""
+    model: str | None = None
+    """A name that a live LLM worker announces; None takes the default."""
+    max_tokens: int = 512
+    """Longest answer, 1 to 32768 tokens."""
+    temperature: float = 0.7
+    """0 (always the most probable token) to 2."""
+    auto: bool = True
+    """Answer every spoken utterance; False: only on `chat.send` and `chat.request`."""
+
+
 class SessionStart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="session.start"):
     """First message of a client."""
 
-    audio: AudioFormat = AudioFormat()
+    audio: AudioFormat | None = AudioFormat()
+    """None: this session has no audio, only chat."""
     language: str | None = None
     """ISO 639-1 code; None detects it on the first utterance and keeps it."""
     task: Task = "transcribe"
@@ -59,6 +75,8 @@ class SessionStart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
     vad: VadOptions = VadOptions()
     partials: bool = True
     word_times: bool = True
+    chat: ChatOptions | None = None
+    """None: nobody answers."""
 
 
 class AudioCommit(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="audio.commit"):
@@ -66,10 +84,41 @@ class AudioCommit(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
 
 
 class AudioEnd(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="audio.end"):
-    """No more audio: all finals follow, then `session.ended`."""
+    """No more audio and no more turns: all finals and the running answer follow, then `session.ended`."""
 
 
-ClientMessage: TypeAlias = SessionStart | AudioCommit | AudioEnd
+class ChatSend(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.send"):
+    """A typed turn. It stops an answer that is running."""
+
+    text: str
+    answer: bool = True
+    """False: it is remembered, and not answered yet."""
+
+
+class ChatRequest(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.request"):
+    """Answer what was said or typed since the last answer, or try again where the last one failed."""
+
+
+class ChatCancel(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.cancel"):
+    """Stop the running answer, if there is one; what was delivered of it stays in the conversation."""
+
+
+class ChatConfigure(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.configure"):
+    """Change what `session.start` said of chat, from the next answer on. None leaves it as it is."""
+
+    instructions: str | None = None
+    model: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    auto: bool | None = None
+
+
+class ChatReset(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.reset"):
+    """Forget the conversation so far. It stops an answer that is running."""
+
+
+ChatCommand: TypeAlias = ChatSend | ChatRequest | ChatCancel | ChatConfigure | ChatReset
+ClientMessage: TypeAlias = SessionStart | AudioCommit | AudioEnd | ChatCommand
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,6 +223,76 @@ class AudioCommitted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"
     time_s: float
 
 
+class ChatStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.started"):
+    """An answer was asked for; its deltas follow. One answer runs at a time."""
+
+    seq: int
+    answer: int
+    """Number of the answer within the session, from 1."""
+    model: str
+
+
+class ChatDelta(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.delta"):
+    """The next piece of the answer: append it."""
+
+    seq: int
+    answer: int
+    text: str
+
+
+class ChatUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens, as the engine counts them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    """Of the prompt, those that the engine still had."""
+
+
+class ChatTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the time of an answer went, in seconds of wall time."""
+
+    queue_s: float
+    prefill_s: float
+    first_delta_s: float
+    """Asked for until its first delta was sent."""
+    total_s: float
+    """Asked for until its end."""
+
+
+class ChatDone(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.done"):
+    """The answer is complete; `text` is all of its deltas."""
+
+    seq: int
+    answer: int
+    text: str
+    finish_reason: Literal["stop", "length"]
+    usage: ChatUsage
+    times: ChatTimes
+    model: str
+
+
+class ChatCancelled(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.cancelled"):
+    """The answer was stopped; `text` is all of its deltas, and what the conversation keeps of it."""
+
+    seq: int
+    answer: int
+    text: str
+    reason: Literal["client", "speech", "turn"]
+    """`chat.cancel` or `chat.reset`, somebody who began to speak, or another typed turn."""
+
+
+class ChatFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.failed"):
+    """The answer has no end; `text` is all of its deltas. The turn stays: `chat.request` tries again if `retryable`."""
+
+    seq: int
+    answer: int
+    text: str
+    code: str
+    message: str
+    retryable: bool
+
+
 class SessionEnded(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="session.ended"):
     """Last event of a session; the socket then closes with 1000."""
 
@@ -208,6 +327,11 @@ ServerEvent: TypeAlias = (
     | TranscriptFinal
     | TranscriptFailed
     | AudioCommitted
+    | ChatStarted
+    | ChatDelta
+    | ChatDone
+    | ChatCancelled
+    | ChatFailed
     | SessionEnded
     | SessionDraining
     | ErrorEvent

@@ -9,6 +9,8 @@ HarkenError
  |   |- BadContainer            garbage or truncated file
  |   |- FrameTooLarge
  |   |- UnknownModel
+ |   |- NoChat
+ |   |- NothingToAnswer
  |   |- Unauthorized
  |   |- StartTimeout, IdleTimeout, SessionTooLong
  |   `- ClientTooSlow
@@ -18,6 +20,7 @@ HarkenError
      |- Overloaded
      |- Draining
      |- DecodeFailed
+     |- ChatFailed
      `- InternalError
 
 docs/errors.md is this table for readers; a test keeps the two equal. Texts name what was wrong and what is
@@ -92,6 +95,18 @@ class UnknownModel(ClientError):
 
     code = "unknown_model"
     close_code = 4404
+
+
+class NoChat(ClientError):
+    """A chat message in a session whose `session.start` has no `chat`, or audio in one that has no audio."""
+
+    code = "no_chat"
+
+
+class NothingToAnswer(ClientError):
+    """`chat.request` where nothing was said or typed since the last answer."""
+
+    code = "nothing_to_answer"
 
 
 class Unauthorized(ClientError):
@@ -169,6 +184,12 @@ class DecodeFailed(ServiceError):
 
     code = "decode_failed"
     retryable = False
+
+
+class ChatFailed(ServiceError):
+    """An answer that broke off, or had no worker, after all retries; the turn stays."""
+
+    code = "chat_failed"
 
 
 class InternalError(ServiceError):

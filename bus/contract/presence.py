@@ -1,4 +1,4 @@
-"""Heartbeats by which gateways know who can decode. Core NATS, msgpack; a lost one costs nothing."""
+"""Heartbeats by which gateways know who can decode or answer. Core NATS, msgpack; a lost one costs nothing."""
 
 from typing import Literal
 
@@ -19,8 +19,14 @@ class WorkerPresence(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"
     model: str
     """Name that a session may ask for, for instance `base`."""
     slots: int
-    """Windows that it decodes at the same time."""
+    """Windows that it decodes, or answers that it generates, at the same time."""
     state: Literal["ready", "leaving"]
+    aliases: tuple[str, ...] = ()
+    """Other names that a session may ask for."""
+    free_slots: int = 0
+    """Of an LLM worker: slots that no answer holds now."""
+    context_tokens: int = 0
+    """Of an LLM worker: what one conversation and its answer may have in all."""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -28,7 +34,7 @@ _decoder = msgspec.msgpack.Decoder(WorkerPresence)
 
 
 def encode_presence(presence: WorkerPresence) -> bytes:
-    """Encode for `subjects.presence_asr`."""
+    """Encode for `subjects.presence_asr` or `subjects.presence_llm`."""
     return _encoder.encode(presence)
 
 

@@ -1,11 +1,12 @@
 """Stored records: the public contract for downstream apps (docs/bus.md). JSON on the wire.
 
-One record per segment, in order of `segment` within each channel of a session, each stored exactly once under
-`transcripts.<tenant>.<session>` (`Nats-Msg-Id` = `<session>:<segment>:final`) and republished by the broker to
-`live.<tenant>.<session>`. Rules of change: fields are only ever added; a reader ignores what it does not know.
+One record per segment, in order of `segment` within each channel of a session, and one per turn of a chat, in order of
+`turn`; each stored exactly once under `transcripts.<tenant>.<session>` (`Nats-Msg-Id` = `<session>:<segment>:final` or
+`<session>:<turn>:turn`) and republished by the broker to `live.<tenant>.<session>`. Rules of change: fields are only
+ever added; a reader ignores what it does not know.
 """
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -47,7 +48,28 @@ class SegmentFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     message: str
 
 
-Record: TypeAlias = TranscriptFinal | SegmentFailed
+class ChatTurn(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.turn"):
+    """One turn of a conversation, user's or assistant's, once it is over. Never changes once stored."""
+
+    version: int = VERSION
+    tenant: str
+    session: str
+    turn: int
+    """Number of the turn within its session, from 1, without gaps."""
+    role: Literal["user", "assistant"]
+    text: str
+    """Of an answer that was stopped or failed: what of it was delivered."""
+    source: Literal["speech", "typed", "model"]
+    segment: int | None = None
+    """Of a spoken turn: the segment of its transcript."""
+    answer: int | None = None
+    """Of an assistant's turn: the number of the answer, as the client saw it."""
+    end: Literal["complete", "length", "cancelled", "failed"] = "complete"
+    model: str = ""
+
+
+SegmentRecord: TypeAlias = TranscriptFinal | SegmentFailed
+Record: TypeAlias = SegmentRecord | ChatTurn
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
@@ -63,9 +85,14 @@ def decode_record(data: bytes) -> Record:
     try:
         return _decoder.decode(data)
     except msgspec.MsgspecError as error:
-        raise ValueError(f"not a transcript record: {error}") from None
+        raise ValueError(f"not a record: {error}") from None
 
 
 def record_id(session: str, segment: int) -> str:
     """The `Nats-Msg-Id` under which the record of a segment is stored, whatever was retried."""
     return f"{session}:{segment}:final"
+
+
+def turn_id(session: str, turn: int) -> str:
+    """The `Nats-Msg-Id` under which the record of a turn is stored, whatever was retried."""
+    return f"{session}:{turn}:turn"

@@ -6,9 +6,14 @@ Internal:
     inbox.gw.<gateway>.<session>             results to the gateway that holds the socket   core NATS
     presence.asr.<pool>.<worker>             heartbeats of workers                           core NATS
     cancel.asr.<pool>                        finals that nobody waits for any more           core NATS
+    llm.req.<pool>.<tenant>.<session>        answers to generate, for any worker             stream LLM_REQUEST
+    llm.direct.<worker>                      the same, for one worker: it takes or refuses   core NATS
+    inbox.chat.<gateway>.<session>           what workers say of answers                     core NATS
+    presence.llm.<pool>.<worker>             heartbeats of LLM workers                       core NATS
+    cancel.llm.<pool>                        answers that nobody waits for any more          core NATS
 
 Public (docs/bus.md):
-    transcripts.<tenant>.<session>           stored records, one per segment     stream TRANSCRIPTS
+    transcripts.<tenant>.<session>           stored records, one per segment or turn of chat   stream TRANSCRIPTS
     live.<tenant>.<session>                  the same records as they are stored (republished by the broker)
 """
 
@@ -18,6 +23,7 @@ from bus.contract.identifiers import check_identifier
 
 STREAM_ASR_FINAL = "ASR_FINAL"
 STREAM_ASR_PARTIAL = "ASR_PARTIAL"
+STREAM_LLM_REQUEST = "LLM_REQUEST"
 STREAM_TRANSCRIPTS = "TRANSCRIPTS"
 STREAM_DEAD_LETTERS = "DLQ"
 
@@ -26,10 +32,16 @@ ASR_PARTIAL_ALL = "asr.partial.>"
 TRANSCRIPTS_ALL = "transcripts.>"
 PRESENCE_ASR_ALL = "presence.asr.>"
 CANCEL_ASR_ALL = "cancel.asr.>"
+LLM_REQUEST_ALL = "llm.req.>"
+LLM_DIRECT_ALL = "llm.direct.*"
+PRESENCE_LLM_ALL = "presence.llm.>"
+CANCEL_LLM_ALL = "cancel.llm.>"
 LIVE_PREFIX = "live"
 TRANSCRIPTS_PREFIX = "transcripts"
 ADVISORY_MAX_DELIVERIES = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.ASR_FINAL.>"
 ADVISORY_TERMINATED = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.ASR_FINAL.>"
+ADVISORY_CHAT_MAX_DELIVERIES = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.LLM_REQUEST.>"
+ADVISORY_CHAT_TERMINATED = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.LLM_REQUEST.>"
 
 
 class InboxAddress(NamedTuple):
@@ -105,6 +117,54 @@ def presence_asr(pool: str, worker: str) -> str:
 def cancel_asr(pool: str) -> str:
     """Where a gateway tells all workers of a pool that a window is not needed."""
     return f"cancel.asr.{_pool(pool)}"
+
+
+def llm_request(pool: str, tenant: str, session: str) -> str:
+    """Subject of one request for an answer that any worker of the pool may take."""
+    return f"llm.req.{_pool(pool)}.{_tenant(tenant)}.{_session(session)}"
+
+
+def llm_request_pool(pool: str) -> str:
+    """Filter of the consumer that serves one pool."""
+    return f"llm.req.{_pool(pool)}.>"
+
+
+def llm_consumer(pool: str) -> str:
+    """Durable consumer name of one pool."""
+    return f"llm_{_pool(pool)}"
+
+
+def llm_direct(worker: str) -> str:
+    """Where one worker is asked for an answer because it served the conversation before."""
+    return f"llm.direct.{check_identifier(worker, 'worker id')}"
+
+
+def chat_inbox(gateway: str, session: str) -> str:
+    """Where a worker sends what it has to say of the answers of one session."""
+    return f"inbox.chat.{check_identifier(gateway, 'gateway id')}.{_session(session)}"
+
+
+def chat_inbox_all(gateway: str) -> str:
+    """The wildcard over all of these that a gateway process subscribes to."""
+    return f"inbox.chat.{check_identifier(gateway, 'gateway id')}.>"
+
+
+def parse_chat_inbox(subject: str) -> InboxAddress:
+    """Read the ids back from a chat inbox subject; ValueError if it is not one."""
+    tokens = subject.split(".")
+    if len(tokens) != 4 or tokens[:2] != ["inbox", "chat"]:
+        raise ValueError("not a chat inbox subject")
+    return InboxAddress(gateway=tokens[2], session=tokens[3])
+
+
+def presence_llm(pool: str, worker: str) -> str:
+    """Heartbeat subject of one LLM worker."""
+    return f"presence.llm.{_pool(pool)}.{check_identifier(worker, 'worker id')}"
+
+
+def cancel_llm(pool: str) -> str:
+    """Where a gateway tells all workers of a pool that an answer is not needed."""
+    return f"cancel.llm.{_pool(pool)}"
 
 
 def _pool(text: str) -> str:

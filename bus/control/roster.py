@@ -1,4 +1,4 @@
-"""Who can decode right now, from the workers' heartbeats. Pure: `now` is monotonic seconds and comes in."""
+"""Who can decode, or answer, right now, from the workers' heartbeats. Pure: `now` is monotonic seconds and comes in."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -27,8 +27,9 @@ class Roster:
     A worker counts from its first heartbeat until it says that it leaves, or falls silent for `EXPIRES_AFTER_S`.
     """
 
-    def __init__(self, *, default_model: str | None = None) -> None:
+    def __init__(self, *, default_model: str | None = None, kind: str = "ASR") -> None:
         self._default_model = default_model
+        self._kind = kind
         self._workers: dict[str, _Heard] = {}
         self._models_seen: set[str] = set()
 
@@ -39,7 +40,7 @@ class Roster:
             self._workers.pop(presence.worker, None)
             return
         self._workers[presence.worker] = _Heard(presence, now)
-        self._models_seen.add(presence.model)
+        self._models_seen |= {presence.model, *presence.aliases}
 
     def expire(self, now: float) -> tuple[str, ...]:
         """Forget the workers that fell silent, and name them, sorted."""
@@ -68,6 +69,11 @@ class Roster:
         """Windows that the live workers of `pool` decode at the same time; 0 for an unknown pool."""
         return sum(presence.slots for presence in self._live(now) if presence.pool == pool)
 
+    def presence(self, worker: str, now: float) -> WorkerPresence | None:
+        """The newest heartbeat of a worker, None if it does not live."""
+        heard = self._workers.get(worker)
+        return heard.presence if heard is not None and _is_live(heard, now) else None
+
     def workers(self, pool: str, now: float) -> int:
         """How many live workers `pool` has; 0 for an unknown pool."""
         return sum(presence.pool == pool for presence in self._live(now))
@@ -80,15 +86,20 @@ class Roster:
         """
         models = self.models(now)
         if not models:
-            raise NoWorker("no worker is connected")
+            raise NoWorker(f"no {self._kind} worker is connected")
         if model is None:
-            model = self._default_model if self._default_model in models else models[0]
-        if model not in models:
+            model = self._default_model if self._serving(self._default_model, now) else models[0]
+        serving = self._serving(model, now)
+        if not serving:
             if model in self._models_seen:
-                raise NoWorker("no worker for this model is connected at the moment")
-            raise UnknownModel(f"no worker serves this model; available: {', '.join(models)}")
-        pools = {presence.pool for presence in self._live(now) if presence.model == model}
-        return Route(min(pools, key=lambda pool: (-self.slots(pool, now), pool)), model)
+                raise NoWorker(f"no {self._kind} worker for this model is connected at the moment")
+            raise UnknownModel(f"no {self._kind} worker serves this model; available: {', '.join(models)}")
+        pools = {presence.pool: presence.model for presence in serving}
+        pool = min(pools, key=lambda pool: (-self.slots(pool, now), pool))
+        return Route(pool, pools[pool])
+
+    def _serving(self, model: str | None, now: float) -> list[WorkerPresence]:
+        return [presence for presence in self._live(now) if model == presence.model or model in presence.aliases]
 
     def _live(self, now: float) -> list[WorkerPresence]:
         return [heard.presence for heard in self._workers.values() if _is_live(heard, now)]

@@ -2,6 +2,7 @@
 
 from bus.contract import client_protocol as client
 from bus.contract import presence, records, work
+from tests.contract import chat_messages
 
 WORD = work.Word(text="hello", start_s=0.25, end_s=0.5, probability=0.75)
 
@@ -50,7 +51,16 @@ WORK: dict[str, work.AsrRequest | work.AsrResult | work.AsrCancel] = {
 }
 
 PRESENCE = {
-    "worker_presence_v1.bin": presence.WorkerPresence(worker="w1", pool="std", model="base", slots=2, state="ready")
+    "worker_presence_v1.bin": presence.WorkerPresence(
+        worker="w1",
+        pool="std",
+        model="base",
+        slots=2,
+        state="ready",
+        aliases=("whisper-base",),
+        free_slots=1,
+        context_tokens=2048,
+    )
 }
 
 RECORDS: dict[str, records.Record] = {
@@ -77,6 +87,7 @@ RECORDS: dict[str, records.Record] = {
         code="decode_failed",
         message="it raised",
     ),
+    **chat_messages.RECORDS,
 }
 
 CLIENT: dict[str, client.ClientMessage] = {
@@ -90,6 +101,7 @@ CLIENT: dict[str, client.ClientMessage] = {
         vad=client.VadOptions(threshold=0.5, endpoint_s=0.75, max_utterance_s=20.0, enabled=False),
         partials=False,
         word_times=False,
+        chat=client.ChatOptions(instructions="be brief", model="smollm2", max_tokens=64, temperature=0.25, auto=False),
     ),
     "client_session_start_adaptive_v1.json": client.SessionStart(
         audio=client.AudioFormat(encoding="linear16", sample_rate=8_000),
@@ -101,9 +113,11 @@ CLIENT: dict[str, client.ClientMessage] = {
         vad=client.VadOptions(endpoint_s=0.75, endpoint_mode="adaptive"),
         partials=False,
         word_times=False,
+        chat=client.ChatOptions(instructions="be brief", model="smollm2", max_tokens=64, temperature=0.25, auto=False),
     ),
     "client_audio_commit_v1.json": client.AudioCommit(),
     "client_audio_end_v1.json": client.AudioEnd(),
+    **chat_messages.CLIENT,
 }
 
 EVENTS: dict[str, client.ServerEvent] = {
@@ -146,4 +160,5 @@ EVENTS: dict[str, client.ServerEvent] = {
     "event_error_v1.json": client.ErrorEvent(
         seq=10, code="unknown_model", message="no worker serves this model", retryable=False, fatal=True
     ),
+    **chat_messages.EVENTS,
 }

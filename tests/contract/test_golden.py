@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from bus.contract import client_protocol as client
-from bus.contract import presence, records, work
-from tests.contract import messages
+from bus.contract import chat_work, presence, records, work
+from tests.contract import chat_messages, messages
 
 GOLDEN = Path(__file__).parent / "golden"
 EARLIER = Path(__file__).parent / "golden_earlier"
@@ -27,6 +27,19 @@ def test_work_messages_never_change_on_the_wire(name: str) -> None:
         work.AsrCancel: work.decode_cancel,
     }
     assert decoders[type(message)](golden) == message
+
+
+@pytest.mark.parametrize("name", chat_messages.CHAT)
+def test_messages_about_answers_never_change_on_the_wire(name: str) -> None:
+    message, golden = chat_messages.CHAT[name], _golden(name)
+    assert chat_work.encode_chat(message) == golden
+    match message:
+        case chat_work.ChatRequest():
+            assert chat_work.decode_chat_request(golden) == message
+        case chat_work.ChatCancel():
+            assert chat_work.decode_chat_cancel(golden) == message
+        case _:
+            assert chat_work.decode_chat_reply(golden) == message
 
 
 @pytest.mark.parametrize("path", sorted(EARLIER.iterdir()), ids=lambda path: path.name)
@@ -65,13 +78,22 @@ def test_client_messages_never_change_on_the_wire(name: str) -> None:
 
 
 def test_every_message_has_a_golden_file_and_every_file_a_message() -> None:
-    sets = (messages.WORK, messages.PRESENCE, messages.RECORDS, messages.EVENTS, messages.CLIENT)
+    sets = (
+        messages.WORK,
+        messages.PRESENCE,
+        messages.RECORDS,
+        messages.EVENTS,
+        messages.CLIENT,
+        chat_messages.CHAT,
+    )
     covered = {type(message) for group in sets for message in group.values()}
-    unions = (records.Record, client.ServerEvent, client.ClientMessage)
+    unions = (records.Record, client.ServerEvent, client.ClientMessage, chat_work.ChatReply)
     every = {
         work.AsrRequest,
         work.AsrResult,
         work.AsrCancel,
+        chat_work.ChatRequest,
+        chat_work.ChatCancel,
         presence.WorkerPresence,
         *(kind for union in unions for kind in union.__args__),
     }
@@ -81,14 +103,26 @@ def test_every_message_has_a_golden_file_and_every_file_a_message() -> None:
 
 def test_every_field_of_a_golden_message_differs_from_its_default() -> None:
     """A field at its default could be renamed unnoticed where defaults are left out."""
-    for message in (*messages.WORK.values(), *messages.RECORDS.values(), *messages.CLIENT.values()):
+    for message in (
+        *messages.WORK.values(),
+        *messages.RECORDS.values(),
+        *messages.CLIENT.values(),
+        *chat_messages.CHAT.values(),
+    ):
         for field in msgspec.structs.fields(message):
             if field.default is not msgspec.NODEFAULT and field.name not in ("version", "task"):
                 assert getattr(message, field.name) != field.default, f"{type(message).__name__}.{field.name}"
 
 
 def _every_message() -> dict[str, msgspec.Struct]:
-    return {**messages.WORK, **messages.PRESENCE, **messages.RECORDS, **messages.EVENTS, **messages.CLIENT}
+    return {
+        **messages.WORK,
+        **messages.PRESENCE,
+        **messages.RECORDS,
+        **messages.EVENTS,
+        **messages.CLIENT,
+        **chat_messages.CHAT,
+    }
 
 
 def _golden(name: str) -> bytes:

@@ -28,7 +28,7 @@ def test_a_record_comes_back_as_it_went(record: records.Record) -> None:
 
 @given(st.binary(max_size=100) | st.text(max_size=50).map(str.encode))
 def test_garbage_is_a_value_error_and_nothing_else(data: bytes) -> None:
-    with pytest.raises(ValueError, match="not a transcript record"):
+    with pytest.raises(ValueError, match="not a record"):
         records.decode_record(data)
 
 
@@ -42,3 +42,12 @@ def test_a_reader_ignores_what_it_does_not_know() -> None:
 
 def test_a_segments_record_has_one_id_whatever_was_retried() -> None:
     assert records.record_id("s1", 7) == "s1:7:final"
+
+
+def test_a_turns_record_has_an_id_that_is_no_segments() -> None:
+    assert records.turn_id("s1", 7) == "s1:7:turn"
+
+
+def test_a_turn_comes_back_as_it_went() -> None:
+    turn = records.ChatTurn(tenant="t", session="s", turn=1, role="user", text="hello", source="typed")
+    assert records.decode_record(records.encode_record(turn)) == turn

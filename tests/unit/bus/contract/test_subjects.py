@@ -22,11 +22,30 @@ def test_every_subject_is_spelled_as_documented() -> None:
     assert subjects.live_tenant("t1") == "live.t1.>"
     assert subjects.presence_asr("std", "w1") == "presence.asr.std.w1"
     assert subjects.cancel_asr("std") == "cancel.asr.std"
+    assert subjects.llm_request("std", "t1", "s1") == "llm.req.std.t1.s1"
+    assert subjects.llm_request_pool("std") == "llm.req.std.>"
+    assert subjects.llm_consumer("std") == "llm_std"
+    assert subjects.llm_direct("w1") == "llm.direct.w1"
+    assert subjects.chat_inbox("g1", "s1") == "inbox.chat.g1.s1"
+    assert subjects.chat_inbox_all("g1") == "inbox.chat.g1.>"
+    assert subjects.presence_llm("std", "w1") == "presence.llm.std.w1"
+    assert subjects.cancel_llm("std") == "cancel.llm.std"
 
 
 @given(identifiers, identifiers)
 def test_an_inbox_subject_gives_its_ids_back(gateway: str, session: str) -> None:
     assert subjects.parse_inbox(subjects.inbox(gateway, session)) == (gateway, session)
+
+
+@given(identifiers, identifiers)
+def test_a_chat_inbox_subject_gives_its_ids_back(gateway: str, session: str) -> None:
+    assert subjects.parse_chat_inbox(subjects.chat_inbox(gateway, session)) == (gateway, session)
+
+
+@pytest.mark.parametrize("subject", ["inbox.chat.g1", "inbox.gw.g1.s1", "inbox.chat.g1.s1.x", ""])
+def test_other_subjects_are_no_chat_inbox(subject: str) -> None:
+    with pytest.raises(ValueError, match="not a chat inbox subject"):
+        subjects.parse_chat_inbox(subject)
 
 
 @pytest.mark.parametrize("subject", ["inbox.gw.g1", "inbox.gw.g1.s1.x", "other.gw.g1.s1", "inbox.other.g1.s1", ""])
@@ -46,6 +65,11 @@ def test_other_subjects_are_no_inbox(subject: str) -> None:
         lambda bad: subjects.live(bad, "s"),
         lambda bad: subjects.presence_asr("p", bad),
         subjects.cancel_asr,
+        lambda bad: subjects.llm_request("p", bad, "s"),
+        lambda bad: subjects.llm_request(bad, "t", "s"),
+        lambda bad: subjects.chat_inbox("g", bad),
+        subjects.llm_direct,
+        subjects.cancel_llm,
     ],
 )
 def test_no_id_can_smuggle_a_token_or_a_wildcard_in(build: Callable[[str], str], bad: str) -> None:
