@@ -19,6 +19,8 @@ FINAL_ACK_WAIT_S = 5.0
 """A pulled final whose worker falls silent for this long goes to another."""
 PARTIAL_ACK_WAIT_S = 3.0
 FINAL_MAX_DELIVERIES = 4
+CHAT_ACK_WAIT_S = 5.0
+"""A request for an answer whose worker falls silent for this long is given up: the gateway hears it by advisory."""
 _MAX_WAITING_PULLS = 4096
 _MAX_UNACKED = 4096
 _log = logging.getLogger(__name__)
@@ -28,7 +30,7 @@ Config = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetLimits:
-    """Bounds of the streams. What is over them is refused (finals) or replaces the oldest (all others)."""
+    """Bounds of the streams. What is over them is refused (finals, chat) or replaces the oldest (all others)."""
 
     finals_max_messages: int = 4096
     finals_max_bytes: int = 512 * 1024**2
@@ -36,6 +38,9 @@ class AssetLimits:
     """Longer than any queue that `finals_max_bytes` allows should last; what expires was left by gateways that died."""
     partials_max_bytes: int = 256 * 1024**2
     partials_max_age_s: float = 3.0
+    chat_max_messages: int = 4096
+    chat_max_bytes: int = 128 * 1024**2
+    chat_max_age_s: float = 600.0
     transcripts_max_age_s: float = 7 * 86400.0
     transcripts_max_bytes: int = 4 * 1024**3
     dead_letters_max_messages: int = 10_000
@@ -59,25 +64,35 @@ class AssetPlan:
     consumers: tuple[ConsumerPlan, ...]
 
 
-def plan_assets(*, pools: Sequence[str], limits: AssetLimits) -> AssetPlan:
-    """The four streams, and for each pool its consumers of finals and partials. ValueError for a bad pool name."""
+def plan_assets(*, pools: Sequence[str], llm_pools: Sequence[str] = (), limits: AssetLimits) -> AssetPlan:
+    """The five streams, for each ASR pool its consumers of finals and partials, for each LLM pool its one consumer.
+
+    ValueError for a bad pool name.
+    """
     return AssetPlan(
-        streams=(_finals(limits), _partials(limits), _transcripts(limits), _dead_letters(limits)),
-        consumers=tuple(consumer for pool in pools for consumer in _consumers(pool)),
+        streams=(_finals(limits), _partials(limits), _chat(limits), _transcripts(limits), _dead_letters(limits)),
+        consumers=(
+            *(consumer for pool in pools for consumer in _consumers(pool)),
+            *(_chat_consumer(pool) for pool in llm_pools),
+        ),
     )
 
 
 async def ensure_assets(
-    connection: BusConnection, *, pools: Sequence[str] = (), limits: AssetLimits | None = None
+    connection: BusConnection,
+    *,
+    pools: Sequence[str] = (),
+    llm_pools: Sequence[str] = (),
+    limits: AssetLimits | None = None,
 ) -> None:
-    """Have the streams, and the consumers of `pools`, exist: now and after each reconnect. Idempotent.
+    """Have the streams, and the consumers of the pools, exist: now and after each reconnect. Idempotent.
 
     Only who states `limits` changes a stream that exists (the gateway, whose settings they are); without them, what
     is missing is created with the defaults and what exists is left alone. A later call replaces an earlier one on
     the same connection. Raises BusUnavailable, Overloaded if the server has no room for a stream,
     InternalError if it refuses a configuration.
     """
-    plan = plan_assets(pools=pools, limits=limits or AssetLimits())
+    plan = plan_assets(pools=pools, llm_pools=llm_pools, limits=limits or AssetLimits())
 
     async def ensure() -> None:
         for stream in plan.streams:
@@ -151,6 +166,21 @@ def _partials(limits: AssetLimits) -> Config:
     }
 
 
+def _chat(limits: AssetLimits) -> Config:
+    return {
+        "name": subjects.STREAM_LLM_REQUEST,
+        "subjects": [subjects.LLM_REQUEST_ALL],
+        "retention": "workqueue",
+        "storage": "memory",
+        "num_replicas": 1,
+        "discard": "new",
+        "max_msgs": limits.chat_max_messages,
+        "max_bytes": limits.chat_max_bytes,
+        "max_age": _ns(limits.chat_max_age_s),
+        "duplicate_window": _ns(limits.chat_max_age_s),
+    }
+
+
 def _transcripts(limits: AssetLimits) -> Config:
     return {
         "name": subjects.STREAM_TRANSCRIPTS,
@@ -171,7 +201,12 @@ def _transcripts(limits: AssetLimits) -> Config:
 def _dead_letters(limits: AssetLimits) -> Config:
     return {
         "name": subjects.STREAM_DEAD_LETTERS,
-        "subjects": [subjects.ADVISORY_MAX_DELIVERIES, subjects.ADVISORY_TERMINATED],
+        "subjects": [
+            subjects.ADVISORY_MAX_DELIVERIES,
+            subjects.ADVISORY_TERMINATED,
+            subjects.ADVISORY_CHAT_MAX_DELIVERIES,
+            subjects.ADVISORY_CHAT_TERMINATED,
+        ],
         "retention": "limits",
         "storage": "file",
         "num_replicas": 1,
@@ -183,14 +218,20 @@ def _dead_letters(limits: AssetLimits) -> Config:
 
 
 def _consumers(pool: str) -> tuple[ConsumerPlan, ConsumerPlan]:
-    finals = _consumer(pool, subjects.asr_final_pool(pool), FINAL_ACK_WAIT_S, FINAL_MAX_DELIVERIES)
+    name = subjects.asr_consumer(pool)
+    finals = _consumer(name, subjects.asr_final_pool(pool), FINAL_ACK_WAIT_S, FINAL_MAX_DELIVERIES)
     # A partial is not worth a second try: the next window is on its way.
-    partials = _consumer(pool, subjects.asr_partial_pool(pool), PARTIAL_ACK_WAIT_S, 1)
+    partials = _consumer(name, subjects.asr_partial_pool(pool), PARTIAL_ACK_WAIT_S, 1)
     return ConsumerPlan(subjects.STREAM_ASR_FINAL, finals), ConsumerPlan(subjects.STREAM_ASR_PARTIAL, partials)
 
 
-def _consumer(pool: str, filter_subject: str, ack_wait_s: float, max_deliver: int) -> Config:
-    name = subjects.asr_consumer(pool)
+def _chat_consumer(pool: str) -> ConsumerPlan:
+    # One delivery: a second one would repeat text that was shown. The gateway asks again itself, with it as prefill.
+    config = _consumer(subjects.llm_consumer(pool), subjects.llm_request_pool(pool), CHAT_ACK_WAIT_S, 1)
+    return ConsumerPlan(subjects.STREAM_LLM_REQUEST, config)
+
+
+def _consumer(name: str, filter_subject: str, ack_wait_s: float, max_deliver: int) -> Config:
     return {
         "name": name,
         "durable_name": name,

@@ -17,19 +17,25 @@ from bus.contract.identifiers import check_identifier
 
 ROLE_GATEWAY = "gateway"
 ROLE_ASR = "asr"
+ROLE_LLM = "llm"
 ROLE_ADMIN = "admin"
 READER_PREFIX = "reader_"
 INBOX_GATEWAY = "_INBOX_gw"
 INBOX_ASR = "_INBOX_asr"
+INBOX_LLM = "_INBOX_llm"
 INBOX_READER_PREFIX = "_INBOX_app_"
 
 _STREAMS = (
     subjects.STREAM_ASR_FINAL,
     subjects.STREAM_ASR_PARTIAL,
+    subjects.STREAM_LLM_REQUEST,
     subjects.STREAM_TRANSCRIPTS,
     subjects.STREAM_DEAD_LETTERS,
 )
-_WORK_STREAMS = (subjects.STREAM_ASR_FINAL, subjects.STREAM_ASR_PARTIAL)
+_ASR_STREAMS = (subjects.STREAM_ASR_FINAL, subjects.STREAM_ASR_PARTIAL)
+_WORK_STREAMS = (*_ASR_STREAMS, subjects.STREAM_LLM_REQUEST)
+_SESSIONS_STREAM = "KV_SESSIONS"
+_SESSIONS_ALL = "$KV.SESSIONS.>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +64,11 @@ def permissions_of(role: str) -> Permissions | None:
         return _gateway()
     if role == ROLE_ASR:
         return _asr()
+    if role == ROLE_LLM:
+        return _llm()
     if role.startswith(READER_PREFIX):
         return _reader(role.removeprefix(READER_PREFIX))
-    raise ValueError("role must be gateway, asr, admin or reader_<tenant>")
+    raise ValueError("role must be gateway, asr, llm, admin or reader_<tenant>")
 
 
 def _gateway() -> Permissions:
@@ -70,35 +78,41 @@ def _gateway() -> Permissions:
             subjects.ASR_PARTIAL_ALL,
             subjects.TRANSCRIPTS_ALL,
             subjects.CANCEL_ASR_ALL,
+            subjects.LLM_REQUEST_ALL,
+            subjects.LLM_DIRECT_ALL,
+            subjects.CANCEL_LLM_ALL,
+            _SESSIONS_ALL,
             *_stream_calls("INFO", "CREATE", "UPDATE"),
+            *_stream_calls("INFO", "CREATE", "UPDATE", streams=(_SESSIONS_STREAM,)),
+            f"$JS.API.DIRECT.GET.{_SESSIONS_STREAM}.{_SESSIONS_ALL}",
             # Queue depth for admission: reads only.
             *(f"$JS.API.CONSUMER.INFO.{stream}.*" for stream in _WORK_STREAMS),
         ),
         subscribe=(
             "inbox.gw.>",
+            "inbox.chat.>",
             subjects.PRESENCE_ASR_ALL,
+            subjects.PRESENCE_LLM_ALL,
             subjects.ADVISORY_MAX_DELIVERIES,
             subjects.ADVISORY_TERMINATED,
+            subjects.ADVISORY_CHAT_MAX_DELIVERIES,
+            subjects.ADVISORY_CHAT_TERMINATED,
             f"{INBOX_GATEWAY}.>",
         ),
     )
 
 
 def _asr() -> Permissions:
-    consumer_calls = (
-        call
-        for stream in _WORK_STREAMS
-        for call in (
-            f"$JS.API.CONSUMER.INFO.{stream}.*",
-            f"$JS.API.CONSUMER.CREATE.{stream}.>",
-            f"$JS.API.CONSUMER.MSG.NEXT.{stream}.*",
-            f"$JS.ACK.{stream}.>",
-        )
-    )
     return Permissions(
-        # A worker creates streams that are missing; to change those that exist is left to who owns their settings.
-        publish=("inbox.gw.>", subjects.PRESENCE_ASR_ALL, *_stream_calls("INFO", "CREATE"), *consumer_calls),
+        publish=("inbox.gw.>", subjects.PRESENCE_ASR_ALL, *_worker_calls(_ASR_STREAMS)),
         subscribe=(subjects.CANCEL_ASR_ALL, f"{INBOX_ASR}.>"),
+    )
+
+
+def _llm() -> Permissions:
+    return Permissions(
+        publish=("inbox.chat.>", subjects.PRESENCE_LLM_ALL, *_worker_calls((subjects.STREAM_LLM_REQUEST,))),
+        subscribe=(subjects.LLM_DIRECT_ALL, subjects.CANCEL_LLM_ALL, f"{INBOX_LLM}.>"),
     )
 
 
@@ -110,5 +124,15 @@ def _reader(tenant: str) -> Permissions:
     )
 
 
-def _stream_calls(*calls: str) -> Iterator[str]:
-    return (f"$JS.API.STREAM.{call}.{stream}" for stream in _STREAMS for call in calls)
+def _worker_calls(work: tuple[str, ...]) -> Iterator[str]:
+    # A worker creates streams that are missing; to change those that exist is left to who owns their settings.
+    yield from _stream_calls("INFO", "CREATE")
+    for stream in work:
+        yield f"$JS.API.CONSUMER.INFO.{stream}.*"
+        yield f"$JS.API.CONSUMER.CREATE.{stream}.>"
+        yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.*"
+        yield f"$JS.ACK.{stream}.>"
+
+
+def _stream_calls(*calls: str, streams: tuple[str, ...] = _STREAMS) -> Iterator[str]:
+    return (f"$JS.API.STREAM.{call}.{stream}" for stream in streams for call in calls)

@@ -13,7 +13,8 @@ from tests.conftest import ConnectBus
 
 
 async def test_the_server_holds_what_was_planned(bus: BusConnection) -> None:
-    plan = plan_assets(pools=["std"], limits=AssetLimits())
+    await ensure_assets(bus, pools=["std"], llm_pools=["std"])
+    plan = plan_assets(pools=["std"], llm_pools=["std"], limits=AssetLimits())
     for stream in plan.streams:
         held = (await bus.request_api(f"STREAM.INFO.{stream['name']}"))["config"]
         assert {key: held.get(key) for key in stream} == dict(stream)
@@ -42,6 +43,14 @@ async def test_only_who_states_limits_changes_an_existing_stream(bus: BusConnect
     assert held["max_age"] == 3600 * 10**9
 
 
+async def test_a_stream_of_an_earlier_release_gets_the_subjects_of_this_one(bus: BusConnection) -> None:
+    config = (await bus.request_api("STREAM.INFO.DLQ"))["config"]
+    earlier = {**config, "subjects": [subject for subject in config["subjects"] if "LLM_REQUEST" not in subject]}
+    await bus.request_api("STREAM.UPDATE.DLQ", json.dumps(earlier).encode())
+    await ensure_assets(bus, limits=AssetLimits())
+    assert (await bus.request_api("STREAM.INFO.DLQ"))["config"]["subjects"] == config["subjects"]
+
+
 async def test_a_changed_consumer_is_updated(bus: BusConnection) -> None:
     info = await bus.request_api("CONSUMER.INFO.ASR_FINAL.asr_std")
     body = {"stream_name": "ASR_FINAL", "config": {**info["config"], "ack_wait": 10**9}}
@@ -63,7 +72,8 @@ async def test_a_configuration_that_the_server_refuses_is_our_own_fault(bus: Bus
 
 
 async def test_ensuring_succeeds_on_a_server_whose_memory_is_reserved_to_the_last_byte(tmp_path: Path) -> None:
-    limits = AssetLimits(finals_max_bytes=600 * 1024**2, partials_max_bytes=424 * 1024**2)
+    limits = AssetLimits(finals_max_bytes=600 * 1024**2, partials_max_bytes=296 * 1024**2)
+    assert limits.chat_max_bytes == 128 * 1024**2
     server = EmbeddedNats(store_dir=tmp_path, max_memory_bytes=1024**3)
     async with server:
         connection = await BusConnection.connect(server.url, name="t", inbox_prefix="_INBOX_t")

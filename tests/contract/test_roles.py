@@ -15,10 +15,11 @@ from bus.transport.connection import BusConnection
 from bus.transport.embedded import EmbeddedNats
 from bus.transport.raw_pull import RawPull
 
-CREDENTIALS = {role: f"p w@{role}" for role in ("gateway", "asr", "admin", "reader_t1", "reader_t2")}
+CREDENTIALS = {role: f"p w@{role}" for role in ("gateway", "asr", "llm", "admin", "reader_t1", "reader_t2")}
 INBOXES = {
     "gateway": roles.INBOX_GATEWAY,
     "asr": roles.INBOX_ASR,
+    "llm": roles.INBOX_LLM,
     "admin": "_INBOX_admin",
     "reader_t1": roles.reader_inbox_prefix("t1"),
     "reader_t2": roles.reader_inbox_prefix("t2"),
@@ -68,6 +69,61 @@ async def test_a_whole_round_of_work_needs_no_more_than_the_roles_have(connectio
     info = await gateway.request_api("CONSUMER.INFO.ASR_FINAL.asr_std")
     assert (info["num_pending"], info["num_ack_pending"]) == (0, 0)
     assert _violations() == before
+
+
+async def test_a_whole_answer_needs_no_more_than_the_roles_have(connections: Roles) -> None:
+    gateway, worker = connections["gateway"], connections["llm"]
+    before = _violations()
+    heard: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
+    for subject in ("inbox.chat.g1.>", "presence.llm.>"):
+        await gateway.subscribe(subject, lambda subject, data: heard.put_nowait((subject, data)))
+    for subject in ("llm.direct.w1", "cancel.llm.std"):
+        await worker.subscribe(subject, lambda subject, data: heard.put_nowait((subject, data)))
+    await asyncio.gather(gateway.flush(), worker.flush())
+    await ensure_assets(worker, llm_pools=["std"])
+    await worker.publish("presence.llm.std.w1", b"here")
+    assert await _next(heard) == ("presence.llm.std.w1", b"here")
+    for subject in ("llm.direct.w1", "cancel.llm.std"):
+        await gateway.publish(subject, b"x")
+        assert await _next(heard) == (subject, b"x")
+    await gateway.publish_stored("llm.req.std.t1.s1", b"request", msg_id="1")
+    pull = RawPull(worker, stream="LLM_REQUEST", consumer="llm_std")
+    job = await pull.fetch(wait_s=2)
+    assert job is not None
+    await job.in_progress()
+    await worker.publish("inbox.chat.g1.s1", b"delta")
+    assert await _next(heard) == ("inbox.chat.g1.s1", b"delta")
+    await job.ack()
+    await pull.aclose()
+    info = await gateway.request_api("CONSUMER.INFO.LLM_REQUEST.llm_std")
+    assert (info["num_pending"], info["num_ack_pending"]) == (0, 0)
+    assert _violations() == before
+
+
+async def test_a_gateway_keeps_session_records(connections: Roles) -> None:
+    gateway, before = connections["gateway"], _violations()
+    config = {"name": "KV_SESSIONS", "subjects": ["$KV.SESSIONS.>"], "max_msgs_per_subject": 1, "allow_direct": True}
+    await gateway.request_api("STREAM.CREATE.KV_SESSIONS", json.dumps(config).encode())
+    await gateway.publish_stored("$KV.SESSIONS.t1.s1", b"record", msg_id="1")
+    answers = asyncio.Queue[bytes]()
+    inbox = gateway.new_inbox()
+    await gateway.subscribe(inbox, lambda subject, data: answers.put_nowait(data))
+    await gateway.publish("$JS.API.DIRECT.GET.KV_SESSIONS.$KV.SESSIONS.t1.s1", b"", reply_to=inbox)
+    assert await _next_of(answers) == b"record"
+    assert _violations() == before
+
+
+async def test_workers_cannot_reach_session_records(connections: Roles) -> None:
+    for role in ("asr", "llm"):
+        await _assert_refused_publish(connections[role], "$KV.SESSIONS.t1.s1")
+        await _assert_refused_publish(connections[role], "$JS.API.DIRECT.GET.KV_SESSIONS.$KV.SESSIONS.t1.s1")
+
+
+async def test_an_llm_worker_can_neither_ask_itself_nor_hear_other_answers(connections: Roles) -> None:
+    for subject in ("llm.req.std.t1.s1", "llm.direct.w1", "inbox.gw.g1.s1", "transcripts.t1.s1"):
+        await _assert_refused_publish(connections["llm"], subject)
+    for subject in ("inbox.chat.>", "live.>", f"{roles.INBOX_ASR}.>"):
+        await _assert_refused_subscription(connections["llm"], subject)
 
 
 async def test_a_worker_cannot_write_transcripts(connections: Roles) -> None:
@@ -138,8 +194,9 @@ async def test_a_tenant_cannot_forge_records_work_or_results(connections: Roles)
 
 
 async def test_only_gateways_cancel_work(connections: Roles) -> None:
-    for role in ("asr", "reader_t1"):
-        await _assert_refused_publish(connections[role], "cancel.asr.std")
+    for role in ("asr", "llm", "reader_t1"):
+        for subject in ("cancel.asr.std", "cancel.llm.std"):
+            await _assert_refused_publish(connections[role], subject)
 
 
 async def test_the_administrator_may_do_everything(connections: Roles) -> None:
@@ -158,6 +215,10 @@ async def test_a_refused_request_ends_as_unavailable_and_is_logged_without_ids(
     records = [record for record in caplog.records if record.message == "operation refused by NATS permissions"]
     assert [vars(record)["subject"] for record in records] == ["transcripts.*"]
     assert "secret-session" not in caplog.text
+
+
+async def _next_of(answers: asyncio.Queue[bytes]) -> bytes:
+    return await asyncio.wait_for(answers.get(), 5)
 
 
 async def _next(heard: asyncio.Queue[tuple[str, bytes]]) -> tuple[str, bytes]:

@@ -13,7 +13,7 @@ def test_an_unknown_role_is_refused(role: str) -> None:
         roles.permissions_of(role)
 
 
-@pytest.mark.parametrize("role", ["gateway", "asr", "reader_t1"])
+@pytest.mark.parametrize("role", ["gateway", "asr", "llm", "reader_t1"])
 def test_no_role_may_hear_the_shared_inbox_prefix(role: str) -> None:
     permissions = roles.permissions_of(role)
     assert permissions is not None
@@ -25,3 +25,10 @@ def test_a_readers_grants_all_name_its_tenant() -> None:
     assert permissions is not None
     for subject in (*permissions.publish, *permissions.subscribe):
         assert "t1" in subject.replace("_", ".").split("."), subject
+
+
+def test_a_kind_of_worker_pulls_its_own_work_only() -> None:
+    asr, llm = roles.permissions_of("asr"), roles.permissions_of("llm")
+    assert asr is not None and llm is not None
+    assert not [subject for subject in asr.publish if "MSG.NEXT.LLM" in subject or "inbox.chat" in subject]
+    assert not [subject for subject in llm.publish if "MSG.NEXT.ASR" in subject or "inbox.gw" in subject]
