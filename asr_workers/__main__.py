@@ -116,8 +116,10 @@ def _scheduler(settings: AsrSettings, able: EngineCapabilities, costs: CostModel
         partial_batch=able.max_batch,
         max_wait_s=settings.batch_wait_s,
     )
-    # Held beyond what runs: enough for the next batch; the rest is left to workers that may be idle.
-    return Scheduler(limits, finals_held=max(able.executors, able.max_batch), partials_held=able.max_batch, costs=costs)
+    # Held beyond what runs: enough for the next batch, and on a CPU, where a batch is one window, for every executor;
+    # the rest is left to workers that may be idle.
+    held = max(able.executors, able.max_batch)
+    return Scheduler(limits, finals_held=held, partials_held=held, costs=costs)
 
 
 def _worker_options(settings: AsrSettings, worker_id: str) -> WorkerOptions:
