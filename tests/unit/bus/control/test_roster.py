@@ -11,7 +11,7 @@ def test_with_no_worker_nobody_is_ready_and_no_route_exists() -> None:
     roster = Roster()
     assert not roster.is_ready(now=0.0)
     assert roster.models(now=0.0) == ()
-    with pytest.raises(NoWorker, match="no worker is connected"):
+    with pytest.raises(NoWorker, match="no ASR worker is connected"):
         roster.pool_for(None, now=0.0)
 
 
@@ -120,6 +120,64 @@ def test_a_pool_name_that_no_subject_could_hold_is_refused() -> None:
         Roster().on_presence(_worker("w1", pool="a.b"), now=0.0)
 
 
+def test_an_alias_leads_to_the_model_that_it_stands_for() -> None:
+    roster = _roster(
+        _worker("w1", model="base"), _worker("w2", model="smollm2", pool="chat", aliases=("small", "fast"))
+    )
+    assert roster.pool_for("fast", now=0.0) == Route("chat", "smollm2")
+
+
+def test_aliases_are_not_listed_beside_the_models() -> None:
+    roster = _roster(_worker("w1", aliases=("small",)))
+    assert roster.models(now=0.0) == ("base",)
+    with pytest.raises(UnknownModel, match="available: base$"):
+        roster.pool_for("huge", now=0.0)
+
+
+def test_an_alias_whose_workers_are_just_gone_is_no_mistake_of_the_client() -> None:
+    roster = _roster(_worker("w1", model="large", aliases=("big",)), _worker("w2"))
+    roster.on_presence(_worker("w1", model="large", state="leaving"), now=0.1)
+    with pytest.raises(NoWorker, match="at the moment"):
+        roster.pool_for("big", now=0.1)
+
+
+def test_a_default_model_may_be_an_alias() -> None:
+    roster = Roster(default_model="big")
+    roster.on_presence(_worker("w1"), now=0.0)
+    roster.on_presence(_worker("w2", model="large", pool="b", aliases=("big",)), now=0.0)
+    assert roster.pool_for(None, now=0.0) == Route("b", "large")
+
+
+def test_among_pools_that_share_an_alias_the_one_with_most_slots_gives_its_own_model() -> None:
+    roster = _roster(
+        _worker("w1", pool="a", model="small", slots=1, aliases=("default",)),
+        _worker("w2", pool="b", model="large", slots=4, aliases=("default",)),
+    )
+    assert roster.pool_for("default", now=0.0) == Route("b", "large")
+
+
+def test_what_is_missing_is_named_by_its_kind() -> None:
+    roster = Roster(kind="LLM")
+    with pytest.raises(NoWorker, match="^no LLM worker is connected$"):
+        roster.pool_for(None, now=0.0)
+    roster.on_presence(_worker("w1"), now=0.0)
+    with pytest.raises(UnknownModel, match="^no LLM worker serves this model"):
+        roster.pool_for("huge", now=0.0)
+    roster.on_presence(_worker("w2", model="huge"), now=0.0)
+    roster.on_presence(_worker("w2", model="huge", state="leaving"), now=0.0)
+    with pytest.raises(NoWorker, match="^no LLM worker for this model"):
+        roster.pool_for("huge", now=0.0)
+
+
+def test_the_newest_heartbeat_of_a_worker_is_known_while_it_lives() -> None:
+    roster = _roster(_worker("w1", free_slots=4))
+    roster.on_presence(_worker("w1", free_slots=3), now=1.0)
+    newest = roster.presence("w1", now=1.0 + EXPIRES_AFTER_S - 0.01)
+    assert newest is not None and newest.free_slots == 3
+    assert roster.presence("w1", now=1.0 + EXPIRES_AFTER_S) is None
+    assert roster.presence("w2", now=1.0) is None
+
+
 def _roster(*workers: WorkerPresence) -> Roster:
     roster = Roster()
     for worker in workers:
@@ -134,5 +192,9 @@ def _worker(
     model: str = "base",
     slots: int = 2,
     state: Literal["ready", "leaving"] = "ready",
+    aliases: tuple[str, ...] = (),
+    free_slots: int = 0,
 ) -> WorkerPresence:
-    return WorkerPresence(worker=worker, pool=pool, model=model, slots=slots, state=state)
+    return WorkerPresence(
+        worker=worker, pool=pool, model=model, slots=slots, state=state, aliases=aliases, free_slots=free_slots
+    )
