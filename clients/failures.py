@@ -1,11 +1,12 @@
 """What can go wrong on the client's side of the socket, and how codes of the service become exceptions.
 
-Beside the errors of `bus.contract.errors`, which the service reports, a client meets four of its own:
+Beside the errors of `bus.contract.errors`, which the service reports, a client meets five of its own:
 
 HarkenError
  |- ClientError
  |   |- NotHarken         something answers at the address, but it does not speak this protocol
- |   `- SessionOver       audio was sent after the end of the session
+ |   |- SessionOver       something was sent after the end of the session
+ |   `- AnswerCancelled   the answer was stopped before its end
  `- ServiceError
      |- CannotConnect     nobody answers at the address
      |- ConnectionLost    the socket closed before `session.ended`
@@ -26,9 +27,15 @@ class NotHarken(ClientError):
 
 
 class SessionOver(ClientError):
-    """Audio after `audio.end`, or after the service ended the session."""
+    """Audio or a turn after `audio.end`, or after the service ended the session."""
 
     code = "session_over"
+
+
+class AnswerCancelled(ClientError):
+    """Somebody spoke or typed while the answer ran, or asked to stop it. What came of it stays in the conversation."""
+
+    code = "answer_cancelled"
 
 
 class CannotConnect(ServiceError):

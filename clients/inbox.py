@@ -3,8 +3,11 @@
 from collections import OrderedDict
 from collections.abc import Hashable
 
+import msgspec
+
 from bus.contract.client_protocol import (
     AudioCommitted,
+    ChatDelta,
     ServerEvent,
     TranscriptFailed,
     TranscriptFinal,
@@ -18,7 +21,8 @@ class EventInbox:
     """Queue of events that the application has not taken yet. Pure; one owner.
 
     Only the newest partial of a segment waits, and only the newest commit: it takes its predecessor's place at
-    the end of the queue; a segment's result removes its partial. Everything else waits in order of arrival.
+    the end of the queue; a segment's result removes its partial. Deltas of one answer that wait are joined into
+    one, with the `seq` of the newest. Everything else waits in order of arrival.
     Overflow rule: nothing else is dropped; when `is_full`, the owner stops reading the socket, and the service
     may then close the session as too slow.
     """
@@ -44,6 +48,11 @@ class EventInbox:
             case AudioCommitted():
                 key = "committed"
                 self._events.pop(key, None)
+            case ChatDelta(answer=answer, text=text):
+                key = ("delta", answer)
+                earlier = self._events.pop(key, None)
+                if isinstance(earlier, ChatDelta):
+                    event = msgspec.structs.replace(event, text=earlier.text + text)
             case _:
                 pass
         self._events[key] = event

@@ -2,7 +2,7 @@
 
 Phases: OPENING -> OPEN -> ENDING (after `audio.end`) -> ENDED, and FAILED from any of them. The shell
     1. sends `start_frame()`, then feeds `on_text` until the phase is no longer OPENING,
-    2. sends what `audio_frames` and `end_frame` give while it feeds every text frame to `on_text`,
+    2. sends what `audio_frames`, `chat_frame` and `end_frame` give while it feeds every text frame to `on_text`,
     3. reports the end of the socket to `on_close`,
 and looks at `failure` after each step. Once ENDED or FAILED, the phase stays.
 """
@@ -17,6 +17,12 @@ from bus.contract.client_protocol import (
     AudioCommit,
     AudioCommitted,
     AudioEnd,
+    ChatCancelled,
+    ChatCommand,
+    ChatDelta,
+    ChatDone,
+    ChatFailed,
+    ChatStarted,
     ErrorEvent,
     ServerEvent,
     SessionDraining,
@@ -31,7 +37,7 @@ from bus.contract.client_protocol import (
     decode_event,
     encode_message,
 )
-from bus.contract.errors import HarkenError, InternalError
+from bus.contract.errors import HarkenError, InternalError, NoChat
 from clients.failures import NotHarken, SessionOver, as_refusal, from_close, from_code
 from clients.replay import ReplayBuffer
 
@@ -77,8 +83,8 @@ class ClientSession:
         self.committed_offset = 0
         """Audio before this is transcribed and stored, or held no speech."""
         self.replay: ReplayBuffer | None = None
-        """Audio not yet committed. None before the start, and always for containers: their offsets count
-        decoded samples, so bytes cannot be found by offset."""
+        """Audio not yet committed. None before the start, without audio, and always for containers: their offsets
+        count decoded samples, so bytes cannot be found by offset."""
 
     @property
     def is_over(self) -> bool:
@@ -88,14 +94,14 @@ class ClientSession:
     def opened(self) -> SessionStarted:
         """Give what the service announced at the start.
 
-        Raises the failure of the session, or SessionOver before the start and once no more audio may be sent.
+        Raises the failure of the session, or SessionOver before the start and once nothing more may be sent.
         """
         if self.failure is not None:
             raise self.failure
         if self.started is None:
             raise SessionOver("the session is not open yet")
         if self.phase is not Phase.OPEN:
-            raise SessionOver("audio was sent after the end of the session")
+            raise SessionOver("nothing can be sent after the end of the session")
         return self.started
 
     def start_frame(self) -> str:
@@ -105,9 +111,10 @@ class ClientSession:
     def audio_frames(self, data: bytes) -> Iterator[bytes]:
         """Cut audio into binary frames within the service's limit, each kept for replay as it is taken.
 
-        Take a frame only to send it. Raises the failure of the session, or SessionOver once it is ending.
+        Take a frame only to send it. Raises the failure of the session, SessionOver once it is ending, or NoChat
+        if it has no audio.
         """
-        started = self.opened()
+        started = self._opened_with_audio()
         for position in range(0, len(data), started.limits.max_frame_bytes):
             frame = data[position : position + started.limits.max_frame_bytes]
             if self.replay is not None:
@@ -115,15 +122,22 @@ class ClientSession:
             yield frame
 
     def commit_frame(self) -> str:
-        """Give the text frame that ends the open utterance here.
-
-        Raises the failure of the session, or SessionOver once it is ending.
-        """
-        self.opened()
+        """Give the text frame that ends the open utterance here. Raises as `audio_frames` does."""
+        self._opened_with_audio()
         return encode_message(AudioCommit())
 
+    def chat_frame(self, command: ChatCommand) -> str:
+        """Give the text frame of a turn, or of a change to the chat.
+
+        Raises the failure of the session, SessionOver once it is ending, or NoChat if nobody answers in it.
+        """
+        self.opened()
+        if self._start.chat is None:
+            raise NoChat("this session has no chat: open it with chat options")
+        return encode_message(command)
+
     def end_frame(self) -> str | None:
-        """Give the text frame that ends the audio, or None if it was given before or the session has ended.
+        """Give the text frame that ends the session, or None if it was given before or the session has ended.
 
         Raises the failure of the session.
         """
@@ -178,17 +192,25 @@ class ClientSession:
                     self._fail(from_code(event.code, event.message, retryable=event.retryable))
             case SpeechStarted() | SpeechEnded() | TranscriptPartial() | TranscriptFinal() | TranscriptFailed():
                 pass
+            case ChatStarted() | ChatDelta() | ChatDone() | ChatCancelled() | ChatFailed():
+                pass
             case _:
                 assert_never(event)
         return event
+
+    def _opened_with_audio(self) -> SessionStarted:
+        started = self.opened()
+        if self._start.audio is None:
+            raise NoChat("this session has no audio, only chat")
+        return started
 
     def _open(self, started: SessionStarted) -> None:
         self.phase = Phase.OPEN
         self.started = started
         self.committed_offset = started.audio_offset
         audio = self._start.audio
-        sample_bytes = _SAMPLE_BYTES.get(audio.encoding)
-        if sample_bytes is not None:
+        sample_bytes = None if audio is None else _SAMPLE_BYTES.get(audio.encoding)
+        if audio is not None and sample_bytes is not None:
             self.replay = ReplayBuffer(
                 frame_bytes=sample_bytes * audio.channels,
                 max_bytes=self._max_replay_bytes,

@@ -43,6 +43,8 @@ PURE = (
     "asr_workers/windows/drafts.py",
     "asr_workers/windows/guards.py",
     "asr_workers/windows/words.py",
+    "clients/answers.py",
+    "clients/inbox.py",
     "clients/session.py",
     "clients/failures.py",
     "clients/replay.py",

@@ -1,9 +1,18 @@
 """Builders of server events and messages."""
 
+from typing import Literal
+
 import msgspec
 
 from bus.contract.client_protocol import (
     AudioCommitted,
+    ChatCancelled,
+    ChatDelta,
+    ChatDone,
+    ChatFailed,
+    ChatStarted,
+    ChatTimes,
+    ChatUsage,
     ErrorEvent,
     Limits,
     SessionEnded,
@@ -81,3 +90,44 @@ def ended(seq: int, *, reason: str = "audio_end", audio_s: float = 1.0, segments
 
 def error(seq: int, *, code: str = "decode_failed", retryable: bool = False, fatal: bool = False) -> ErrorEvent:
     return ErrorEvent(seq=seq, code=code, message="what went wrong", retryable=retryable, fatal=fatal)
+
+
+def chat_started(seq: int, *, answer: int = 1, model: str = "smollm2") -> ChatStarted:
+    return ChatStarted(seq=seq, answer=answer, model=model)
+
+
+def delta(seq: int, text: str, *, answer: int = 1) -> ChatDelta:
+    return ChatDelta(seq=seq, answer=answer, text=text)
+
+
+def done(
+    seq: int,
+    text: str = "",
+    *,
+    answer: int = 1,
+    finish_reason: Literal["stop", "length"] = "stop",
+    completion_tokens: int = 21,
+    cached_tokens: int = 30,
+    total_s: float = 1.5,
+) -> ChatDone:
+    return ChatDone(
+        seq=seq,
+        answer=answer,
+        text=text,
+        finish_reason=finish_reason,
+        usage=ChatUsage(prompt_tokens=40, completion_tokens=completion_tokens, cached_tokens=cached_tokens),
+        times=ChatTimes(queue_s=0.125, prefill_s=0.25, first_delta_s=0.5, total_s=total_s),
+        model="smollm2",
+    )
+
+
+def cancelled(
+    seq: int, text: str = "", *, answer: int = 1, reason: Literal["client", "speech", "turn"] = "client"
+) -> ChatCancelled:
+    return ChatCancelled(seq=seq, answer=answer, text=text, reason=reason)
+
+
+def chat_failed(
+    seq: int, text: str = "", *, answer: int = 1, code: str = "chat_failed", retryable: bool = True
+) -> ChatFailed:
+    return ChatFailed(seq=seq, answer=answer, text=text, code=code, message="it broke off", retryable=retryable)

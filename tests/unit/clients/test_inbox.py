@@ -1,5 +1,5 @@
 from clients.inbox import EventInbox
-from tests.unit.clients.events import committed, error, failed, final, partial, started
+from tests.unit.clients.events import chat_started, committed, delta, done, error, failed, final, partial, started
 
 
 def drain(inbox: EventInbox) -> list[int]:
@@ -35,6 +35,29 @@ def test_a_result_makes_the_waiting_partial_of_its_segment_stale() -> None:
     for event in (partial(1, segment=1), final(2, segment=1), partial(3, segment=2), failed(4, segment=2)):
         inbox.put(event)
     assert drain(inbox) == [2, 4]
+
+
+def test_deltas_of_one_answer_that_wait_are_joined_and_none_is_lost() -> None:
+    inbox = EventInbox()
+    for event in (
+        chat_started(1),
+        delta(2, "He"),
+        final(3),
+        delta(4, "llo"),
+        done(5, "Hello"),
+        delta(6, "x", answer=2),
+    ):
+        inbox.put(event)
+    taken = [inbox.take() for _ in range(5)]
+    assert taken == [chat_started(1), final(3), delta(4, "Hello"), done(5, "Hello"), delta(6, "x", answer=2)]
+
+
+def test_a_delta_that_comes_after_the_waiting_one_was_taken_stands_alone() -> None:
+    inbox = EventInbox()
+    inbox.put(delta(1, "He"))
+    taken = [inbox.take()]
+    inbox.put(delta(2, "llo"))
+    assert [*taken, inbox.take()] == [delta(1, "He"), delta(2, "llo")]
 
 
 def test_it_is_full_at_its_bound_and_has_room_again_when_events_are_taken() -> None:

@@ -5,6 +5,9 @@ from bus.contract.client_protocol import (
     AudioCommit,
     AudioEnd,
     AudioFormat,
+    ChatOptions,
+    ChatReset,
+    ChatSend,
     ServerEvent,
     SessionDraining,
     SessionStart,
@@ -17,6 +20,7 @@ from bus.contract.errors import (
     Draining,
     IdleTimeout,
     InternalError,
+    NoChat,
     NoWorker,
     Overloaded,
     ServiceError,
@@ -24,7 +28,20 @@ from bus.contract.errors import (
 )
 from clients.failures import Busy, ConnectionLost, NotHarken, SessionOver
 from clients.session import ClientSession, Phase
-from tests.unit.clients.events import committed, ended, error, failed, final, partial, started
+from tests.unit.clients.events import (
+    cancelled,
+    chat_failed,
+    chat_started,
+    committed,
+    delta,
+    done,
+    ended,
+    error,
+    failed,
+    final,
+    partial,
+    started,
+)
 
 START = SessionStart(language="en", hotwords=("Harken",))
 
@@ -119,6 +136,46 @@ def test_a_commit_may_be_said_until_the_end() -> None:
     session.end_frame()
     with pytest.raises(SessionOver, match="after the end"):
         session.commit_frame()
+
+
+def test_turns_go_out_until_the_end() -> None:
+    start = SessionStart(chat=ChatOptions())
+    with pytest.raises(SessionOver, match="not open yet"):
+        ClientSession(start).chat_frame(ChatReset())
+    session = open_session(start)
+    assert session.chat_frame(ChatSend(text="hi")) == encode_message(ChatSend(text="hi"))
+    session.end_frame()
+    with pytest.raises(SessionOver, match="after the end"):
+        session.chat_frame(ChatReset())
+
+
+def test_a_turn_in_a_session_without_chat_is_refused() -> None:
+    with pytest.raises(NoChat, match="has no chat"):
+        open_session().chat_frame(ChatSend(text="hi"))
+
+
+def test_a_session_without_audio_refuses_audio_and_still_ends() -> None:
+    session = open_session(SessionStart(audio=None, chat=ChatOptions()))
+    assert session.replay is None
+    with pytest.raises(NoChat, match="has no audio"):
+        list(session.audio_frames(b"aa"))
+    with pytest.raises(NoChat, match="has no audio"):
+        session.commit_frame()
+    assert session.end_frame() == encode_message(AudioEnd())
+    feed(session, ended(2))
+    assert session.phase is Phase.ENDED
+
+
+def test_all_chat_events_are_handed_on() -> None:
+    session = open_session(SessionStart(chat=ChatOptions()))
+    events: list[ServerEvent] = [
+        chat_started(2),
+        delta(3, "Hel"),
+        done(4, "Hel"),
+        cancelled(5, answer=2),
+        chat_failed(6, answer=3),
+    ]
+    assert [session.on_text(encode_message(event)) for event in events] == events
 
 
 def test_the_end_is_said_once() -> None:
