@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bus.control import doctor_checks as checks
+from bus.control.chat_weights import DEFAULT_CHAT_MODEL, chat_weights, starts_llama
 from bus.control.doctor_checks import Finding, Level
 from bus.control.up import default_data_dir
 from bus.runtime.model_store.catalogue import SILERO_VAD, WHISPER_BASE
@@ -32,10 +33,17 @@ _STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 @click.option(
     "--model", envvar="HARKEN_ASR_MODEL", default=WHISPER_BASE.name, show_default=True, help="Model to check."
 )
+@click.option(
+    "--llm-model",
+    envvar="HARKEN_LLM_MODEL",
+    default=DEFAULT_CHAT_MODEL,
+    show_default=True,
+    help="Model of chat to check.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-def doctor(host: str, port: int, model: str, as_json: bool) -> None:
+def doctor(host: str, port: int, model: str, llm_model: str, as_json: bool) -> None:
     """Check Python, NATS, weights, ports, audio and hardware; exit status 1 if something must be repaired."""
-    findings = list(examine(host, port, model))
+    findings = list(examine(host, port, model, llm_model))
     broken = any(f.level is Level.FAIL for f in findings)
     if as_json:
         click.echo(msgspec.json.encode({"ok": not broken, "findings": findings}))
@@ -44,7 +52,7 @@ def doctor(host: str, port: int, model: str, as_json: bool) -> None:
     sys.exit(1 if broken else 0)
 
 
-def examine(host: str, port: int, model: str) -> Iterator[Finding]:
+def examine(host: str, port: int, model: str, llm_model: str) -> Iterator[Finding]:
     """Run every check, in the order in which a person would repair things."""
     nats_url = os.environ.get("NATS_URL")
     cache_dir = default_cache_dir()
@@ -52,8 +60,10 @@ def examine(host: str, port: int, model: str) -> Iterator[Finding]:
     yield checks.check_nats_server(find_server_binary, needed=not nats_url)
     if nats_url:
         yield asyncio.run(checks.check_nats_connection(_connect, nats_url))
-    for name in (model, SILERO_VAD.name):
+    for name in (model, SILERO_VAD.name, *chat_weights(llm_model, os.environ)):
         yield checks.check_model(name, cache_dir)
+    if starts_llama(os.environ):
+        yield checks.check_llama(sys.executable)
     yield checks.check_folder("cache folder", cache_dir)
     yield checks.check_folder("data folder", default_data_dir())
     yield checks.check_port(host, port)

@@ -19,6 +19,7 @@ from bus.runtime.model_store.store import find
 
 MIN_PYTHON = (3, 11)
 _COMMAND_TIMEOUT_S = 10.0
+_SHOW_LLAMA = "import importlib.metadata, xllamacpp; print(importlib.metadata.version('xllamacpp'))"
 _GIB = 1 << 30
 _LOW_MEMORY_BYTES = 2 * _GIB
 _LOW_DISK_BYTES = 1 * _GIB
@@ -88,6 +89,19 @@ def check_model(name: str, cache_dir: Path) -> Finding:
         advice = f"Fetch it with: harken models pull {name} (harken up does so by itself)"
         return Finding(f"model {name}", Level.WARN, f"not complete in {cache_dir}", advice)
     return Finding(f"model {name}", Level.OK, str(path))
+
+
+def check_llama(python: str) -> Finding:
+    """Whether llama.cpp, which the LLM worker starts, loads on this machine. Tried in a process of its own."""
+    try:
+        version = _run(python, "-c", _SHOW_LLAMA)
+    except (OSError, subprocess.SubprocessError):
+        advice = (
+            "Reinstall the package xllamacpp; or name a server for chat in HARKEN_LLM_BASE_URL; or do without chat:"
+            " harken up --llm-workers 0"
+        )
+        return Finding("llama.cpp", Level.FAIL, "the package xllamacpp does not load", advice)
+    return Finding("llama.cpp", Level.OK, f"xllamacpp {version}")
 
 
 def check_port(host: str, port: int) -> Finding:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bus.control.fetch_progress import fetch_shown
-from bus.runtime.model_store.catalogue import MODELS, SILERO_VAD, WHISPER_BASE, Model
+from bus.runtime.model_store.catalogue import MODELS, SILERO_VAD, SMOLLM2, WHISPER_BASE, Model
 from bus.runtime.model_store.errors import ModelStoreError
 from bus.runtime.model_store.store import default_cache_dir, find
 
@@ -44,7 +44,7 @@ def list_(cache_dir: Path) -> None:
 @_cache_dir
 def pull(names: tuple[str, ...], cache_dir: Path) -> None:
     """Fetch models into the cache; without a name, those that `harken up` needs."""
-    for name in names or (WHISPER_BASE.name, SILERO_VAD.name):
+    for name in names or (WHISPER_BASE.name, SILERO_VAD.name, SMOLLM2.name):
         try:
             path = fetch_shown(name, cache_dir=cache_dir)
         except ModelStoreError as error:

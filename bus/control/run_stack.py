@@ -7,7 +7,8 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from bus.control.console import Console
+from bus.control.chat_ready import until_chat_is_ready
+from bus.control.console import Console, Show
 from bus.control.probes import http_get, nats_is_serving, reachable_host
 from bus.control.process_types import NATS_HOST
 from bus.control.stack import StackOptions, nats_spec, service_specs
@@ -19,6 +20,8 @@ EXIT_FAILED = 1
 _SAYS = "harken"
 _NATS_TIMEOUT_S = 30.0
 _READY_TIMEOUT_S = 180.0
+_CHAT_TIMEOUT_S = 20.0
+"""The embedded model is there before the recogniser is. A larger one is not waited for: speech can begin without it."""
 _POLL_INTERVAL_S = 0.1
 
 
@@ -57,7 +60,7 @@ async def _run(options: StackOptions, console: Console, announce: Callable[[], N
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.on_signal)
     async with supervisor:
-        failure = await _serve(options, supervisor, stop.requested, announce)
+        failure = await _serve(options, supervisor, stop.requested, console.show, announce)
         if failure is not None:
             console.show(_SAYS, "giving up; stopping the rest")
     for line in str(failure).splitlines() if failure is not None else ():
@@ -66,10 +69,14 @@ async def _run(options: StackOptions, console: Console, announce: Callable[[], N
 
 
 async def _serve(
-    options: StackOptions, supervisor: Supervisor, stop_requested: asyncio.Event, announce: Callable[[], None]
+    options: StackOptions,
+    supervisor: Supervisor,
+    stop_requested: asyncio.Event,
+    show: Show,
+    announce: Callable[[], None],
 ) -> Exception | None:
     """Bring the stack up and keep it until a stop is asked for (None) or it cannot run (why)."""
-    starting = asyncio.create_task(_bring_up(options, supervisor, os.environ), name="start")
+    starting = asyncio.create_task(_bring_up(options, supervisor, os.environ, show), name="start")
     stopping = asyncio.create_task(stop_requested.wait(), name="await stop")
     failing = asyncio.create_task(supervisor.failed(), name="await failure")
     tasks: tuple[asyncio.Task[None] | asyncio.Task[bool] | asyncio.Task[Exception], ...] = (starting, stopping, failing)
@@ -90,8 +97,11 @@ async def _serve(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _bring_up(options: StackOptions, supervisor: Supervisor, environ: Mapping[str, str]) -> None:
-    """Start NATS, wait for it, start the rest, wait until the service says that it is ready. Raises NotReady."""
+async def _bring_up(options: StackOptions, supervisor: Supervisor, environ: Mapping[str, str], show: Show) -> None:
+    """Start NATS, wait for it, start the rest, wait until the service says that it is ready. Raises NotReady.
+
+    Without a worker for speech there is no service; one for chat is waited for a little while.
+    """
     nats = nats_spec(options, sys.executable, environ)
     if nats is not None and options.nats_port is not None:
         port = options.nats_port
@@ -113,6 +123,9 @@ async def _bring_up(options: StackOptions, supervisor: Supervisor, environ: Mapp
             f"The service did not become ready within {_READY_TIMEOUT_S:g} s (/readyz: {last_words}; NATS at"
             f" {parse_server_url(options.nats_url)}). The lines of its processes above say what they wait for"
         )
+    if options.llm_workers:
+        model = await until_chat_is_ready(options.nats_url, timeout_s=_CHAT_TIMEOUT_S)
+        show(_SAYS, f"chat is ready: {model}" if model else "chat is not ready yet; an llm process will say when it is")
 
 
 async def _until(is_true: Callable[[], Awaitable[bool]], timeout_s: float) -> bool:

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bus.control.child_spec import ChildSpec
-from bus.control.process_types import ASR, GATEWAY, NATS, NATS_HOST, ProcessType
-
-_METRICS_PORT = "HARKEN_ASR_METRICS_PORT"
+from bus.control.process_types import ASR, GATEWAY, LLM, NATS, NATS_HOST, ProcessType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +16,7 @@ class StackOptions:
     port: int
     gateways: int
     asr_workers: int
+    llm_workers: int
     data_dir: Path
     nats_url: str
     nats_port: int | None
@@ -37,23 +36,26 @@ def service_specs(
     options: StackOptions, executable: str, environ: Mapping[str, str], *, cores: int
 ) -> tuple[ChildSpec, ...]:
     """Gateways and workers. Several workers split the cores, unless the environment says how many threads each has."""
-    threads = _threads(options.asr_workers, environ.get("HARKEN_ASR_DEVICE"), cores)
     listen = {"HARKEN_GATEWAY_HOST": options.host, "HARKEN_GATEWAY_PORT": str(options.port)}
     gateways = (
         _child(GATEWAY, n, options.gateways, GATEWAY.argv(executable), {**environ, **listen}, options)
         for n in range(1, options.gateways + 1)
     )
     workers = (
-        _child(ASR, n, options.asr_workers, ASR.argv(executable), {**threads, **_own_metrics_port(environ, n)}, options)
-        for n in range(1, options.asr_workers + 1)
+        _child(kind, n, count, kind.argv(executable), _of_worker(kind, n, count, environ, cores), options)
+        for kind, count in ((ASR, options.asr_workers), (LLM, options.llm_workers))
+        for n in range(1, count + 1)
     )
     return (*gateways, *workers)
 
 
-def _own_metrics_port(environ: Mapping[str, str], number: int) -> Mapping[str, str]:
-    """The environment of the worker of this number: they count up from the port that is set."""
-    port = environ.get(_METRICS_PORT, "")
-    return {**environ, _METRICS_PORT: str(int(port) + number - 1)} if port.isdecimal() and int(port) else environ
+def _of_worker(kind: ProcessType, number: int, of: int, environ: Mapping[str, str], cores: int) -> Mapping[str, str]:
+    """The environment of one worker: its share of the cores, and a metrics port counted up from the one that is set."""
+    section = f"HARKEN_{kind.name.upper()}"
+    metrics_port = f"{section}_METRICS_PORT"
+    own = {**_threads(f"{section}_THREADS", of, environ.get(f"{section}_DEVICE"), cores), **environ}
+    port = environ.get(metrics_port, "")
+    return {**own, metrics_port: str(int(port) + number - 1)} if port.isdecimal() and int(port) else own
 
 
 def managed_nats_url(port: int) -> str:
@@ -61,11 +63,12 @@ def managed_nats_url(port: int) -> str:
     return f"nats://{NATS_HOST}:{port}"
 
 
-def _threads(workers: int, device: str | None, cores: int) -> Mapping[str, str]:
-    # One worker knows best what it needs, and on a GPU the cores say nothing about how many decodes fit.
+def _threads(variable: str, workers: int, device: str | None, cores: int) -> Mapping[str, str]:
+    # One worker knows best what it needs, and on a GPU the cores say nothing about how much of it fits. Workers of one
+    # kind share the cores; the kinds do not, as they are seldom busy at once: somebody speaks, then is answered.
     if workers == 1 or device == "cuda":
         return {}
-    return {"HARKEN_ASR_THREADS": str(max(1, cores // workers))}
+    return {variable: str(max(1, cores // workers))}
 
 
 def _child(
@@ -74,4 +77,4 @@ def _child(
     name = kind.name if of == 1 else f"{kind.name}.{number}"
     # Lines must come through the pipe when they are printed, not when a buffer is full.
     environment = {**environ, **options.settings, "NATS_URL": options.nats_url, "PYTHONUNBUFFERED": "1"}
-    return ChildSpec(name, argv, environment, kind.stop_stage, kind.stop_budget_s)
+    return ChildSpec(name, argv, environment, kind.stop_stage, kind.stop_budget_s, kind.nice)

@@ -10,6 +10,7 @@ from typing import ClassVar
 import click
 from click.core import ParameterSource
 
+from bus.control.chat_weights import DEFAULT_CHAT_MODEL, chat_weights
 from bus.control.console import Console
 from bus.control.fetch_progress import fetch_shown
 from bus.control.ports import gateway_port, nats_port
@@ -37,6 +38,9 @@ class UpSettings:
     )
     gateways: int = setting(1, help="Gateway processes; they share the port.", minimum=1, maximum=64)
     asr_workers: int = setting(1, help="Recognition processes; they share the cores.", minimum=1, maximum=64)
+    llm_workers: int = setting(
+        1, help="Chat processes; they leave the cores to speech. 0 runs none.", minimum=0, maximum=64
+    )
     nats_port: int | None = setting(
         None,
         help="Port of the nats-server that is started; by default 4222, or a free one if that is taken.",
@@ -50,6 +54,11 @@ class UpSettings:
         WHISPER_BASE.name,
         environment="HARKEN_ASR_MODEL",
         help="Name of a model (harken models list shows them) or path of a folder.",
+    )
+    llm_model: str = setting(
+        DEFAULT_CHAT_MODEL,
+        environment="HARKEN_LLM_MODEL",
+        help="Name of a model for chat, or path of a file; with HARKEN_LLM_BASE_URL, its name on that server.",
     )
 
 
@@ -73,7 +82,8 @@ def up(settings: UpSettings, shared: SharedSettings) -> None:
         port = gateway_port(settings.host, settings.port)
         options = _stack_options(settings, shared, port, cache_dir)
         nats_servers = parse_server_url(options.nats_url).servers
-        for name in (settings.model, SILERO_VAD.name):
+        chat = chat_weights(settings.llm_model, os.environ) if settings.llm_workers else ()
+        for name in (settings.model, SILERO_VAD.name, *chat):
             fetch_shown(name, cache_dir=cache_dir)
     except (ValueError, ModelStoreError) as error:
         raise click.ClickException(str(error)) from error
@@ -90,11 +100,13 @@ def _stack_options(settings: UpSettings, shared: SharedSettings, port: int, cach
         port=port,
         gateways=settings.gateways,
         asr_workers=settings.asr_workers,
+        llm_workers=settings.llm_workers,
         data_dir=(settings.data_dir or default_data_dir()).absolute(),
         nats_url=shared.nats_url if port_of_nats is None else managed_nats_url(port_of_nats),
         nats_port=port_of_nats,
         settings={
             "HARKEN_ASR_MODEL": settings.model,
+            "HARKEN_LLM_MODEL": settings.llm_model,
             "HARKEN_CACHE_DIR": str(cache_dir.absolute()),
             "HARKEN_LOG_LEVEL": shared.log_level,
             # People read the output of this command; who collects it asks for json.

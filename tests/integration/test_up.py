@@ -68,6 +68,23 @@ while True:
     signal.pause()
 """
 )
+_LLM_WORKER = (
+    _COMMON
+    + """
+import asyncio
+from bus.contract import subjects
+from bus.contract.presence import WorkerPresence, encode_presence
+from bus.transport.connection import BusConnection
+async def main():
+    bus = await BusConnection.connect(os.environ["NATS_URL"], name="llm", inbox_prefix="_INBOX_llm")
+    me = WorkerPresence(worker="w1", pool="std", model=os.environ["HARKEN_LLM_MODEL"], slots=1, state="ready")
+    say("chat worker has niceness " + str(os.nice(0)))
+    while True:
+        await bus.publish(subjects.presence_llm(me.pool, me.worker), encode_presence(me))
+        await asyncio.sleep(0.05)
+asyncio.run(main())
+"""
+)
 _DEAF_WORKER = (
     "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('deaf', flush=True)\nwhile 1: signal.pause()"
 )
@@ -113,6 +130,7 @@ class Bench:
         self.stand_in("bus/nats_server.py", _NATS)
         self.stand_in("stream_gateway/__main__.py", _GATEWAY)
         self.stand_in("asr_workers/__main__.py", _WORKER)
+        self.stand_in("llm_workers/__main__.py", _LLM_WORKER)
         for name in ("model.bin", "config.json", "tokenizer.json", "vocabulary.txt"):
             self.stand_in(f"model/{name}", "")
         vad = folder / "cache" / "models" / SILERO_VAD.name
@@ -136,10 +154,13 @@ class Bench:
     @asynccontextmanager
     async def up(self, *arguments: str, environ: Mapping[str, str] | None = None) -> AsyncIterator[Up]:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("HARKEN_", "NATS_"))}
-        environment |= {"PYTHONPATH": str(ROOT), "HARKEN_CACHE_DIR": str(self.folder / "cache"), **(environ or {})}
+        environment |= {"PYTHONPATH": str(ROOT), "HARKEN_CACHE_DIR": str(self.folder / "cache")}
+        # The stand-in for nats-server carries no heartbeats: nobody would be heard of chat, and much waited for.
+        environment |= {"HARKEN_UP_LLM_WORKERS": "0", **(environ or {})}
         process = await asyncio.create_subprocess_exec(
             sys.executable, str(self.folder / "bin" / "up.py"),
-            "--port", str(self.port), "--data-dir", str(self.folder / "data"), "--model", "model", *arguments,
+            "--port", str(self.port), "--data-dir", str(self.folder / "data"), "--model", "model",
+            "--llm-model", "model", *arguments,
             cwd=self.folder / "stand_ins", env=environment,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
@@ -298,6 +319,32 @@ async def test_a_misspelt_setting_is_refused_before_anything_starts(bench: Bench
     async with bench.up(environ={"HARKEN_UP_GATWAYS": "2"}) as up:
         assert await up.end() == 1
     assert "unknown setting HARKEN_UP_GATWAYS: did you mean HARKEN_UP_GATEWAYS?" in "".join(up.errors)
+
+
+@pytest.mark.nats
+async def test_chat_is_waited_for_and_told_and_its_workers_are_nice(bench: Bench) -> None:
+    shutil.rmtree(bench.folder / "stand_ins" / "bus")
+    async with bench.up("--llm-workers", "2") as up:
+        await up.ready_line()
+        nice = {(await up.until_said("chat worker has niceness 10")).split()[0] for _ in range(2)}
+        up.process.send_signal(signal.SIGINT)
+        assert await up.end() == 0
+    assert nice == {"llm.1", "llm.2"}
+    assert any("chat is ready: model" in line for line in up.errors)
+
+
+@pytest.mark.nats
+async def test_speech_is_ready_although_nobody_answers_in_chats(bench: Bench) -> None:
+    shutil.rmtree(bench.folder / "stand_ins" / "bus")
+    bench.stand_in("llm_workers/__main__.py", _WORKER)
+    impatient = "from bus.control import run_stack\nrun_stack._CHAT_TIMEOUT_S = 0.2\n"
+    command = bench.folder / "bin" / "up.py"
+    command.write_text(impatient + command.read_text())
+    async with bench.up("--llm-workers", "1") as up:
+        await up.ready_line()
+        assert "chat is not ready yet" in await up.until_said("chat is")
+        up.process.send_signal(signal.SIGINT)
+        assert await up.end() == 0
 
 
 @pytest.mark.nats

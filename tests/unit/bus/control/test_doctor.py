@@ -25,8 +25,14 @@ def test_json_holds_every_finding(runner: CliRunner) -> None:
     report = json.loads(result.stdout)
     assert report["ok"] is True
     checks = [f["check"] for f in report["findings"]]
-    assert checks[:4] == ["python", "nats-server", "model base", "model silero-vad"]
+    assert checks[:6] == ["python", "nats-server", "model base", "model silero-vad", "model smollm2", "llama.cpp"]
     assert set(report["findings"][0]) == {"check", "level", "detail", "advice"}
+
+
+def test_with_a_server_for_chat_nothing_of_ours_is_looked_for(runner: CliRunner) -> None:
+    result = runner.invoke(doctor, ["--json"], env={"HARKEN_LLM_BASE_URL": "http://127.0.0.1:9/v1"})
+    checks = [f["check"] for f in json.loads(result.stdout)["findings"]]
+    assert not {"model smollm2", "llama.cpp"} & set(checks)
 
 
 def test_a_nats_url_that_leads_nowhere_is_exit_status_1(runner: CliRunner) -> None:

@@ -89,6 +89,19 @@ def test_weights_given_as_a_folder_are_fine_and_an_unknown_name_fails(tmp_path: 
     assert checks.check_model("huge", tmp_path).level is Level.FAIL
 
 
+def test_llama_is_named_by_its_version(tmp_path: Path) -> None:
+    python = script(tmp_path, "echo 2026.10")
+    assert checks.check_llama(str(python)) == Finding("llama.cpp", Level.OK, "xllamacpp 2026.10")
+
+
+@pytest.mark.parametrize("end", ["exit 1", "kill -ILL $$"])
+def test_a_llama_that_does_not_load_is_a_failure_that_names_the_ways_out(end: str, tmp_path: Path) -> None:
+    finding = checks.check_llama(str(script(tmp_path, end)))
+    assert finding.level is Level.FAIL
+    for way in ("xllamacpp", "HARKEN_LLM_BASE_URL", "--llm-workers 0"):
+        assert way in finding.advice
+
+
 def test_a_port_in_use_is_a_warning() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -72,6 +72,7 @@ def test_pull_fetches_what_up_needs_and_reports_on_stderr(
     assert result.stderr.splitlines() == [
         "fetching base: model.bin", f"base is in {tmp_path / 'base'}",
         "fetching silero-vad: model.bin", f"silero-vad is in {tmp_path / 'silero-vad'}",
+        "fetching smollm2: model.bin", f"smollm2 is in {tmp_path / 'smollm2'}",
     ]  # fmt: skip
 
 

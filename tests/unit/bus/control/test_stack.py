@@ -2,6 +2,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from bus.control.stack import StackOptions, managed_nats_url, nats_spec, service_specs
 
 OPTIONS = StackOptions(
@@ -9,6 +11,7 @@ OPTIONS = StackOptions(
     port=8080,
     gateways=1,
     asr_workers=1,
+    llm_workers=1,
     data_dir=Path("/data"),
     nats_url=managed_nats_url(4333),
     nats_port=4333,
@@ -30,13 +33,26 @@ def test_an_external_server_is_not_started_but_everybody_is_told_of_it() -> None
 
 def test_one_of_a_kind_has_a_plain_name_and_several_are_numbered() -> None:
     specs = service_specs(replace(OPTIONS, gateways=2), "python", {}, cores=2)
-    assert [s.name for s in specs] == ["gateway.1", "gateway.2", "asr"]
+    assert [s.name for s in specs] == ["gateway.1", "gateway.2", "asr", "llm"]
 
 
 def test_gateways_share_the_address_that_was_asked_for() -> None:
     gateways = service_specs(replace(OPTIONS, gateways=2, port=9000), "python", {}, cores=2)[:2]
     assert {s.environment["HARKEN_GATEWAY_PORT"] for s in gateways} == {"9000"}
     assert {s.environment["HARKEN_GATEWAY_HOST"] for s in gateways} == {"127.0.0.1"}
+
+
+def test_chat_can_be_left_out_and_can_have_several_workers() -> None:
+    def names(llm_workers: int) -> list[str]:
+        return [s.name for s in service_specs(replace(OPTIONS, llm_workers=llm_workers), "python", {}, cores=2)]
+
+    assert names(0) == ["gateway", "asr"]
+    assert names(2) == ["gateway", "asr", "llm.1", "llm.2"]
+
+
+def test_chat_leaves_the_cores_to_speech() -> None:
+    nice = {s.name: s.nice for s in service_specs(OPTIONS, "python", {}, cores=2)}
+    assert nice["gateway"] == nice["asr"] == 0 < nice["llm"]
 
 
 def threads(*, workers: int, cores: int = 8, environ: Mapping[str, str] | None = None) -> list[str | None]:
@@ -47,6 +63,12 @@ def threads(*, workers: int, cores: int = 8, environ: Mapping[str, str] | None =
 def test_cores_are_split_over_the_workers_but_each_has_one() -> None:
     assert threads(cores=8, workers=2) == ["4", "4"]
     assert threads(cores=2, workers=3) == ["1", "1", "1"]
+
+
+def test_workers_of_chat_split_the_cores_among_themselves() -> None:
+    specs = service_specs(replace(OPTIONS, llm_workers=2), "python", {}, cores=8)
+    assert [s.environment.get("HARKEN_LLM_THREADS") for s in specs] == [None, None, "4", "4"]
+    assert not any("HARKEN_ASR_THREADS" in s.environment for s in specs)
 
 
 def test_a_single_worker_chooses_its_threads_itself() -> None:
@@ -68,8 +90,10 @@ def test_flags_win_over_the_environment_and_the_rest_is_passed_on() -> None:
     assert gateway.environment["PATH"] == "/bin"
 
 
-def test_workers_that_serve_metrics_count_up_from_the_port_that_is_set() -> None:
-    workers = service_specs(replace(OPTIONS, asr_workers=2), "python", {"HARKEN_ASR_METRICS_PORT": "9101"}, cores=2)[1:]
-    assert [worker.environment["HARKEN_ASR_METRICS_PORT"] for worker in workers] == ["9101", "9102"]
-    silent = service_specs(replace(OPTIONS, asr_workers=2), "python", {}, cores=2)[1:]
-    assert not any("HARKEN_ASR_METRICS_PORT" in worker.environment for worker in silent)
+@pytest.mark.parametrize("variable", ["HARKEN_ASR_METRICS_PORT", "HARKEN_LLM_METRICS_PORT"])
+def test_workers_that_serve_metrics_count_up_from_the_port_that_is_set(variable: str) -> None:
+    options = replace(OPTIONS, asr_workers=2, llm_workers=2)
+    kind = variable.split("_")[1].lower()
+    workers = [s for s in service_specs(options, "python", {variable: "9101"}, cores=2) if s.name.startswith(kind)]
+    assert [worker.environment[variable] for worker in workers] == ["9101", "9102"]
+    assert not any(variable in s.environment for s in service_specs(options, "python", {}, cores=2))
