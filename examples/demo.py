@@ -1,7 +1,8 @@
-"""The whole service on this machine, shown on one recording: what `make demo` runs.
+"""The whole service on this machine, shown on two recordings: what `make demo` runs.
 
 Fetches the weights if they are missing, starts `harken up` on a free port with a temporary store, streams a recording
-in real time through a WebSocket as any client would, shows the transcript as it grows, and stops everything again.
+in real time through a WebSocket as any client would, shows the transcript as it grows, asks the assistant a spoken
+question, shows its answer as it comes, and stops everything again.
 """
 
 import re
@@ -13,7 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGINT
 
-RECORDING = Path(__file__).parents[1] / "samples" / "austen.flac"
+ROOT = Path(__file__).parents[1]
+RECORDING = ROOT / "samples" / "austen.flac"
+QUESTION = ROOT / "samples" / "question.flac"
+ASK = str(ROOT / "examples" / "ask_by_voice.py")
 HARKEN = str(Path(sys.executable).with_name("harken"))
 STOP_TIMEOUT_S = 90.0
 EXIT_INTERRUPTED = 130
@@ -27,10 +31,12 @@ def main() -> int:
     """Run the demo; the exit status is 0 only if every process ended well."""
     try:
         run([HARKEN, "models", "pull"])
-        print("starting nats-server, a gateway and a worker ...", flush=True)
+        print("starting nats-server, a gateway and two workers ...", flush=True)
         with service() as url:
             print(f"streaming {RECORDING.name} to {url} in real time\n", flush=True)
             run([HARKEN, "transcribe", "--realtime", "--stats", "--url", url, str(RECORDING)])
+            print(f"\nasking the assistant what {QUESTION.name} says, in the same service\n", flush=True)
+            run([sys.executable, ASK, "--url", url, str(QUESTION)])
     except DemoFailed as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
