@@ -54,8 +54,8 @@ LLM = ProcessType(
     stop_stage=1,
     stop_budget_s=20.0,
     # Speech comes first: a late final is late for whoever spoke, and for the answer that waits for it, while an answer
-    # that streams slower is still read with ease. At this niceness a decode gets nine tenths of a core that both want;
-    # a core that nobody else wants is all the model's, so that it may have as many threads as there are cores.
+    # that streams slower is still read with ease. At this niceness a decode gets nine tenths of a core that both want,
+    # and a core that nobody else wants is all the model's.
     nice=10,
 )
 

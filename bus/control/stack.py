@@ -53,7 +53,8 @@ def _of_worker(kind: ProcessType, number: int, of: int, environ: Mapping[str, st
     """The environment of one worker: its share of the cores, and a metrics port counted up from the one that is set."""
     section = f"HARKEN_{kind.name.upper()}"
     metrics_port = f"{section}_METRICS_PORT"
-    own = {**_threads(f"{section}_THREADS", of, environ.get(f"{section}_DEVICE"), cores), **environ}
+    share = cores if kind is ASR else cores // 2  # as a single LLM worker takes by itself
+    own = {**_threads(f"{section}_THREADS", of, environ.get(f"{section}_DEVICE"), share), **environ}
     port = environ.get(metrics_port, "")
     return {**own, metrics_port: str(int(port) + number - 1)} if port.isdecimal() and int(port) else own
 
@@ -64,8 +65,7 @@ def managed_nats_url(port: int) -> str:
 
 
 def _threads(variable: str, workers: int, device: str | None, cores: int) -> Mapping[str, str]:
-    # One worker knows best what it needs, and on a GPU the cores say nothing about how much of it fits. Workers of one
-    # kind share the cores; the kinds do not, as they are seldom busy at once: somebody speaks, then is answered.
+    # One worker knows best what it needs, and on a GPU the cores say nothing about how much of it fits.
     if workers == 1 or device == "cuda":
         return {}
     return {variable: str(max(1, cores // workers))}

@@ -65,9 +65,9 @@ def test_cores_are_split_over_the_workers_but_each_has_one() -> None:
     assert threads(cores=2, workers=3) == ["1", "1", "1"]
 
 
-def test_workers_of_chat_split_the_cores_among_themselves() -> None:
+def test_workers_of_chat_split_half_of_the_cores() -> None:
     specs = service_specs(replace(OPTIONS, llm_workers=2), "python", {}, cores=8)
-    assert [s.environment.get("HARKEN_LLM_THREADS") for s in specs] == [None, None, "4", "4"]
+    assert [s.environment.get("HARKEN_LLM_THREADS") for s in specs] == [None, None, "2", "2"]
     assert not any("HARKEN_ASR_THREADS" in s.environment for s in specs)
 
 
