@@ -22,6 +22,7 @@ from bus.runtime.settings import UnknownSetting, click_options, refuse_unknown_e
 from bus.runtime.shared_settings import SharedSettings
 from bus.transport.assets import AssetLimits, ensure_assets
 from bus.transport.connection import BusConnection
+from stream_gateway.chat.options import AnswerPatience
 from stream_gateway.gateway import Gateway
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.policy.cadence import CadenceOptions
@@ -77,6 +78,7 @@ async def serve(
         bus=bus,
         metrics=metrics,
         default_model=settings.default_model,
+        default_chat_model=settings.default_chat_model,
         max_sessions=settings.max_sessions,
         services=lambda self: _services(settings, gateway_id, bus, scorer, metrics, self),
     )
@@ -165,6 +167,8 @@ def _services(
         scorer=scorer,
         metrics=metrics,
         route=gateway.route,
+        llm=gateway.llm,
+        patience=AnswerPatience(queued_s=settings.answer_queue_s, deadline_s=settings.answer_deadline_s),
         pool_of=gateway.pool,
         limits=SessionLimits(
             start_timeout_s=settings.start_timeout_s,

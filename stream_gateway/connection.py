@@ -4,14 +4,23 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import assert_never
 
-import numpy as np
-from numpy.typing import NDArray
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from bus.contract.client_protocol import AudioCommit, AudioEnd, SessionStart
+from bus.contract.chat_work import ChatReply
+from bus.contract.client_protocol import (
+    AudioCommit,
+    AudioEnd,
+    ChatCancel,
+    ChatConfigure,
+    ChatRequest,
+    ChatReset,
+    ChatSend,
+    SessionStart,
+)
 from bus.contract.errors import (
     AudioBeforeStart,
     BusUnavailable,
@@ -19,27 +28,38 @@ from bus.contract.errors import (
     HarkenError,
     InternalError,
     InvalidMessage,
+    NoChat,
+    NoWorker,
 )
-from bus.contract.records import Record, SegmentFailed
-from bus.contract.work import SAMPLE_RATE_HZ, AsrResult
-from stream_gateway.audio.pipeline import AudioDecoder, open_audio
-from stream_gateway.audio.ring import AudioBuffer
+from bus.contract.records import SegmentFailed, SegmentRecord
+from bus.contract.work import AsrResult
 from stream_gateway.dialects.base import Dialect
 from stream_gateway.dialects.native import NativeDialect
-from stream_gateway.segmentation.levels import LevelTrack
-from stream_gateway.segmentation.scorer import ScoringTrack
-from stream_gateway.services import Services
-from stream_gateway.session.config import SessionConfig, check_start, endpoint_options, segmenter_options
-from stream_gateway.session.effects import Cancel, Close, Decode, Dropped, Effect, Emit, Release, Store
-from stream_gateway.session.events import Final, Partial, SessionEvent
+from stream_gateway.intake import AudioIntake
+from stream_gateway.services import Services, session_config
+from stream_gateway.session.config import SessionConfig, check_start
+from stream_gateway.session.effects import (
+    Ask,
+    Cancel,
+    Close,
+    Decode,
+    Dropped,
+    Effect,
+    Emit,
+    Release,
+    SaveChat,
+    StopAnswer,
+    Store,
+    StoreTurn,
+)
+from stream_gateway.session.events import ChatCancelled, ChatDone, ChatFailed, Final, Partial, SessionEvent
 from stream_gateway.session.outbox import Outbox
 from stream_gateway.session.session import Phase, Session
+from stream_gateway.session_chat import SessionChat
 from stream_gateway.session_work import SessionWork
 
 log = logging.getLogger(__name__)
 
-_BLOCK_SAMPLES = SAMPLE_RATE_HZ
-"""Audio is taken in by the second, so that back-pressure is felt within a frame that expands to minutes."""
 _CLOSE_GRACE_S = 5.0
 """How long a client may take to read its last events before the socket is cut."""
 
@@ -57,9 +77,8 @@ class Connection:
         self._machine = Session(limits=services.limits, now=self._loop.time())
         self._outbox = Outbox(max_events=services.max_outbox_events)
         self._work: SessionWork | None = None
-        self._decoder: AudioDecoder | None = None
-        self._buffers: list[AudioBuffer] = []
-        self._scoring: list[ScoringTrack | LevelTrack] = []
+        self._chat: SessionChat | None = None
+        self._intake: AudioIntake | None = None
         self._tasks = asyncio.TaskGroup()
         self._timer: asyncio.TimerHandle | None = None
         self._told_at = 0.0
@@ -117,10 +136,22 @@ class Connection:
         for decode in self._work.taken(upto_seq) if self._work is not None else ():
             self._apply(self._machine.on_taken(decode, self._now()))
 
+    def on_reply(self, reply: ChatReply) -> None:
+        """An LLM worker said something. Called on the loop."""
+        if self._chat is not None:
+            self._chat.on_reply(reply)
+
+    def on_chat_given_up(self, stream_seq: int) -> None:
+        """The broker will not deliver this request for an answer again. Called on the loop."""
+        if self._chat is not None:
+            self._chat.on_given_up(stream_seq)
+
     def on_bus(self, *, connected: bool) -> None:
         """The bus went or came back. Called on the loop."""
         if self._work is not None:
             self._work.on_bus_lost()
+        if self._chat is not None:
+            self._chat.on_bus_lost()
         self._apply(self._machine.on_bus(self._now(), connected=connected))
 
     def on_workers(self, *, alive: bool) -> None:
@@ -167,6 +198,8 @@ class Connection:
                 self._commit()
             case AudioEnd():
                 await self._finish_audio()
+            case ChatSend() | ChatRequest() | ChatCancel() | ChatConfigure() | ChatReset():
+                self._apply(self._machine.on_command(command, self._now()))
             case _:
                 assert_never(command)
 
@@ -177,24 +210,31 @@ class Connection:
             return
         try:
             config = self._resolve(start)
-            self._decoder = open_audio(start.audio)
+            if start.audio is not None:
+                self._intake = AudioIntake(
+                    start.audio,
+                    vad=config.vad,
+                    scorer=self._services.scorer,
+                    metrics=self._services.metrics,
+                    machine=self._machine,
+                    apply=self._apply,
+                    wait_for_room=self._has_room.wait,
+                    now=self._now,
+                )
+                self._dialect.offset_rate_hz = self._intake.offset_rate_hz
         except HarkenError as error:
             self._apply(self._machine.on_fault(error, self._now(), fatal=True))
             return
-        self._dialect.offset_rate_hz = self._decoder.offset_rate_hz
-        self._buffers = [AudioBuffer() for _ in range(self._decoder.tracks)]
-        self._scoring = [
-            self._services.scorer.open_track() if config.vad else LevelTrack() for _ in range(self._decoder.tracks)
-        ]
         log.info(
             "session opened",
             extra={
                 "session": self.session_id,
                 "tenant": self.tenant,
-                "encoding": start.audio.encoding,
-                "sample_rate_hz": start.audio.sample_rate,
+                "encoding": start.audio.encoding if start.audio else None,
+                "sample_rate_hz": start.audio.sample_rate if start.audio else None,
                 "channels": config.channels,
                 "model": config.model,
+                "chat": config.chat is not None,
             },
         )
         self._apply(self._machine.on_start(config, self._now()))
@@ -203,45 +243,33 @@ class Connection:
         check_start(start)
         if not self._services.bus.is_connected:
             raise BusUnavailable("the gateway has no connection to the bus; try again later")
-        route = self._services.route(start.model)
-        self._work = SessionWork(
-            self._services.bus,
-            gateway=self._services.gateway,
-            tenant=self.tenant,
-            session=self.session_id,
-            pool=route.pool,
-            start=start,
-        )
-        separate = start.audio.channels == 2 and start.audio.channel_mode == "separate"
-        return SessionConfig(
-            session=self.session_id,
-            tenant=self.tenant,
-            model=route.model,
-            channels=2 if separate else 1,
-            language=start.language,
-            task=start.task,
-            partials=start.partials,
-            word_times=start.word_times,
-            vad=start.vad.enabled,
-            follow_partials=self._services.follow_partials,
-            segmenter=segmenter_options(start.vad, self._services.segmenter),
-            endpoint=endpoint_options(start.vad, self._services.endpoint),
-            retry=self._services.retry,
-            pool=self._services.pool_of(route.pool),
-        )
+        ids = {"gateway": self._services.gateway, "tenant": self.tenant, "session": self.session_id}
+        if start.chat is not None:
+            with suppress(NoWorker):  # told by the machine: one may come up before it is needed
+                self._services.llm.pool_for(start.chat.model, self._now())
+            self._chat = SessionChat(
+                self._services.bus,
+                **ids,
+                machine=self._machine,
+                tasks=self._tasks,
+                apply=self._apply,
+                now=self._now,
+                metrics=self._services.metrics,
+            )
+        route = None if start.audio is None else self._services.route(start.model)
+        if route is not None:
+            self._work = SessionWork(self._services.bus, **ids, pool=route.pool, start=start)
+        return session_config(start, services=self._services, session=self.session_id, tenant=self.tenant, route=route)
 
     async def _on_audio(self, frame: bytes) -> None:
         if self._machine.phase is Phase.HELLO:
             error = AudioBeforeStart("the first frame must be the text message session.start")
             self._apply(self._machine.on_fault(error, self._now(), fatal=True))
-        elif frame and self._machine.accepts_audio and self._decoder is not None:
-            self._machine.on_bytes(self._now())
-            try:
-                await self._take(await self._decoder.feed(frame))
-                while self._decoder.pending and self._machine.accepts_audio:
-                    await self._take(await self._decoder.feed(b""))
-            except HarkenError as error:
-                self._apply(self._machine.on_audio_end(self._now(), error))
+        elif self._intake is None:
+            no_audio = NoChat("this session has no audio: session.start says `audio: null`")
+            self._apply(self._machine.on_fault(no_audio, self._now(), fatal=False))
+        elif frame and self._machine.accepts_audio:
+            await self._intake.feed(frame)
 
     def _commit(self) -> None:
         if self._machine.phase is Phase.HELLO:
@@ -250,31 +278,8 @@ class Connection:
         self._apply(self._machine.on_commit(self._now()))
 
     async def _finish_audio(self) -> None:
-        error: HarkenError | None = None
-        if self._machine.accepts_audio and self._decoder is not None:
-            try:
-                await self._take(await self._decoder.finish())
-                while self._decoder.pending and self._machine.accepts_audio:
-                    await self._take(await self._decoder.finish())
-                error = self._decoder.fault
-            except HarkenError as caught:
-                error = caught
+        error = await self._intake.finish() if self._intake is not None and self._machine.accepts_audio else None
         self._apply(self._machine.on_audio_end(self._now(), error))
-
-    async def _take(self, tracks: Sequence[NDArray[np.int16]]) -> None:
-        for offset in range(0, len(tracks[0]), _BLOCK_SAMPLES):
-            await self._has_room.wait()
-            if not self._machine.accepts_audio:
-                return  # it ended meanwhile: nothing would ever release what is kept now
-            received_at = self._now()
-            blocks = [track[offset : offset + _BLOCK_SAMPLES] for track in tracks]
-            for buffer, block in zip(self._buffers, blocks, strict=True):
-                buffer.append(block)
-            self._machine.on_audio(self._buffers[0].end_sample, received_at)
-            for channel, block in enumerate(blocks):
-                scores = await self._scoring[channel].score(block)
-                self._apply(self._machine.on_scores(channel, scores, self._now()))
-            self._services.metrics.on_received(len(blocks[0]) / SAMPLE_RATE_HZ, self._now() - received_at)
 
     async def _write(self) -> None:
         """Send what the outbox holds, in order, and close once the machine has said so."""
@@ -297,7 +302,8 @@ class Connection:
                 case Emit(event):
                     self._emit(event)
                 case Decode():
-                    pcm = self._buffers[effect.channel].slice_bytes(effect.start_sample, effect.end_sample)
+                    assert self._intake is not None
+                    pcm = self._intake.slice_bytes(effect.channel, effect.start_sample, effect.end_sample)
                     self._tasks.create_task(self._publish(effect, pcm))
                     self._services.metrics.hedges.inc(effect.hedge)
                 case Cancel():
@@ -305,11 +311,15 @@ class Connection:
                 case Store(record):
                     self._tasks.create_task(self._store(record))
                 case Release(channel, before_sample):
-                    self._buffers[channel].release(before_sample)
+                    if self._intake is not None:
+                        self._intake.release(channel, before_sample)
                 case Dropped(what, reason):
                     self._services.metrics.dropped.labels(what, reason).inc()
                 case Close():
                     self._close(effect)
+                case Ask() | StopAnswer() | StoreTurn() | SaveChat():
+                    assert self._chat is not None
+                    self._chat.perform(effect)
                 case _:
                     assert_never(effect)
         if self._machine.is_full:
@@ -324,6 +334,8 @@ class Connection:
                 self._services.metrics.on_final(event)
             case Partial():
                 self._services.metrics.on_partial(event)
+            case ChatDone() | ChatCancelled() | ChatFailed():
+                self._services.metrics.on_answer(event)
         if self._client_gone or self._closing is not None:
             return
         fits = self._outbox.offer(event)
@@ -348,7 +360,7 @@ class Connection:
         self._services.metrics.cancels.labels(cancel.reason).inc()
         await self._work.cancel(cancel)
 
-    async def _store(self, record: Record) -> None:
+    async def _store(self, record: SegmentRecord) -> None:
         assert self._work is not None
         succeeded = await self._work.store(record)
         if succeeded:
@@ -377,10 +389,8 @@ class Connection:
     def _free(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self._decoder is not None:
-            self._decoder.close()
-        for track in self._scoring:
-            track.close()
+        if self._intake is not None:
+            self._intake.close()
 
     def _now(self) -> float:
         """The time, to tell the machine."""

@@ -9,6 +9,7 @@ from websockets.asyncio.server import ServerConnection
 
 from bus.contract import subjects
 from bus.contract.advisories import decode_given_up
+from bus.contract.chat_work import decode_chat_reply
 from bus.contract.errors import HarkenError
 from bus.contract.presence import decode_presence
 from bus.contract.work import decode_result
@@ -41,11 +42,14 @@ class Gateway:
         bus: BusConnection,
         metrics: GatewayMetrics,
         default_model: str | None,
+        default_chat_model: str | None = None,
         max_sessions: int,
         services: Callable[["Gateway"], Services],
     ) -> None:
         self.roster = Roster(default_model=default_model)
+        self.llm = Roster(default_model=default_chat_model, kind="LLM")
         self._known_pools: set[str] = set()
+        self._known_llm_pools: set[str] = set()
         self._pools: dict[str, Pool] = {}
         self.draining = False
         self._gateway = gateway
@@ -95,6 +99,10 @@ class Gateway:
         self._bus.on_reconnect(self._on_bus_back)
         await self._bus.subscribe(subjects.inbox_all(self._gateway), self._on_inbox)
         await self._bus.subscribe(subjects.PRESENCE_ASR_ALL, self._on_presence)
+        await self._bus.subscribe(subjects.chat_inbox_all(self._gateway), self._on_chat_inbox)
+        await self._bus.subscribe(subjects.PRESENCE_LLM_ALL, self._on_llm_presence)
+        await self._bus.subscribe(subjects.ADVISORY_CHAT_MAX_DELIVERIES, self._on_chat_given_up)
+        await self._bus.subscribe(subjects.ADVISORY_CHAT_TERMINATED, self._on_chat_given_up)
         await self._bus.subscribe(subjects.ADVISORY_MAX_DELIVERIES, self._on_given_up)
         await self._bus.subscribe(subjects.ADVISORY_TERMINATED, self._on_given_up)
 
@@ -122,12 +130,16 @@ class Gateway:
         if not connected:
             return  # heartbeats cannot arrive either: nothing is known about workers
         self.roster.expire(now)
+        self.llm.expire(now)
+        self._known_llm_pools |= set(self.llm.pools(now))
+        for pool in self._known_llm_pools:
+            self._metrics.worker_slots.labels("llm", pool).set(self.llm.slots(pool, now))
         for connection in list(self._connections.values()):
             if connection.pool is not None:
                 connection.on_workers(alive=self.roster.slots(connection.pool, now) > 0)
         self._known_pools |= set(self.roster.pools(now))
         for pool in self._known_pools:
-            self._metrics.worker_slots.labels(pool).set(self.roster.slots(pool, now))
+            self._metrics.worker_slots.labels("asr", pool).set(self.roster.slots(pool, now))
             self.pool(pool).hedging.on_workers(self.roster.workers(pool, now))
 
     async def follow_queues(self) -> None:
@@ -178,6 +190,7 @@ class Gateway:
         self._bus_was_connected = True
         # Heartbeats were lost with the connection; workers get their time to be heard again.
         self.roster.renew(self._loop.time())
+        self.llm.renew(self._loop.time())
         for connection in list(self._connections.values()):
             connection.on_bus(connected=True)
 
@@ -203,6 +216,35 @@ class Gateway:
             return
         for connection in list(self._connections.values()):
             connection.on_given_up(advisory.stream_seq, advisory.deliveries)
+
+    def _on_chat_inbox(self, subject: str, data: bytes) -> None:
+        try:
+            address = subjects.parse_chat_inbox(subject)
+            reply = decode_chat_reply(data)
+        except ValueError as error:
+            log.warning("bad message in the chat inbox", extra={"error": str(error)})
+            self._metrics.dropped.labels("reply", "undecodable").inc()
+            return
+        connection = self._connections.get(address.session)
+        if connection is None:
+            self._metrics.dropped.labels("reply", "session_gone").inc()
+        else:
+            connection.on_reply(reply)
+
+    def _on_chat_given_up(self, subject: str, data: bytes) -> None:
+        try:
+            advisory = decode_given_up(data)
+        except ValueError as error:
+            log.warning("bad advisory", extra={"error": str(error)})
+            return
+        for connection in list(self._connections.values()):
+            connection.on_chat_given_up(advisory.stream_seq)
+
+    def _on_llm_presence(self, subject: str, data: bytes) -> None:
+        try:
+            self.llm.on_presence(decode_presence(data), self._loop.time())
+        except ValueError as error:
+            log.warning("bad heartbeat", extra={"error": str(error)})
 
     def _on_presence(self, subject: str, data: bytes) -> None:
         try:

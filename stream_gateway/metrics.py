@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from stream_gateway.policy.cadence import PoolLag
-from stream_gateway.session.events import Final, Partial
+from stream_gateway.session.events import ChatCancelled, ChatDone, ChatFailed, Final, Partial
 
 _LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 
@@ -27,7 +27,7 @@ class GatewayMetrics:
         )
         self.bus_connected = Gauge("harken_gateway_bus_connected", "1 while NATS is connected", registry=registry)
         self.worker_slots = Gauge(
-            "harken_gateway_worker_slots", "Live decoding slots known", ["pool"], registry=registry
+            "harken_gateway_worker_slots", "Slots of live workers known", ["kind", "pool"], registry=registry
         )
         self.queue_depth = Gauge(
             "harken_gateway_queue_depth", "Finals that wait in the broker for a worker", ["pool"], registry=registry
@@ -67,6 +67,28 @@ class GatewayMetrics:
             buckets=_LATENCY_BUCKETS_S,
             registry=registry,
         )
+
+        self.answers = Counter("harken_gateway_answers_total", "Answers by how they ended", ["end"], registry=registry)
+        self.continuations = Counter(
+            "harken_gateway_continuations_total", "Answers asked for again, with what came so far", registry=registry
+        )
+        self.first_delta_s = Histogram(
+            "harken_gateway_first_delta_seconds",
+            "An answer's beginning, from the wish for it",
+            buckets=_LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+
+    def on_answer(self, event: ChatDone | ChatCancelled | ChatFailed) -> None:
+        """Count an answer that is over."""
+        match event:
+            case ChatDone():
+                self.answers.labels(event.finish_reason).inc()
+                self.first_delta_s.observe(event.times.first_delta_s)
+            case ChatCancelled():
+                self.answers.labels("cancelled").inc()
+            case ChatFailed():
+                self.answers.labels("failed").inc()
 
     def on_final(self, final: Final) -> None:
         """Record the stages of one final."""

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bus.contract.client_protocol import Limits
+from bus.contract.client_protocol import Limits, SessionStart
 from bus.control.roster import Route
 from bus.transport.connection import BusConnection
+from stream_gateway.chat.answer import LlmWorkers
+from stream_gateway.chat.options import AnswerPatience, ChatConfig
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.policy.cadence import CadenceOptions
 from stream_gateway.policy.endpoint import EndpointOptions
@@ -13,7 +15,13 @@ from stream_gateway.policy.hedging import HedgeOptions
 from stream_gateway.policy.pool import Pool
 from stream_gateway.segmentation.scorer import FrameScorer
 from stream_gateway.segmentation.segmenter import SegmenterOptions
-from stream_gateway.session.config import RetryOptions, SessionLimits
+from stream_gateway.session.config import (
+    RetryOptions,
+    SessionConfig,
+    SessionLimits,
+    endpoint_options,
+    segmenter_options,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +34,9 @@ class Services:
     scorer: FrameScorer
     metrics: GatewayMetrics
     route: Callable[[str | None], Route]
-    """Which pool serves a model; raises NoWorker or UnknownModel."""
+    """Which ASR pool serves a model; raises NoWorker or UnknownModel."""
+    llm: LlmWorkers
+    """Who answers."""
     pool_of: Callable[[str], Pool]
     """What is known of a pool, by its name."""
     limits: SessionLimits
@@ -39,6 +49,7 @@ class Services:
     retry: RetryOptions
     follow_partials: bool
     """See `SessionConfig`."""
+    patience: AnswerPatience
 
     def announced_limits(self) -> Limits:
         """The limits as clients see them."""
@@ -48,3 +59,32 @@ class Services:
             idle_timeout_s=self.limits.idle_timeout_s,
             max_buffered_audio_s=self.limits.max_buffered_audio_s,
         )
+
+
+def session_config(
+    start: SessionStart, *, services: Services, session: str, tenant: str, route: Route | None
+) -> SessionConfig:
+    """A client's checked wishes with the service's defaults; `route` is None without audio."""
+    audio = start.audio
+    channels = 2 if audio is not None and audio.channels == 2 and audio.channel_mode == "separate" else 1
+    chat = None
+    if start.chat is not None:
+        chat = ChatConfig(session=session, tenant=tenant, options=start.chat, patience=services.patience)
+    return SessionConfig(
+        session=session,
+        tenant=tenant,
+        model=route.model if route is not None else "",
+        channels=channels if route is not None else 0,
+        language=start.language,
+        task=start.task,
+        partials=start.partials,
+        word_times=start.word_times,
+        vad=start.vad.enabled,
+        follow_partials=services.follow_partials,
+        segmenter=segmenter_options(start.vad, services.segmenter),
+        endpoint=endpoint_options(start.vad, services.endpoint),
+        retry=services.retry,
+        pool=services.pool_of(route.pool) if route is not None else Pool(),
+        chat=chat,
+        llm=services.llm if chat is not None else None,
+    )

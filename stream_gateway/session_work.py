@@ -6,7 +6,7 @@ from contextlib import suppress
 from bus.contract import subjects
 from bus.contract.client_protocol import SessionStart
 from bus.contract.errors import BusUnavailable, DecodeFailed, HarkenError
-from bus.contract.records import Record, encode_record, record_id
+from bus.contract.records import SegmentRecord, encode_record, record_id
 from bus.contract.work import AsrCancel, AsrRequest, AsrResult, Failure, encode
 from bus.transport.connection import BusConnection
 from bus.transport.jetstream_api import StoredAck
@@ -49,7 +49,7 @@ class SessionWork:
         with suppress(BusUnavailable):
             await self._bus.publish(subjects.cancel_asr(self.pool), encode(message))
 
-    async def store(self, record: Record) -> bool:
+    async def store(self, record: SegmentRecord) -> bool:
         """Store a record; tell whether it is durable."""
         subject = subjects.transcripts(self._tenant, self._session)
         ack = await self._put(subject, encode_record(record), record_id(self._session, record.segment))

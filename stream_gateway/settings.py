@@ -20,11 +20,14 @@ class GatewaySettings:
         (), help="Keys as tenant=key,tenant=key; without any, everyone is the tenant `default`."
     )
     default_model: str | None = setting(None, help="Model of sessions that name none; by default any that is served.")
+    default_chat_model: str | None = setting(
+        None, help="Model that answers in sessions that name none; by default any that is served."
+    )
     max_sessions: int = setting(500, help="Sockets held before upgrades are answered with 503.", minimum=1)
     max_frame_bytes: int = setting(1_048_576, help="Largest WebSocket frame taken.", minimum=1024)
     max_outbox_events: int = setting(256, help="Events that may wait for a slow reader.", minimum=16)
     start_timeout_s: float = setting(10.0, help="Time for session.start after the upgrade.", minimum=0.1)
-    idle_timeout_s: float = setting(120.0, help="A session without audio for this long ends.", minimum=1)
+    idle_timeout_s: float = setting(120.0, help="A session in which nothing comes for this long ends.", minimum=1)
     max_session_s: float = setting(14_400.0, help="Longest session.", minimum=1)
     max_buffered_audio_s: float = setting(
         60.0, help="Audio not yet transcribed above which a socket is not read.", minimum=30
@@ -43,6 +46,8 @@ class GatewaySettings:
         help="Finals go on after the words that partials showed as stable: they come sooner, and have half a "
         "point to a point more word errors (docs/performance.md). In a pool that lags they do in any case.",
     )
+    answer_queue_s: float = setting(60.0, help="How long an answer may wait for a free slot.", minimum=1)
+    answer_deadline_s: float = setting(300.0, help="How long a worker may take for one answer.", minimum=1)
     final_deadline_s: float = setting(
         30.0, help="A final that a worker took and did not answer for this long is asked for again.", minimum=1
     )

@@ -26,6 +26,7 @@ PURE = (
     "bus/transport/pull_protocol.py",
     "bus/transport/roles.py",
     "bus/transport/server_url.py",
+    "stream_gateway/chat/",
     "stream_gateway/session/",
     "stream_gateway/policy/",
     "stream_gateway/segmentation/segmenter.py",

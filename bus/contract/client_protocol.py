@@ -139,9 +139,12 @@ class SessionStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"
     sample_rate: int
     """Rate in which offsets count."""
     channels: int
-    """Transcribed channels: 1, or 2 with `channel_mode: separate`."""
+    """Transcribed channels: 1, or 2 with `channel_mode: separate`; 0 without audio."""
     model: str
+    """Empty without audio."""
     limits: Limits
+    chat_model: str | None = None
+    """Who answers; None if there is no chat, or no LLM worker at the moment."""
 
 
 class SpeechStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="speech.started"):
@@ -278,8 +281,8 @@ class ChatCancelled(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     seq: int
     answer: int
     text: str
-    reason: Literal["client", "speech", "turn"]
-    """`chat.cancel` or `chat.reset`, somebody who began to speak, or another typed turn."""
+    reason: Literal["client", "speech", "turn", "session"]
+    """`chat.cancel` or `chat.reset`, somebody who began to speak, another typed turn, or the session's end."""
 
 
 class ChatFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.failed"):

@@ -10,6 +10,7 @@ Internal:
     llm.direct.<worker>                      the same, for one worker: it takes or refuses   core NATS
     inbox.chat.<gateway>.<session>           what workers say of answers                     core NATS
     presence.llm.<pool>.<worker>             heartbeats of LLM workers                       core NATS
+    $KV.SESSIONS.<tenant>.<session>          what a session is to be taken up from           bucket SESSIONS
     cancel.llm.<pool>                        answers that nobody waits for any more          core NATS
 
 Public (docs/bus.md):
@@ -26,10 +27,13 @@ STREAM_ASR_PARTIAL = "ASR_PARTIAL"
 STREAM_LLM_REQUEST = "LLM_REQUEST"
 STREAM_TRANSCRIPTS = "TRANSCRIPTS"
 STREAM_DEAD_LETTERS = "DLQ"
+STREAM_SESSIONS = "KV_SESSIONS"
+"""A key-value bucket, as NATS spells one."""
 
 ASR_FINAL_ALL = "asr.final.>"
 ASR_PARTIAL_ALL = "asr.partial.>"
 TRANSCRIPTS_ALL = "transcripts.>"
+SESSIONS_ALL = "$KV.SESSIONS.>"
 PRESENCE_ASR_ALL = "presence.asr.>"
 CANCEL_ASR_ALL = "cancel.asr.>"
 LLM_REQUEST_ALL = "llm.req.>"
@@ -97,6 +101,11 @@ def parse_inbox(subject: str) -> InboxAddress:
 def transcripts(tenant: str, session: str) -> str:
     """Subject under which the records of one session are stored."""
     return f"transcripts.{_tenant(tenant)}.{_session(session)}"
+
+
+def session_record(tenant: str, session: str) -> str:
+    """Subject of one session's key in the bucket."""
+    return f"$KV.SESSIONS.{_tenant(tenant)}.{_session(session)}"
 
 
 def live(tenant: str, session: str) -> str:

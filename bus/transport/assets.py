@@ -43,6 +43,8 @@ class AssetLimits:
     chat_max_age_s: float = 600.0
     transcripts_max_age_s: float = 7 * 86400.0
     transcripts_max_bytes: int = 4 * 1024**3
+    sessions_max_bytes: int = 256 * 1024**2
+    sessions_max_age_s: float = 86400.0
     dead_letters_max_messages: int = 10_000
     dead_letters_max_bytes: int = 32 * 1024**2
     dead_letters_max_age_s: float = 7 * 86400.0
@@ -65,12 +67,19 @@ class AssetPlan:
 
 
 def plan_assets(*, pools: Sequence[str], llm_pools: Sequence[str] = (), limits: AssetLimits) -> AssetPlan:
-    """The five streams, for each ASR pool its consumers of finals and partials, for each LLM pool its one consumer.
+    """The six streams, for each ASR pool its consumers of finals and partials, for each LLM pool its one consumer.
 
     ValueError for a bad pool name.
     """
     return AssetPlan(
-        streams=(_finals(limits), _partials(limits), _chat(limits), _transcripts(limits), _dead_letters(limits)),
+        streams=(
+            _finals(limits),
+            _partials(limits),
+            _chat(limits),
+            _transcripts(limits),
+            _sessions(limits),
+            _dead_letters(limits),
+        ),
         consumers=(
             *(consumer for pool in pools for consumer in _consumers(pool)),
             *(_chat_consumer(pool) for pool in llm_pools),
@@ -195,6 +204,26 @@ def _transcripts(limits: AssetLimits) -> Config:
         "compression": "s2",
         "allow_direct": True,
         "republish": {"src": subjects.TRANSCRIPTS_ALL, "dest": f"{subjects.LIVE_PREFIX}.>"},
+    }
+
+
+def _sessions(limits: AssetLimits) -> Config:
+    return {
+        "name": subjects.STREAM_SESSIONS,
+        "subjects": [subjects.SESSIONS_ALL],
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": 1,
+        # What makes it a bucket to clients of NATS, but for this: when it is full, who was quiet longest is forgotten.
+        "discard": "old",
+        "max_msgs_per_subject": 1,
+        "allow_rollup_hdrs": True,
+        "deny_delete": True,
+        "allow_direct": True,
+        "max_bytes": limits.sessions_max_bytes,
+        "max_age": _ns(limits.sessions_max_age_s),
+        "duplicate_window": _ns(120.0),
+        "compression": "s2",
     }
 
 

@@ -31,11 +31,10 @@ _STREAMS = (
     subjects.STREAM_LLM_REQUEST,
     subjects.STREAM_TRANSCRIPTS,
     subjects.STREAM_DEAD_LETTERS,
+    subjects.STREAM_SESSIONS,
 )
 _ASR_STREAMS = (subjects.STREAM_ASR_FINAL, subjects.STREAM_ASR_PARTIAL)
 _WORK_STREAMS = (*_ASR_STREAMS, subjects.STREAM_LLM_REQUEST)
-_SESSIONS_STREAM = "KV_SESSIONS"
-_SESSIONS_ALL = "$KV.SESSIONS.>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +80,9 @@ def _gateway() -> Permissions:
             subjects.LLM_REQUEST_ALL,
             subjects.LLM_DIRECT_ALL,
             subjects.CANCEL_LLM_ALL,
-            _SESSIONS_ALL,
+            subjects.SESSIONS_ALL,
             *_stream_calls("INFO", "CREATE", "UPDATE"),
-            *_stream_calls("INFO", "CREATE", "UPDATE", streams=(_SESSIONS_STREAM,)),
-            f"$JS.API.DIRECT.GET.{_SESSIONS_STREAM}.{_SESSIONS_ALL}",
+            f"$JS.API.DIRECT.GET.{subjects.STREAM_SESSIONS}.{subjects.SESSIONS_ALL}",
             # Queue depth for admission: reads only.
             *(f"$JS.API.CONSUMER.INFO.{stream}.*" for stream in _WORK_STREAMS),
         ),

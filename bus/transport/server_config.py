@@ -8,7 +8,7 @@ from pathlib import Path
 from bus.transport.roles import Permissions, permissions_of
 
 RANDOM_PORT = -1
-MIN_FILE_BYTES = 4 * 1024**3 + 32 * 1024**2
+MIN_FILE_BYTES = 4 * 1024**3 + (256 + 32) * 1024**2
 """What the file streams reserve (`bus.transport.assets`): with less, the last of them cannot be created."""
 
 

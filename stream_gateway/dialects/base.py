@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
-from bus.contract.client_protocol import AudioCommit, AudioEnd, SessionStart
+from bus.contract.client_protocol import AudioCommit, AudioEnd, ChatCommand, SessionStart
 from stream_gateway.session.events import SessionEvent
 
-Command: TypeAlias = SessionStart | AudioCommit | AudioEnd
+Command: TypeAlias = SessionStart | AudioCommit | AudioEnd | ChatCommand
 """What a client can ask for, in native terms; binary frames are audio in every dialect."""
 
 

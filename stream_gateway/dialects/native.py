@@ -1,7 +1,7 @@
 """Native protocol v1 (docs/protocol.md): JSON text frames for control, binary frames for audio."""
 
 from collections.abc import Sequence
-from typing import assert_never
+from typing import assert_never, get_args
 
 import msgspec
 
@@ -11,7 +11,7 @@ from bus.contract.work import SAMPLE_RATE_HZ
 from stream_gateway.dialects.base import Command
 from stream_gateway.session import events
 
-_CLIENT_TYPES = ("session.start", "audio.commit", "audio.end")
+_CLIENT_TYPES = tuple(kind.__struct_config__.tag for kind in get_args(wire.ClientMessage))
 _TYPE_NAMES = f"{', '.join(_CLIENT_TYPES[:-1])} and {_CLIENT_TYPES[-1]}"
 
 
@@ -84,6 +84,14 @@ class NativeDialect:
                 return wire.SpeechStarted(seq=seq, segment=segment, channel=channel, start_s=_ms(start_s))
             case events.SpeechEnded(segment, channel, end_s):
                 return wire.SpeechEnded(seq=seq, segment=segment, channel=channel, end_s=_ms(end_s))
+            case (
+                events.ChatStarted()
+                | events.ChatDelta()
+                | events.ChatDone()
+                | events.ChatCancelled()
+                | events.ChatFailed()
+            ):
+                return _about_chat(event, seq)
             case _:
                 return self._about_session(event, seq)
 
@@ -91,7 +99,7 @@ class NativeDialect:
         self, event: events.Started | events.Fault | events.DrainNotice | events.Ended, seq: int
     ) -> wire.ServerEvent:
         match event:
-            case events.Started(session, model, channels):
+            case events.Started(session, model, channels, chat_model):
                 return wire.SessionStarted(
                     seq=seq,
                     session=session,
@@ -100,6 +108,7 @@ class NativeDialect:
                     channels=channels,
                     model=model,
                     limits=self._limits,
+                    chat_model=chat_model,
                 )
             case events.Fault(error, fatal):
                 return wire.ErrorEvent(
@@ -125,6 +134,37 @@ class NativeDialect:
             model=event.model,
             times=event.times,
         )
+
+
+def _about_chat(event: events.ChatEvent, seq: int) -> wire.ServerEvent:
+    match event:
+        case events.ChatStarted(answer, model):
+            return wire.ChatStarted(seq=seq, answer=answer, model=model)
+        case events.ChatDelta(answer, text):
+            return wire.ChatDelta(seq=seq, answer=answer, text=text)
+        case events.ChatDone():
+            return wire.ChatDone(
+                seq=seq,
+                answer=event.answer,
+                text=event.text,
+                finish_reason=event.finish_reason,
+                usage=event.usage,
+                times=event.times,
+                model=event.model,
+            )
+        case events.ChatCancelled(answer, text, reason):
+            return wire.ChatCancelled(seq=seq, answer=answer, text=text, reason=reason)
+        case events.ChatFailed(answer, text, error):
+            return wire.ChatFailed(
+                seq=seq,
+                answer=answer,
+                text=text,
+                code=error.code,
+                message=error.message,
+                retryable=error.retryable,
+            )
+        case _:
+            assert_never(event)
 
 
 def _ms(seconds: float) -> float:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from bus.contract.client_protocol import SessionStart, VadOptions
 from bus.contract.errors import InvalidMessage
 from bus.contract.work import Task
+from stream_gateway.chat.answer import LlmWorkers
+from stream_gateway.chat.options import ChatConfig, check_chat
 from stream_gateway.policy.endpoint import EndpointOptions
 from stream_gateway.policy.pool import Pool
 from stream_gateway.segmentation.segmenter import SegmenterOptions
@@ -57,6 +59,7 @@ class SessionConfig:
     tenant: str
     model: str
     channels: int = 1
+    """0 without audio."""
     language: str | None = None
     task: Task = "transcribe"
     partials: bool = True
@@ -70,6 +73,9 @@ class SessionConfig:
     retry: RetryOptions = field(default_factory=RetryOptions)
     pool: Pool = field(default_factory=Pool)
     """Who decodes, as the gateway has measured them; shared with other sessions."""
+    chat: ChatConfig | None = None
+    llm: LlmWorkers | None = None
+    """Who answers, as the gateway hears of them; shared with other sessions. Set if `chat` is."""
 
 
 def check_start(start: SessionStart) -> None:
@@ -83,6 +89,10 @@ def check_start(start: SessionStart) -> None:
         raise InvalidMessage(f"prompt may have {_MAX_PROMPT_CHARS} characters, it has {len(start.prompt)}")
     if len(start.hotwords) > _MAX_HOTWORDS or sum(map(len, start.hotwords)) > _MAX_HOTWORDS_CHARS:
         raise InvalidMessage(f"hotwords may be {_MAX_HOTWORDS} words of {_MAX_HOTWORDS_CHARS} characters in all")
+    if start.audio is None and start.chat is None:
+        raise InvalidMessage("a session needs audio, chat or both")
+    if start.chat is not None:
+        check_chat(start.chat)
     if not start.vad.enabled and (start.vad.threshold is not None or start.vad.endpoint_s is not None):
         raise InvalidMessage("vad.threshold and vad.endpoint_s mean nothing with vad.enabled false; leave them out")
     _check_range("vad.threshold", start.vad.threshold, 0.05, 0.95)

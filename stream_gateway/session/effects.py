@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from bus.contract.records import Record
+from bus.contract.chat_work import ChatMessage
+from bus.contract.records import ChatTurn, SegmentRecord
 from bus.contract.work import WindowKind
 from stream_gateway.session.events import SessionEvent
 
@@ -54,7 +55,48 @@ class Cancel:
 class Store:
     """Store a record durably, once; report by `on_stored`."""
 
-    record: Record
+    record: SegmentRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """Publish a request for an answer, to one worker or to all of a pool; report by `on_asked`."""
+
+    answer: int
+    attempt: int
+    pool: str
+    model: str
+    worker: str | None
+    """Asked directly, because it served this conversation before; None: whoever has time."""
+    messages: tuple[ChatMessage, ...] = field(repr=False)
+    prefill: str = field(repr=False)
+    max_tokens: int
+    temperature: float
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StopAnswer:
+    """Tell workers that nobody waits for these attempts. Nothing depends on it, so nothing is reported."""
+
+    answer: int
+    upto_attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTurn:
+    """Store a turn of the chat durably, once; report by `on_turn_stored`."""
+
+    turn: ChatTurn
+
+
+@dataclass(frozen=True, slots=True)
+class SaveChat:
+    """Keep the conversation in the session record. Only the newest matters, and nothing is reported."""
+
+    messages: tuple[ChatMessage, ...] = field(repr=False)
+    turns: int
+    answers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +123,5 @@ class Close:
     reason: str
 
 
-Effect: TypeAlias = Emit | Decode | Cancel | Store | Release | Dropped | Close
+ChatEffect: TypeAlias = Ask | StopAnswer | StoreTurn | SaveChat
+Effect: TypeAlias = Emit | Decode | Cancel | Store | Release | Dropped | Close | ChatEffect

@@ -3,10 +3,11 @@
 All times are audio time in seconds from the session's first sample, all samples are at 16 kHz.
 """
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
-from bus.contract.client_protocol import StageTimes
+from bus.contract.chat_work import FinishReason
+from bus.contract.client_protocol import ChatTimes, ChatUsage, StageTimes
 from bus.contract.errors import HarkenError
 from bus.contract.work import Word
 
@@ -17,7 +18,10 @@ class Started:
 
     session: str
     model: str
+    """Empty if the session has no audio."""
     channels: int
+    chat_model: str | None = None
+    """None if nobody answers, or nobody can at the moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,52 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
+class ChatStarted:
+    """An answer was asked for."""
+
+    answer: int
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatDelta:
+    """The next piece of an answer."""
+
+    answer: int
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatDone:
+    """An answer is complete."""
+
+    answer: int
+    text: str = field(repr=False)
+    finish_reason: FinishReason
+    usage: ChatUsage
+    times: ChatTimes
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatCancelled:
+    """An answer was stopped."""
+
+    answer: int
+    text: str = field(repr=False)
+    reason: Literal["client", "speech", "turn", "session"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatFailed:
+    """An answer has no end."""
+
+    answer: int
+    text: str = field(repr=False)
+    error: HarkenError
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """Something is wrong; if `fatal`, the socket closes next."""
 
@@ -111,6 +161,17 @@ class Ended:
     segments: int
 
 
+ChatEvent: TypeAlias = ChatStarted | ChatDelta | ChatDone | ChatCancelled | ChatFailed
 SessionEvent: TypeAlias = (
-    Started | SpeechStarted | SpeechEnded | Partial | Final | Failed | Committed | Fault | DrainNotice | Ended
+    Started
+    | SpeechStarted
+    | SpeechEnded
+    | Partial
+    | Final
+    | Failed
+    | Committed
+    | ChatEvent
+    | Fault
+    | DrainNotice
+    | Ended
 )

@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from bus.contract.client_protocol import StageTimes
-from bus.contract.records import Record, SegmentFailed, TranscriptFinal
+from bus.contract.records import SegmentFailed, SegmentRecord, TranscriptFinal
 from bus.contract.work import SAMPLE_RATE_HZ, AsrResult
 from stream_gateway.session.audio_clock import AudioClock
 from stream_gateway.session.config import SessionConfig
@@ -11,7 +11,7 @@ from stream_gateway.session.events import Failed, Final
 from stream_gateway.session.final_job import FinalJob
 
 
-def record_of(job: FinalJob, config: SessionConfig) -> Record:
+def record_of(job: FinalJob, config: SessionConfig) -> SegmentRecord:
     """The record of a job that is answered; the same each time."""
     utterance, result = job.utterance, job.result
     start_s = utterance.speech_start_sample / SAMPLE_RATE_HZ

@@ -2,12 +2,13 @@
 
 - `Partial`: only the newest of a segment waits; its `Final` or `Failed` makes it stale.
 - `Committed`: only the newest waits.
+- `ChatDelta`: those of an answer that wait are joined into one, and none is lost.
 - everything else is kept in order, and never dropped: when more than `max_events` wait, the client is too slow.
 """
 
 from collections import OrderedDict
 
-from stream_gateway.session.events import Committed, Failed, Final, Partial, SessionEvent
+from stream_gateway.session.events import ChatDelta, Committed, Failed, Final, Partial, SessionEvent
 
 
 class Outbox:
@@ -28,6 +29,10 @@ class Outbox:
                 self._replace(("partial", segment), event)
             case Committed():
                 self._replace("committed", event)
+            case ChatDelta(answer=answer, text=text):
+                waiting = self._waiting.get(("delta", answer))
+                before = waiting.text if isinstance(waiting, ChatDelta) else ""
+                self._replace(("delta", answer), ChatDelta(answer, before + text))
             case Final(segment=segment) | Failed(segment=segment):
                 self._waiting.pop(("partial", segment), None)
                 self._append(event)

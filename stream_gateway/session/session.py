@@ -8,37 +8,41 @@ wall time, monotonic, in seconds; sample positions are audio time. `deadline` sa
 
 In ENDING no audio is taken, and finals are still owed for what was said: also to a client that is gone, for its
 transcript is read by others. What a phase does not expect is ignored: late answers are normal in a distributed system.
+The chat, if there is one, is a machine of its own that listens to what this one tells the client of speech.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from enum import Enum, auto
 from itertools import count
 from typing import assert_never
 
+from bus.contract.client_protocol import ChatCancel, ChatCommand
 from bus.contract.errors import (
     BusUnavailable,
+    ClientError,
     Draining,
     HarkenError,
-    IdleTimeout,
-    InternalError,
+    InvalidMessage,
+    NoChat,
     NoWorker,
-    SessionTooLong,
     StartTimeout,
 )
-from bus.contract.records import Record
+from bus.contract.records import SegmentRecord
 from bus.contract.work import SAMPLE_RATE_HZ, AsrResult
+from stream_gateway.chat.turns import Chat
 from stream_gateway.session.audio_clock import AudioClock
+from stream_gateway.session.commits import Commits
 from stream_gateway.session.config import SessionConfig, SessionLimits
-from stream_gateway.session.effects import Close, Decode, Dropped, Effect, Emit, Release
-from stream_gateway.session.events import Committed, DrainNotice, Ended, Fault, Started
+from stream_gateway.session.effects import Close, Decode, Dropped, Effect, Emit
+from stream_gateway.session.events import DrainNotice, Ended, Fault, Started
 from stream_gateway.session.finals import Finals
 from stream_gateway.session.languages import SpokenLanguage
 from stream_gateway.session.partials import Partials
+from stream_gateway.session.time_limits import overdue, time_is_up
 from stream_gateway.session.track import Track
 from stream_gateway.session.utterance import Utterance
 
-_COMMIT_STEP_SAMPLES = 2 * SAMPLE_RATE_HZ
-"""In silence the client is told this often that it may forget audio; a stored final tells it at once."""
 _CLOSE_NORMAL = 1000
 
 
@@ -58,7 +62,7 @@ class Session:
         self.phase = Phase.HELLO
         self._limits = limits
         self._opened_at = now
-        self._last_audio_at = now
+        self._active_at = now
         self._ending_at = 0.0
         self._ending_error: HarkenError | None = None
         self._drain_at: float | None = None
@@ -69,9 +73,8 @@ class Session:
         self._windows = count(1)
         self._segments = 0
         self._tracks: tuple[Track, ...] = ()
-        self._committed_sample = 0
-        self._told_sample = 0
-        self._tell_commit = False
+        self._commits = Commits(self._clock)
+        self._chat: Chat | None = None
         self._client_told = False
         self._finals: Finals
         self._partials: Partials | None = None
@@ -84,7 +87,7 @@ class Session:
     @property
     def is_full(self) -> bool:
         """Too much audio is neither stored nor known to be silent: do not read the socket for now."""
-        held = self._clock.received_sample - self._committed_sample
+        held = self._clock.received_sample - self._commits.committed_sample
         return held > self._limits.max_buffered_audio_s * SAMPLE_RATE_HZ
 
     def on_start(self, config: SessionConfig, now: float) -> list[Effect]:
@@ -92,10 +95,10 @@ class Session:
         if self.phase is not Phase.HELLO:
             return []
         self.phase = Phase.OPEN
-        self._opened_at = self._last_audio_at = now
+        self._opened_at = self._active_at = now
         language = SpokenLanguage(config.language)
         self._finals = Finals(config=config, windows=self._windows, clock=self._clock, language=language)
-        if config.partials:
+        if config.partials and config.channels:
             self._partials = Partials(
                 session=config.session,
                 windows=self._windows,
@@ -116,17 +119,28 @@ class Session:
             )
             for channel in range(config.channels)
         )
-        return [Emit(Started(config.session, config.model, config.channels))]
+        return self._settle(self._started(config, now), now)
+
+    def _started(self, config: SessionConfig, now: float) -> list[Effect]:
+        started = Started(config.session, config.model, config.channels)
+        if config.chat is None or config.llm is None:
+            return [Emit(started)]
+        self._chat = Chat(config.chat, workers=config.llm)
+        started = replace(started, chat_model=self._chat.model(now))
+        if started.chat_model is not None:
+            return [Emit(started)]
+        notice = NoWorker("no LLM worker is alive; what is said is transcribed, and answered when one returns")
+        return [Emit(started), Emit(Fault(notice, fatal=False))]
 
     def on_bytes(self, now: float) -> None:
         """The client sent audio that may decode to nothing yet: it is not idle."""
-        self._last_audio_at = now
+        self._active_at = now
 
     def on_audio(self, end_sample: int, now: float) -> None:
         """Audio up to `end_sample` of every channel was received."""
         if self.phase is not Phase.OPEN:
             return
-        self._last_audio_at = now
+        self._active_at = now
         self._clock.on_audio(end_sample, now)
 
     def on_scores(self, channel: int, scores: Sequence[float], now: float) -> list[Effect]:
@@ -144,6 +158,27 @@ class Session:
             effects += track.commit(self._clock.received_sample, now)
         return self._settle(effects, now)
 
+    def on_command(self, command: ChatCommand, now: float) -> list[Effect]:
+        """The client wants something of the chat. While the session ends it may only stop the last answer."""
+        if self.phase is Phase.HELLO:
+            return self.on_fault(InvalidMessage("the first message must be session.start"), now, fatal=True)
+        if self.phase is Phase.ENDING and not isinstance(command, ChatCancel):
+            return []
+        return self.on_chat(lambda chat: chat.on_command(command, now), now)
+
+    def on_chat(self, take: Callable[[Chat], list[Effect]], now: float) -> list[Effect]:
+        """Something happened to the chat: `take` is one of its inputs."""
+        if self.phase not in (Phase.OPEN, Phase.ENDING):
+            return []
+        if self._chat is None:
+            return self.on_fault(NoChat("this session has no chat: name `chat` in session.start"), now, fatal=False)
+        try:
+            effects = take(self._chat)
+        except ClientError as error:
+            return self.on_fault(error, now, fatal=False)
+        self._active_at = self._ending_at = now
+        return self._settle(effects, now)
+
     def on_audio_end(self, now: float, error: HarkenError | None = None) -> list[Effect]:
         """No audio follows; if because of `error`, the session ends with it once its finals are out."""
         if self.phase is Phase.HELLO:
@@ -154,7 +189,7 @@ class Session:
         """The socket is closed: what was said is still transcribed and stored."""
         if self.phase is Phase.HELLO:
             self.phase = Phase.CLOSED
-        return self._finish(None, now)
+        return self._finish(None, now, self._hang_up())
 
     def on_result(self, result: AsrResult, now: float) -> list[Effect]:
         """A worker answered; may be late, doubled or for another life of this session."""
@@ -192,14 +227,14 @@ class Session:
             self._finals.on_taken(decode.segment, decode.window, now)
         return self._settle([], now)
 
-    def on_stored(self, record: Record, now: float, *, succeeded: bool) -> list[Effect]:
+    def on_stored(self, record: SegmentRecord, now: float, *, succeeded: bool) -> list[Effect]:
         """A `Store` was acknowledged, or was not."""
         if self.phase not in (Phase.OPEN, Phase.ENDING):
             return []
         if not succeeded:
             self._finals.on_store_failed(record.segment, now)
             return self._settle([], now)
-        self._tell_commit = True
+        self._commits.on_stored()
         self._ending_at = now  # in ENDING: progress was made, the rest gets its time anew
         return self._settle(self._finals.on_stored(record.segment, now), now)
 
@@ -212,7 +247,10 @@ class Session:
         if connected:
             self._finals.on_bus_back(now)
         notice = BusUnavailable("the bus is away; audio is kept and transcription goes on when it returns")
-        return self._settle([Emit(Fault(notice, fatal=False))] if lost else [], now)
+        effects: list[Effect] = [Emit(Fault(notice, fatal=False))] if lost else []
+        if self._chat:
+            effects += self._chat.on_bus(now, connected=connected)
+        return self._settle(effects, now)
 
     def on_workers(self, now: float, *, alive: bool) -> list[Effect]:
         """The last worker of this session's pool went, or one is back."""
@@ -259,12 +297,13 @@ class Session:
                     return self._settle([], now)
                 self.phase = Phase.CLOSED
                 given_up: list[Effect] = [Dropped("final", "overdue") for _ in range(len(self._finals))]
-                return given_up + self._farewell(self._overdue())
+                return given_up + self._farewell(overdue(bus_connected=self._bus_connected))
             case Phase.OPEN:
-                if self.is_full or len(self._finals):
-                    self._last_audio_at = now  # we owe the client, or do not read it: that is not its idleness
-                error = self._time_is_up(now)
-                return self._finish(error, now) if error else self._settle([], now)
+                if self.is_full or len(self._finals) or (self._chat and self._chat.is_answering):
+                    self._active_at = now  # we owe the client, or do not read it: that is not its idleness
+                active_at, drain_at = self._active_at, self._drain_at
+                error = time_is_up(self._limits, now, self._opened_at, active_at=active_at, drain_at=drain_at)
+                return self._finish(error, now, self._hang_up()) if error else self._settle([], now)
             case _:
                 assert_never(self.phase)
 
@@ -276,41 +315,33 @@ class Session:
             case Phase.HELLO:
                 return self._opened_at + self._limits.start_timeout_s
             case Phase.ENDING:
-                times = [self._ending_at + self._limits.ending_timeout_s, self._finals.deadline()]
+                times = [
+                    self._ending_at + self._limits.ending_timeout_s,
+                    self._finals.deadline(),
+                    self._chat.deadline() if self._chat else None,
+                ]
             case Phase.OPEN:
                 times = [
-                    self._last_audio_at + self._limits.idle_timeout_s,
+                    self._active_at + self._limits.idle_timeout_s,
                     self._opened_at + self._limits.max_session_s,
                     self._drain_at,
                     self._finals.deadline(),
+                    self._chat.deadline() if self._chat else None,
                     self._partials.deadline(self._utterances(), now) if self._partials else None,
                 ]
             case _:
                 assert_never(self.phase)
         return min(time for time in times if time is not None)
 
-    def _time_is_up(self, now: float) -> HarkenError | None:
-        limits = self._limits
-        if now >= self._opened_at + limits.max_session_s:
-            return SessionTooLong(f"a session may last {limits.max_session_s:g} s; open another one")
-        if now >= self._last_audio_at + limits.idle_timeout_s:
-            return IdleTimeout(f"no audio came for {limits.idle_timeout_s:g} s")
-        if self._drain_at is not None and now >= self._drain_at:
-            return Draining("this gateway is going away; connect again")
-        return None
-
-    def _overdue(self) -> HarkenError:
-        if not self._bus_connected:
-            return BusUnavailable("the bus did not return in time; audio that was not committed must be sent again")
-        return InternalError("finals are overdue; audio that was not committed must be sent again")
-
-    def _finish(self, error: HarkenError | None, now: float) -> list[Effect]:
+    def _finish(self, error: HarkenError | None, now: float, before: Sequence[Effect] = ()) -> list[Effect]:
+        if self.phase is Phase.ENDING and before:
+            return self._settle([*before], now)
         if self.phase is not Phase.OPEN:
             return []
         self.phase = Phase.ENDING
         self._ending_at = now
         self._ending_error = error
-        effects: list[Effect] = []
+        effects: list[Effect] = [*before]
         for track in self._tracks:
             effects += track.flush(self._clock.received_sample, now)
         return self._settle(effects, now)
@@ -321,35 +352,26 @@ class Session:
         if self.phase is Phase.OPEN and self._partials:
             scored_sample = min(track.scored_sample for track in self._tracks)
             effects += self._partials.settle(self._utterances(), scored_sample, now)
-        done = self.phase is Phase.ENDING and not len(self._finals)
-        effects += self._commit(done=done)
+        if self._chat:
+            effects += self._chat.hear(effects)
+            effects += self._chat.settle(now)
+        done = self.phase is Phase.ENDING and not len(self._finals) and (self._chat is None or self._chat.is_idle)
+        effects += self._commits.settle(self._tracks, done=done)
         if done:
             audio_s = self._clock.received_sample / SAMPLE_RATE_HZ
             reason = self._ending_error.code if self._ending_error else "audio_end"
             effects += self._close(Ended(reason, audio_s, self._segments))
         return [effect for effect in effects if not isinstance(effect, Emit)] if self._client_told else effects
 
-    def _commit(self, *, done: bool) -> list[Effect]:
-        effects: list[Effect] = []
-        for track in self._tracks:
-            before_sample = track.releasable()
-            if before_sample is not None:
-                effects.append(Release(track.channel, before_sample))
-        settled = min(track.scored_sample if done else track.settled_before for track in self._tracks)
-        self._committed_sample = max(self._committed_sample, settled)
-        self._clock.forget(self._committed_sample)
-        step = 1 if done or self._tell_commit else _COMMIT_STEP_SAMPLES
-        self._tell_commit = False
-        if self._committed_sample - self._told_sample >= step:
-            self._told_sample = self._committed_sample
-            effects.append(Emit(Committed(self._committed_sample)))
-        return effects
-
     def _dismiss(self, error: HarkenError, now: float) -> list[Effect]:
         effects = self._farewell(error)
         if self.phase is Phase.HELLO:
             self.phase = Phase.CLOSED
-        return effects + self._finish(None, now)
+        return effects + self._finish(None, now, self._hang_up())
+
+    def _hang_up(self) -> list[Effect]:
+        """Nobody waits for answers any more."""
+        return self._chat.on_gone() if self._chat else []
 
     def _farewell(self, error: HarkenError) -> list[Effect]:
         if self._client_told:

@@ -131,6 +131,7 @@ EVENTS: dict[str, client.ServerEvent] = {
         limits=client.Limits(
             max_frame_bytes=65_536, max_session_s=3600.0, idle_timeout_s=60.0, max_buffered_audio_s=30.0
         ),
+        chat_model="smollm2",
     ),
     "event_speech_started_v1.json": client.SpeechStarted(seq=2, segment=3, channel=1, start_s=0.25),
     "event_speech_ended_v1.json": client.SpeechEnded(seq=3, segment=3, channel=1, end_s=1.5),

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bus.contract import client_protocol as client
 from bus.contract import chat_work, presence, records, work
+from bus.contract import client_protocol as client
 from tests.contract import chat_messages, messages
 
 GOLDEN = Path(__file__).parent / "golden"

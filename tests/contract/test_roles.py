@@ -102,8 +102,6 @@ async def test_a_whole_answer_needs_no_more_than_the_roles_have(connections: Rol
 
 async def test_a_gateway_keeps_session_records(connections: Roles) -> None:
     gateway, before = connections["gateway"], _violations()
-    config = {"name": "KV_SESSIONS", "subjects": ["$KV.SESSIONS.>"], "max_msgs_per_subject": 1, "allow_direct": True}
-    await gateway.request_api("STREAM.CREATE.KV_SESSIONS", json.dumps(config).encode())
     await gateway.publish_stored("$KV.SESSIONS.t1.s1", b"record", msg_id="1")
     answers = asyncio.Queue[bytes]()
     inbox = gateway.new_inbox()

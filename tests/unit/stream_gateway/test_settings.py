@@ -1,6 +1,7 @@
 import click
 from click.testing import CliRunner
 
+from bus.contract import subjects
 from bus.runtime.settings import click_options
 from bus.transport.assets import AssetLimits, plan_assets
 from stream_gateway.settings import GatewaySettings
@@ -13,7 +14,8 @@ def command(settings: GatewaySettings) -> None:
 
 
 def test_transcripts_may_be_kept_no_shorter_than_the_broker_remembers_their_ids() -> None:
-    *_, transcripts, _ = plan_assets(pools=[], limits=AssetLimits()).streams
+    streams = {stream["name"]: stream for stream in plan_assets(pools=[], limits=AssetLimits()).streams}
+    transcripts = streams[subjects.STREAM_TRANSCRIPTS]
     window_s = transcripts["duplicate_window"] / 1e9
     assert _exit_code(str(window_s)) == 0
     assert _exit_code(str(window_s - 1)) == 2

@@ -25,6 +25,7 @@ def test_every_subject_is_spelled_as_documented() -> None:
     assert subjects.llm_request("std", "t1", "s1") == "llm.req.std.t1.s1"
     assert subjects.llm_request_pool("std") == "llm.req.std.>"
     assert subjects.llm_consumer("std") == "llm_std"
+    assert subjects.session_record("t1", "s1") == "$KV.SESSIONS.t1.s1"
     assert subjects.llm_direct("w1") == "llm.direct.w1"
     assert subjects.chat_inbox("g1", "s1") == "inbox.chat.g1.s1"
     assert subjects.chat_inbox_all("g1") == "inbox.chat.g1.>"

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from bus.contract import client_protocol
 from bus.contract.client_protocol import (
     AudioCommit,
     AudioEnd,
@@ -76,7 +77,7 @@ def test_an_invalid_field_is_named_by_its_path() -> None:
 
 
 def test_an_unknown_type_is_told_what_exists_even_if_its_fields_are_strange() -> None:
-    with pytest.raises(UnknownMessageType, match=r"session\.start, audio\.commit and audio\.end"):
+    with pytest.raises(UnknownMessageType, match=r"session\.start, audio\.commit, audio\.end, .* and chat\.reset"):
         a_dialect().parse('{"type": "session.begin", "audio": 5}')
 
 
@@ -90,7 +91,7 @@ def test_the_start_tells_limits_model_and_the_rate_in_which_offsets_count() -> N
     dialect = a_dialect()
     dialect.offset_rate_hz = 8000
 
-    assert rendered(events.Started("s1", "base", 2), dialect) == {
+    assert rendered(events.Started("s1", "base", 2, "smollm2"), dialect) == {
         "type": "session.started",
         "seq": 1,
         "session": "s1",
@@ -98,6 +99,7 @@ def test_the_start_tells_limits_model_and_the_rate_in_which_offsets_count() -> N
         "sample_rate": 8000,
         "channels": 2,
         "model": "base",
+        "chat_model": "smollm2",
         "limits": json.loads(json.dumps({name: getattr(LIMITS, name) for name in LIMITS.__struct_fields__})),
     }
 
@@ -179,4 +181,39 @@ def test_the_end_says_why_and_how_much_there_was() -> None:
         "reason": "audio_end",
         "audio_s": 12.346,
         "segments": 4,
+    }
+
+
+def test_a_conversation_is_spelled_as_the_protocol_has_it() -> None:
+    dialect = a_dialect()
+    usage = client_protocol.ChatUsage(prompt_tokens=11, completion_tokens=5, cached_tokens=4)
+    times = client_protocol.ChatTimes(queue_s=0.5, prefill_s=0.25, first_delta_s=1.0, total_s=3.0)
+    done = events.ChatDone(answer=1, text="hi", finish_reason="stop", usage=usage, times=times, model="m")
+    told = [
+        events.ChatStarted(1, "m"),
+        events.ChatDelta(1, "hi"),
+        done,
+        events.ChatCancelled(2, "he", "speech"),
+        events.ChatFailed(3, "h", NoWorker("no LLM worker is connected")),
+    ]
+
+    spelled = [rendered(event, dialect) for event in told]
+
+    assert [event["type"] for event in spelled] == [
+        "chat.started",
+        "chat.delta",
+        "chat.done",
+        "chat.cancelled",
+        "chat.failed",
+    ]
+    assert [event["seq"] for event in spelled] == [1, 2, 3, 4, 5]
+    assert spelled[2]["usage"] == {"prompt_tokens": 11, "completion_tokens": 5, "cached_tokens": 4}
+    assert spelled[4] | {"seq": 0} == {
+        "type": "chat.failed",
+        "seq": 0,
+        "answer": 3,
+        "text": "h",
+        "code": "no_worker",
+        "message": "no LLM worker is connected",
+        "retryable": True,
     }

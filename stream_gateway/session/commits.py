@@ -1,0 +1,46 @@
+"""What audio is settled: dropped here, and told to the client, who may forget it too."""
+
+from collections.abc import Sequence
+
+from bus.contract.work import SAMPLE_RATE_HZ
+from stream_gateway.session.audio_clock import AudioClock
+from stream_gateway.session.effects import Effect, Emit, Release
+from stream_gateway.session.events import Committed
+from stream_gateway.session.track import Track
+
+_STEP_SAMPLES = 2 * SAMPLE_RATE_HZ
+"""In silence the client is told this often that it may forget audio; a stored final tells it at once."""
+
+
+class Commits:
+    """Of one session, over all its channels."""
+
+    def __init__(self, clock: AudioClock) -> None:
+        self.committed_sample = 0
+        """Audio of every channel before this is stored as text or held no speech."""
+        self._clock = clock
+        self._told_sample = 0
+        self._at_once = False
+
+    def on_stored(self) -> None:
+        """A final was stored: the client is waiting to forget its audio."""
+        self._at_once = True
+
+    def settle(self, tracks: Sequence[Track], *, done: bool) -> list[Effect]:
+        """Release and tell what is due; everything that was scored if the session is `done`."""
+        if not tracks:
+            return []
+        effects: list[Effect] = []
+        for track in tracks:
+            before_sample = track.releasable()
+            if before_sample is not None:
+                effects.append(Release(track.channel, before_sample))
+        settled = min(track.scored_sample if done else track.settled_before for track in tracks)
+        self.committed_sample = max(self.committed_sample, settled)
+        self._clock.forget(self.committed_sample)
+        step = 1 if done or self._at_once else _STEP_SAMPLES
+        self._at_once = False
+        if self.committed_sample - self._told_sample >= step:
+            self._told_sample = self.committed_sample
+            effects.append(Emit(Committed(self.committed_sample)))
+        return effects

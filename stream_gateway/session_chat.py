@@ -1,0 +1,182 @@
+"""One session's chat on the bus: requests and cancels out, turns to the record, the conversation to its key."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NamedTuple, assert_never
+
+import msgspec
+
+from bus.contract import subjects
+from bus.contract.chat_work import MAX_REQUEST_BYTES, ChatCancel, ChatReply, ChatRequest, encode_chat
+from bus.contract.errors import BusUnavailable, HarkenError
+from bus.contract.records import ChatTurn, encode_record, turn_id
+from bus.transport.connection import BusConnection
+from stream_gateway.metrics import GatewayMetrics
+from stream_gateway.session.effects import Ask, ChatEffect, Effect, SaveChat, StopAnswer, StoreTurn
+from stream_gateway.session.session import Session
+
+log = logging.getLogger(__name__)
+
+_MAX_REMEMBERED = 64
+"""Attempts whose number in the broker is known: more than one answer has."""
+
+
+class Attempt(NamedTuple):
+    """Which attempt at which answer."""
+
+    answer: int
+    attempt: int
+
+
+class SessionChat:
+    """The shell of the chat in the session machine; its tasks belong to the connection.
+
+    Every call to the bus may be repeated: ids make the second one harmless.
+    """
+
+    def __init__(
+        self,
+        bus: BusConnection,
+        *,
+        gateway: str,
+        tenant: str,
+        session: str,
+        machine: Session,
+        tasks: asyncio.TaskGroup,
+        apply: Callable[[Sequence[Effect]], None],
+        now: Callable[[], float],
+        metrics: GatewayMetrics,
+    ) -> None:
+        self._bus = bus
+        self._machine = machine
+        self._tasks = tasks
+        self._apply = apply
+        self._now = now
+        self._metrics = metrics
+        self._gateway = gateway
+        self._tenant = tenant
+        self._session = session
+        self._pool: str | None = None
+        self._in_broker: dict[int, Attempt] = {}
+        self._unsaved: SaveChat | None = None
+        self._saving = False
+
+    def perform(self, effect: ChatEffect) -> None:
+        """Do what the machine asks, in a task of its own."""
+        match effect:
+            case Ask():
+                self._metrics.continuations.inc(effect.attempt > 1)
+                self._tasks.create_task(self._report_asked(effect))
+            case StopAnswer():
+                self._tasks.create_task(self._stop(effect))
+            case StoreTurn():
+                self._tasks.create_task(self._report_stored(effect.turn))
+            case SaveChat():
+                self._tasks.create_task(self._save(effect))
+            case _:
+                assert_never(effect)
+
+    def on_reply(self, reply: ChatReply) -> None:
+        """A worker said something."""
+        now = self._now()
+        self._apply(self._machine.on_chat(lambda chat: chat.on_reply(reply, now), now))
+
+    def on_given_up(self, stream_seq: int) -> None:
+        """The broker will not deliver this message again; it may be another session's."""
+        attempt = self._in_broker.pop(stream_seq, None)
+        if attempt is not None:
+            now = self._now()
+            self._apply(self._machine.on_chat(lambda chat: chat.on_given_up(*attempt, now), now))
+
+    def on_bus_lost(self) -> None:
+        """A broker that restarts counts from 1 again: the numbers known so far mean nothing to it."""
+        self._in_broker.clear()
+
+    async def _report_asked(self, ask: Ask) -> None:
+        succeeded = await self._ask(ask)
+        now = self._now()
+        self._apply(
+            self._machine.on_chat(lambda chat: chat.on_asked(ask.answer, ask.attempt, now, succeeded=succeeded), now)
+        )
+
+    async def _report_stored(self, turn: ChatTurn) -> None:
+        succeeded = await self._store(turn)
+        now = self._now()
+        self._apply(self._machine.on_chat(lambda chat: chat.on_turn_stored(turn, now, succeeded=succeeded), now))
+
+    async def _ask(self, ask: Ask) -> bool:
+        """Publish a request; tell whether the broker, or the network to the worker asked directly, has it."""
+        data = encode_chat(self._request(ask))
+        if len(data) > MAX_REQUEST_BYTES:
+            log.error("chat request too long", extra={"session": self._session, "bytes": len(data)})
+            return False
+        self._pool = ask.pool
+        try:
+            if ask.worker is not None:
+                await self._bus.publish(subjects.llm_direct(ask.worker), data)
+                return True
+            subject = subjects.llm_request(ask.pool, self._tenant, self._session)
+            msg_id = f"{self._session}:{ask.answer}:{ask.attempt}:ask"
+            ack = await self._bus.publish_stored(subject, data, msg_id=msg_id)
+        except HarkenError as error:
+            log.warning("chat request failed", extra={"session": self._session, "code": error.code})
+            return False
+        self._in_broker[ack.seq] = Attempt(ask.answer, ask.attempt)
+        if len(self._in_broker) > _MAX_REMEMBERED:
+            del self._in_broker[next(iter(self._in_broker))]
+        return True
+
+    async def _stop(self, stop: StopAnswer) -> None:
+        """Tell the pool's workers that nobody waits. They may not hear it: then they answer in vain."""
+        if self._pool is None:
+            return
+        cancel = ChatCancel(session=self._session, answer=stop.answer, upto_attempt=stop.upto_attempt)
+        with suppress(BusUnavailable):
+            await self._bus.publish(subjects.cancel_llm(self._pool), encode_chat(cancel))
+
+    async def _store(self, turn: ChatTurn) -> bool:
+        """Store a turn; tell whether it is durable."""
+        subject = subjects.transcripts(self._tenant, self._session)
+        try:
+            await self._bus.publish_stored(subject, encode_record(turn), msg_id=turn_id(self._session, turn.turn))
+        except HarkenError as error:
+            log.warning("turn not stored", extra={"session": self._session, "code": error.code})
+            return False
+        return True
+
+    async def _save(self, save: SaveChat) -> None:
+        """Put the conversation into the session's key; while one is on its way, only the newest other one waits."""
+        self._unsaved = save
+        if self._saving:
+            return
+        self._saving = True
+        while self._unsaved is not None:
+            newest, self._unsaved = self._unsaved, None
+            await self._put(newest)
+        self._saving = False
+
+    async def _put(self, save: SaveChat) -> None:
+        record = {"version": 1, "messages": save.messages, "turns": save.turns, "answers": save.answers}
+        subject = subjects.session_record(self._tenant, self._session)
+        msg_id = f"{self._session}:{save.turns}:{save.answers}:{len(save.messages)}:chat"
+        try:
+            await self._bus.publish_stored(subject, msgspec.json.encode(record), msg_id=msg_id)
+        except HarkenError as error:  # the next turn brings all of it again
+            log.warning("conversation not saved", extra={"session": self._session, "code": error.code})
+
+    def _request(self, ask: Ask) -> ChatRequest:
+        return ChatRequest(
+            tenant=self._tenant,
+            session=self._session,
+            gateway=self._gateway,
+            answer=ask.answer,
+            attempt=ask.attempt,
+            model=ask.model,
+            messages=ask.messages,
+            prefill=ask.prefill,
+            max_tokens=ask.max_tokens,
+            temperature=ask.temperature,
+            deadline_s=ask.deadline_s,
+        )
