@@ -10,6 +10,7 @@ utterances in one recording the next one stops the answer to the one before, as 
 import asyncio
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -27,9 +28,8 @@ from clients.cli.media import MediaError, decode
 from clients.sdk import DEFAULT_URL, ChatOptions, LiveSession, connect
 
 QUESTION = Path(__file__).parents[1] / "samples" / "question.flac"
-CHAT = ChatOptions(
-    instructions="You are a helpful assistant. Answer in one or two short sentences.", max_tokens=64, temperature=0
-)
+INSTRUCTIONS = "You are a clock. The time is {now:%H:%M}. Answer in one short sentence."
+"""The bundled model is a very small one: it knows little but what it is told, here the one thing it is asked for."""
 CHUNK_S = 0.1
 BYTES_PER_S = 2 * 16_000
 
@@ -55,7 +55,8 @@ def main(recording: Path, url: str) -> None:
 async def ask(url: str, recording: Path) -> None:
     """One session: speak the recording, and show what is heard and answered until the session ends."""
     pcm = b"".join(decode(recording, channels=1, chunk_bytes=BYTES_PER_S))
-    async with connect(url, language="en", partials=False, chat=CHAT) as session:
+    chat = ChatOptions(instructions=INSTRUCTIONS.format(now=datetime.now()), max_tokens=64, temperature=0)
+    async with connect(url, language="en", partials=False, chat=chat) as session:
         began = time.monotonic()
         speaking = asyncio.create_task(speak(session, pcm, began))
         try:
