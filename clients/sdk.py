@@ -171,6 +171,11 @@ class LiveSession:
         return self._machine.phase
 
     @property
+    def is_over(self) -> bool:
+        """Tell whether nothing more will come: the session ended or failed."""
+        return self._machine.is_over
+
+    @property
     def draining_within_s(self) -> float | None:
         """Seconds that the gateway gave when it announced that it goes away, or None."""
         return self._machine.draining_within_s
@@ -269,7 +274,7 @@ class LiveSession:
             if event is not None:
                 self._room.set()
                 return event
-            if self._is_over():
+            if self._nothing_comes():
                 raise StopAsyncIteration
             self._arrived.clear()
             await self._arrived.wait()
@@ -281,7 +286,7 @@ class LiveSession:
         self._arrived.set()
         await close_socket(self._socket)
 
-    def _is_over(self) -> bool:
+    def _nothing_comes(self) -> bool:
         """Tell whether no event will come any more; raises the failure of the session."""
         if self._machine.failure is not None:
             raise self._machine.failure
@@ -290,7 +295,7 @@ class LiveSession:
         return self._machine.is_over or self._reader.done()
 
     async def _wait_for_answers(self) -> None:
-        if self._is_over():
+        if self._nothing_comes():
             raise SessionOver("the session ended before the answer did")
         self._arrived.clear()
         await self._arrived.wait()

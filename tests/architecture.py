@@ -49,13 +49,20 @@ PURE = (
     "clients/session.py",
     "clients/failures.py",
     "clients/replay.py",
+    "clients/cli/answer_figures.py",
+    "clients/cli/chat_advice.py",
+    "clients/cli/chat_commands.py",
+    "clients/cli/chat_effects.py",
+    "clients/cli/conversation.py",
     "clients/cli/cues.py",
+    "clients/cli/flow.py",
     "clients/cli/latencies.py",
 )
 BANNED_IN_PURE = tuple(
     "asyncio concurrent ctypes datetime http io logging multiprocessing os pathlib queue random secrets select signal"
     " socket ssl subprocess sys tempfile threading time urllib.request uuid"
-    " av click ctranslate2 faster_whisper nats onnxruntime prometheus_client rich soxr torch uvloop websockets".split()
+    " av click ctranslate2 faster_whisper nats onnxruntime prometheus_client prompt_toolkit rich soxr torch uvloop"
+    " websockets".split()
 )
 ONLY_IN: Mapping[str, tuple[str, ...]] = {
     "nats": ("bus/transport/",),
@@ -63,6 +70,7 @@ ONLY_IN: Mapping[str, tuple[str, ...]] = {
     "faster_whisper": ("asr_workers/engines/",),
     "numpy": ("stream_gateway/", "asr_workers/"),
     "onnxruntime": ("stream_gateway/segmentation/",),
+    "prompt_toolkit": ("clients/cli/chat_terminal.py",),
     "websockets": ("stream_gateway/", "clients/"),
     "httpx": ("llm_workers/engines/",),
     "xllamacpp": ("llm_workers/engines/",),

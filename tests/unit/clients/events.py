@@ -27,7 +27,9 @@ from bus.contract.work import Word
 LIMITS = Limits(max_frame_bytes=65536, max_session_s=3600.0, idle_timeout_s=60.0, max_buffered_audio_s=60.0)
 
 
-def started(seq: int = 1, *, max_frame_bytes: int = 65536, audio_offset: int = 0) -> SessionStarted:
+def started(
+    seq: int = 1, *, max_frame_bytes: int = 65536, audio_offset: int = 0, chat_model: str | None = None
+) -> SessionStarted:
     return SessionStarted(
         seq=seq,
         session="s1",
@@ -36,6 +38,7 @@ def started(seq: int = 1, *, max_frame_bytes: int = 65536, audio_offset: int = 0
         channels=1,
         model="base",
         limits=msgspec.structs.replace(LIMITS, max_frame_bytes=max_frame_bytes),
+        chat_model=chat_model,
     )
 
 

@@ -50,7 +50,8 @@ class StubSession:
         start = await self.receive()
         assert isinstance(start, SessionStart)
         self.service.starts.append(start)
-        await self.send(started(self.next_seq(), max_frame_bytes=self.service.max_frame_bytes))
+        chat_model = None if start.chat is None else start.chat.model or "smollm2"
+        await self.send(started(self.next_seq(), max_frame_bytes=self.service.max_frame_bytes, chat_model=chat_model))
         return start
 
 
