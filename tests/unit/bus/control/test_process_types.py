@@ -1,7 +1,8 @@
 from pathlib import Path
 
 from asr_workers.settings import AsrSettings
-from bus.control.process_types import ASR, GATEWAY, NATS, NATS_PORT, PROCESS_TYPES, procfile
+from bus.control.process_types import ASR, GATEWAY, LLM, NATS, NATS_PORT, PROCESS_TYPES, procfile
+from llm_workers.settings import LlmSettings
 from stream_gateway.__main__ import _FINISH_S as FINISH_S
 from stream_gateway.settings import GatewaySettings
 
@@ -13,13 +14,14 @@ def test_the_procfile_is_the_table() -> None:
 
 
 def test_gateways_stop_before_workers_and_nats_last() -> None:
-    assert GATEWAY.stop_stage < ASR.stop_stage < NATS.stop_stage
+    assert GATEWAY.stop_stage < ASR.stop_stage == LLM.stop_stage < NATS.stop_stage
 
 
 def test_no_process_is_killed_while_it_drains_as_it_may() -> None:
     other_steps_s = 3.0
     assert GATEWAY.stop_budget_s >= GatewaySettings().drain_timeout_s + FINISH_S + other_steps_s
     assert ASR.stop_budget_s >= AsrSettings().drain_timeout_s + other_steps_s
+    assert LLM.stop_budget_s >= LlmSettings().drain_timeout_s + other_steps_s
 
 
 def test_a_command_uses_the_given_interpreter_and_arguments() -> None:
