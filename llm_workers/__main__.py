@@ -45,6 +45,7 @@ _LAST_WORDS_S = 5.0
 def main(settings: LlmSettings, shared: SharedSettings) -> None:
     """Run one LLM worker: requests from NATS in, answers out."""
     logs.configure(shared.log_level, service="llm", log_format=shared.log_format)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # at info it has a line for every answer
     try:
         refuse_unknown_environment(LlmSettings.section, (LlmSettings, SharedSettings), os.environ)
         path = _weights(settings, shared.cache_dir or default_cache_dir())

@@ -8,6 +8,7 @@ from bus.control.up import UpSettings
 from bus.nats_server import NatsServerSettings
 from bus.runtime.settings import Settings, describe
 from bus.runtime.shared_settings import SharedSettings
+from llm_workers.settings import LlmSettings
 from stream_gateway.settings import GatewaySettings
 
 TARGET = Path(__file__).parents[1] / "docs" / "configuration.md"
@@ -16,6 +17,7 @@ SECTIONS: tuple[tuple[str, str, type[Settings]], ...] = (
     ("The whole service", "`harken up`", UpSettings),
     ("Gateway", "`python -m stream_gateway`", GatewaySettings),
     ("ASR worker", "`python -m asr_workers`", AsrSettings),
+    ("LLM worker", "`python -m llm_workers`", LlmSettings),
     ("NATS server", "`python -m bus.nats_server`, which `harken up` starts", NatsServerSettings),
 )
 _HEAD = """# Configuration
