@@ -68,6 +68,10 @@ class GatewayMetrics:
             registry=registry,
         )
 
+        self._add_chat()
+
+    def _add_chat(self) -> None:
+        registry = self.registry
         self.answers = Counter("harken_gateway_answers_total", "Answers by how they ended", ["end"], registry=registry)
         self.continuations = Counter(
             "harken_gateway_continuations_total", "Answers asked for again, with what came so far", registry=registry

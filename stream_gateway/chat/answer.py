@@ -11,7 +11,7 @@ takes or refuses at once, and else, or after a short wait, all workers are asked
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, assert_never
 
 from bus.contract import chat_work as work
 from bus.contract.errors import ChatFailed, HarkenError, NoWorker, UnknownModel
@@ -134,6 +134,8 @@ class Answer:
                 return []
             case work.ChatFailed():
                 return self._on_failed(reply, now)
+            case _:
+                assert_never(reply)
 
     def on_given_up(self, attempt: int, now: float) -> list[Effect]:
         """The broker will not deliver this attempt again, and nobody answered it."""
@@ -161,6 +163,8 @@ class Answer:
                 return self._again(now) if gone or now >= self._since + patience.stall_s else []
             case _Stage.SENDING:
                 return []  # the shell reports in any case
+            case _:
+                assert_never(self._stage)
 
     def deadline(self) -> float:
         """When to call `settle` next."""
@@ -178,10 +182,8 @@ class Answer:
             return self.stop()
         try:
             self.route(now)
-        except NoWorker:
+        except (NoWorker, UnknownModel):
             return self._again(now, counts=False)  # the next attempt waits for a worker, and says so
-        except UnknownModel:
-            return []
         return []
 
     def _on_delta(self, delta: work.ChatDelta, now: float) -> list[Effect]:

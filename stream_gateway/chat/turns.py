@@ -11,11 +11,11 @@ Every turn is stored once it is over, one at a time and in order, each under an 
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, assert_never
 
 from bus.contract import chat_work as work
-from bus.contract.chat_work import Role
 from bus.contract.client_protocol import (
     ChatCancel,
     ChatCommand,
@@ -27,7 +27,7 @@ from bus.contract.client_protocol import (
     ChatTimes,
     ChatUsage,
 )
-from bus.contract.errors import HarkenError, InvalidMessage, NothingToAnswer, NoWorker, UnknownModel
+from bus.contract.errors import InvalidMessage, NothingToAnswer, NoWorker, UnknownModel
 from bus.contract.records import ChatTurn
 from stream_gateway.chat.answer import Answer, Failed, LlmWorkers, Wish
 from stream_gateway.chat.conversation import Conversation
@@ -285,19 +285,14 @@ class Chat:
         model: str = "",
     ) -> None:
         if text:
-            turn_role: Role = role
-            self._conversation.add(turn_role, text)
+            self._conversation.add(role, text)
         self._store.add(role, text, source=source, segment=segment, answer=answer, end=end, model=model)
 
     def _changed(self, change: ChatConfigure, now: float) -> ChatOptions:
         options = configured(self._options, change)
         if change.model is not None:
-            try:
+            with suppress(NoWorker):  # they may come back before the next answer
                 self._workers.pool_for(change.model, now)
-            except UnknownModel:
-                raise
-            except HarkenError:
-                pass  # they may come back before the next answer
         return options
 
     def _save(self) -> SaveChat:

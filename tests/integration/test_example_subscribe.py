@@ -34,7 +34,7 @@ async def next_line(process: Process) -> str:
         return (await process.stdout.readline()).decode().rstrip("\n")
 
 
-async def store(bus: BusConnection, record: records.Record) -> int:
+async def store(bus: BusConnection, record: records.SegmentRecord) -> int:
     stored = await bus.publish_stored(
         subjects.transcripts(record.tenant, record.session),
         records.encode_record(record),

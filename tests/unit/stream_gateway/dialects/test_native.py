@@ -189,7 +189,7 @@ def test_a_conversation_is_spelled_as_the_protocol_has_it() -> None:
     usage = client_protocol.ChatUsage(prompt_tokens=11, completion_tokens=5, cached_tokens=4)
     times = client_protocol.ChatTimes(queue_s=0.5, prefill_s=0.25, first_delta_s=1.0, total_s=3.0)
     done = events.ChatDone(answer=1, text="hi", finish_reason="stop", usage=usage, times=times, model="m")
-    told = [
+    told: list[events.SessionEvent] = [
         events.ChatStarted(1, "m"),
         events.ChatDelta(1, "hi"),
         done,

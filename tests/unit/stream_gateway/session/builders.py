@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
-from bus.contract.records import Record
+from bus.contract.records import SegmentRecord
 from bus.contract.work import SAMPLE_RATE_HZ, AsrResult, Failure, Timings, Word
 from stream_gateway.segmentation.segmenter import FRAME_SAMPLES
 from stream_gateway.session.config import SessionConfig, SessionLimits
@@ -161,7 +161,7 @@ class Harness:
         """A whole final: answered and stored."""
         return self.answer(decode, text) + self.store()
 
-    def records(self) -> list[Record]:
+    def records(self) -> list[SegmentRecord]:
         return [store.record for store in of_type(self.effects, Store)]
 
     def events(self) -> list[SessionEvent]:

@@ -1,6 +1,6 @@
 import pytest
 
-from bus.contract.client_protocol import SessionStart, VadOptions
+from bus.contract.client_protocol import ChatOptions, SessionStart, VadOptions
 from bus.contract.errors import InvalidMessage
 from stream_gateway.policy.endpoint import EndpointOptions
 from stream_gateway.segmentation.segmenter import SegmenterOptions
@@ -15,6 +15,7 @@ from stream_gateway.session.config import check_start, endpoint_options, segment
         SessionStart(vad=VadOptions(threshold=0.05, endpoint_s=0.2, max_utterance_s=5.0)),
         SessionStart(vad=VadOptions(enabled=False, max_utterance_s=10.0)),
         SessionStart(vad=VadOptions(threshold=0.95, endpoint_s=5.0, max_utterance_s=28.0)),
+        SessionStart(audio=None, chat=ChatOptions()),
     ],
 )
 def test_wishes_within_their_ranges_pass(start: SessionStart) -> None:
@@ -24,6 +25,8 @@ def test_wishes_within_their_ranges_pass(start: SessionStart) -> None:
 @pytest.mark.parametrize(
     ("start", "named"),
     [
+        (SessionStart(audio=None), "audio, chat or both"),
+        (SessionStart(chat=ChatOptions(max_tokens=0)), "chat.max_tokens"),
         (SessionStart(language="english"), "language"),
         (SessionStart(language=""), "language"),
         (SessionStart(prompt="x" * 1001), "prompt"),

@@ -1,5 +1,5 @@
 from bus.contract.client_protocol import StageTimes
-from stream_gateway.session.events import Committed, Failed, Final, Partial, SessionEvent, SpeechStarted
+from stream_gateway.session.events import ChatDelta, Committed, Failed, Final, Partial, SessionEvent, SpeechStarted
 from stream_gateway.session.outbox import Outbox
 
 NO_TIMES = StageTimes(
@@ -71,3 +71,13 @@ def test_replacing_events_never_fill_the_outbox() -> None:
     outbox = an_outbox(a_partial(1, "a"), Committed(1), max_events=2)
 
     assert all(outbox.offer(event) for event in (a_partial(1, "b"), Committed(2)) for _ in range(100))
+
+
+def test_pieces_of_an_answer_that_wait_are_joined_and_none_is_lost() -> None:
+    outbox = Outbox(max_events=2)
+    for text in ("a", "b", "c"):
+        assert outbox.offer(ChatDelta(1, text))
+    assert outbox.take() == ChatDelta(1, "abc")
+    outbox.offer(ChatDelta(1, "d"))
+    outbox.offer(ChatDelta(2, "e"))
+    assert [outbox.take(), outbox.take()] == [ChatDelta(1, "d"), ChatDelta(2, "e")]

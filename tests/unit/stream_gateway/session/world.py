@@ -15,14 +15,27 @@ from typing import Literal, assert_never
 
 from bus.contract.client_protocol import EndpointMode
 from bus.contract.errors import ClientTooSlow
-from bus.contract.records import Record, SegmentFailed, record_id
+from bus.contract.records import SegmentFailed, SegmentRecord, record_id
 from bus.contract.work import MAX_WINDOW_S, SAMPLE_RATE_HZ, AsrResult, Failure, Word
 from stream_gateway.policy.endpoint import EndpointOptions
 from stream_gateway.policy.hedging import HedgeOptions, Hedging
 from stream_gateway.policy.pool import Pool
 from stream_gateway.segmentation.segmenter import FRAME_SAMPLES, SegmenterOptions
 from stream_gateway.session.config import RetryOptions, SessionLimits
-from stream_gateway.session.effects import Cancel, Close, Decode, Dropped, Effect, Emit, Release, Store
+from stream_gateway.session.effects import (
+    Ask,
+    Cancel,
+    Close,
+    Decode,
+    Dropped,
+    Effect,
+    Emit,
+    Release,
+    SaveChat,
+    StopAnswer,
+    Store,
+    StoreTurn,
+)
 from stream_gateway.session.events import Committed, Ended, Failed, Final, Partial, SpeechEnded, SpeechStarted
 from stream_gateway.session.session import Phase, Session
 from tests.unit.stream_gateway.session.builders import FRAME_S, QUIET, SPEECH, a_config, samples
@@ -70,7 +83,7 @@ class Trouble:
 
 @dataclass
 class Broker:
-    stored: dict[str, Record] = field(default_factory=dict)
+    stored: dict[str, SegmentRecord] = field(default_factory=dict)
     seen: set[tuple[int, int]] = field(default_factory=set)
     waiting: list[Decode] = field(default_factory=list)
     bus_is_up: bool = True
@@ -264,7 +277,7 @@ class World:
     def said(self, channel: int, start_sample: int, end_sample: int) -> list[Word]:
         return [word for word in self.words[channel] if start_sample <= middle(word) < end_sample]
 
-    def _store(self, record: Record) -> None:
+    def _store(self, record: SegmentRecord) -> None:
         fails = not self.broker.bus_is_up or self._happens(self.trouble.store_fails)
         arrives = self.broker.bus_is_up and not (fails and self.random.random() < 0.5)
         if arrives:
@@ -273,7 +286,7 @@ class World:
         report = partial(self._on_stored, record, succeeded=not fails)
         self.at(self.now + (self.random.uniform(0.0, 2.0) if fails else 0.002), report)
 
-    def _on_stored(self, record: Record, *, succeeded: bool) -> None:
+    def _on_stored(self, record: SegmentRecord, *, succeeded: bool) -> None:
         self.perform(self.session.on_stored(record, self.now, succeeded=succeeded))
 
     # --- what must hold at every moment
@@ -300,6 +313,8 @@ class World:
                     self.close = effect
                 case Dropped(what, reason):
                     assert (what, reason) != ("final", "overdue")
+                case Ask() | StopAnswer() | StoreTurn() | SaveChat():
+                    raise AssertionError("nobody chats here")
                 case _:
                     assert_never(effect)
 
