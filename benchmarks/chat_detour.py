@@ -1,0 +1,144 @@
+"""Sections of the chat benchmark that put Harken beside the model server that it asks, both in the same run."""
+
+import asyncio
+import json
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from benchmarks.chat_figures import Turn, added_s, median_ratio, stopped_s, tokens_per_s
+from benchmarks.chat_processes import model_server
+from benchmarks.chat_turns import ask, ask_directly, ask_once, chat_session
+from benchmarks.report import Row
+from benchmarks.scoring import percentile
+from benchmarks.service import service
+
+_SLOTS = 8
+_CONTEXT_TOKENS = 1024
+_TOPICS = ("a lighthouse", "the sea", "a baker", "two foxes", "an old clock", "snow", "a violin", "the night train")
+_SHORT_TOKENS = 16
+_LONG_TOKENS = 128
+_AT_ONCE = (1, 8)
+_CANCELLED_AFTER_PIECES = 5
+_LOOK_EVERY_S = 0.003
+_PATIENCE_S = 3.0
+
+Ask = Callable[[str, int], Awaitable[Turn]]
+
+
+@asynccontextmanager
+async def _both() -> AsyncIterator[tuple[str, str]]:
+    """Addresses of the model server and of a Harken that asks it."""
+    async with (
+        model_server(slots=_SLOTS, context_tokens=_CONTEXT_TOKENS) as base_url,
+        service(None, settings={"HARKEN_LLM_BASE_URL": base_url, "HARKEN_LLM_SLOTS": str(_SLOTS)}) as (url, _),
+    ):
+        yield base_url, url
+
+
+async def first_token(repeats: int) -> Row:
+    """One session after another, each asked the same as the server itself, who of the two first in turns."""
+    async with _both() as (base_url, url):
+        ours: list[Turn] = []
+        direct: list[Turn] = []
+
+        async def through_harken(question: str) -> None:
+            ours.append(await ask_once(url, question, max_tokens=_SHORT_TOKENS))
+
+        async def directly(question: str) -> None:
+            direct.append(await ask_directly(base_url, question, max_tokens=_SHORT_TOKENS))
+
+        for number in range(repeats):
+            # The number keeps the server from having the question of the other way in its cache.
+            ways = ((through_harken, f"1{number:03}"), (directly, f"2{number:03}"))
+            for way, mark in ways if number % 2 else reversed(ways):
+                await way(f"Note {mark}: please tell me in a few words what you know about {_topic(number)}.")
+    return {
+        "questions each way": repeats,
+        **{f"direct p{rank}": percentile([one.first_s for one in direct], rank) for rank in (50, 95)},
+        **{f"Harken p{rank}": percentile([one.first_s for one in ours], rank) for rank in (50, 95)},
+        **{f"time to first token added, p{rank}": added_s(ours, direct, rank) for rank in (50, 95)},
+        "turns with an error": _errors([*ours, *direct]),
+    }
+
+
+async def rate(repeats: int) -> Row:
+    """Rounds of long answers at once, through Harken and directly in turns."""
+    row: dict[str, float | int | str] = {}
+    errors = 0
+    async with _both() as (base_url, url):
+        for at_once in _AT_ONCE:
+            ours: list[float] = []
+            direct: list[float] = []
+            for number in range(2 * repeats):
+                through_harken = bool(number % 2) is bool(number // 2 % 2)
+                questions = [f"Write a long story about {_topic(number + other)}." for other in range(at_once)]
+                turns = await asyncio.gather(
+                    *(
+                        ask_once(url, question, max_tokens=_LONG_TOKENS)
+                        if through_harken
+                        else ask_directly(base_url, question, max_tokens=_LONG_TOKENS)
+                        for question in questions
+                    )
+                )
+                (ours if through_harken else direct).append(tokens_per_s(turns))
+                errors += _errors(turns)
+            turn_or_turns = "1 turn" if at_once == 1 else f"{at_once} turns"
+            row |= {
+                f"direct tokens/s, {turn_or_turns}": percentile(direct, 50),
+                f"Harken tokens/s, {turn_or_turns}": percentile(ours, 50),
+                f"tokens/s of direct, {turn_or_turns}": median_ratio(ours, direct),
+            }
+    return {"rounds each way": repeats, **row, "turns with an error": errors}
+
+
+async def cancel(repeats: int) -> Row:
+    """Answers that are stopped after some words, while the slots of the server are looked at."""
+    async with _both() as (base_url, url):
+        slots_url = f"{base_url.removesuffix('/v1')}/slots"
+        taken = [await _cancelled(url, slots_url, _topic(number)) for number in range(repeats)]
+    return {
+        "answers": repeats,
+        **{f"cancel to last token, p{rank}": percentile(taken, rank) for rank in (50, 95)},
+        "cancel to last token, max": percentile(taken, 100),
+    }
+
+
+async def _cancelled(url: str, slots_url: str, topic: str) -> float:
+    """Seconds from a cancel to the first look at a server at rest."""
+    looks: list[tuple[float, bool]] = []
+    speaks = asyncio.Event()
+    pieces = 0
+
+    def count() -> None:
+        nonlocal pieces
+        pieces += 1
+        if pieces == _CANCELLED_AFTER_PIECES:
+            speaks.set()
+
+    async with chat_session(url, max_tokens=_CONTEXT_TOKENS // 2) as session:
+        answering = asyncio.create_task(ask(session, f"Write a long story about {topic}.", on_piece=count))
+        async with asyncio.timeout(_PATIENCE_S * 4):
+            await speaks.wait()
+        cancelled_at = time.monotonic()
+        await session.cancel_answer()
+        while not looks or (looks[-1][1] and looks[-1][0] < cancelled_at + _PATIENCE_S):
+            works = await asyncio.to_thread(_works, slots_url)
+            looks.append((time.monotonic(), works))
+            await asyncio.sleep(_LOOK_EVERY_S)
+        await answering
+    return stopped_s(looks, cancelled_at)
+
+
+def _works(slots_url: str) -> bool:
+    with urllib.request.urlopen(slots_url) as answer:
+        return any(slot["is_processing"] for slot in json.load(answer))
+
+
+def _topic(number: int) -> str:
+    return _TOPICS[number % len(_TOPICS)]
+
+
+def _errors(turns: Sequence[Turn]) -> int:
+    return sum(1 for one in turns if one.error)
