@@ -1,0 +1,329 @@
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from bus.contract.chat_work import BUSY, LEAVING, ChatDone, ChatMessage, encode_chat
+from llm_workers.answer import Patience
+from llm_workers.engines.base import EngineOptions, Event, Piece, Prompt
+from llm_workers.engines.scripted import ScriptedEngine, expected_answer
+from llm_workers.results import BROKEN_AFTER
+from llm_workers.worker import EngineBroken
+from tests.unit.llm_workers.requests import request, said
+from tests.unit.llm_workers.workers import WITHIN_S, FakeJob, at_work
+
+
+async def test_a_request_is_taken_answered_in_pieces_ended_and_acknowledged() -> None:
+    async with at_work() as bench:
+        job = bench.give(request("hello there"))
+        taken = await bench.bus.taken()
+        text, done = await bench.bus.rest()
+        assert (taken.worker, taken.model, taken.attempt) == ("w1", "m", 1)
+        assert text == expected_answer("hello there")
+        assert isinstance(done, ChatDone)
+        assert (done.finish_reason, done.usage.completion_tokens) == ("stop", 24)
+        assert done.timings.queue_s == 0.25
+        assert await job.wait() == "ack"
+        assert bench.count("tokens_total", kind="completion") == 24
+        assert bench.count("requests_total", way="queue") == 1
+
+
+async def test_the_first_piece_does_not_wait_for_others() -> None:
+    async with at_work(tokens_per_s="1") as bench:
+        bench.give(request("hello there"))
+        await bench.bus.taken()
+        assert (await bench.bus.delta()).text == "hello.1"
+
+
+async def test_the_pieces_are_counted_for_who_must_know_that_none_was_lost() -> None:
+    async with at_work(tokens_per_s="100") as bench:
+        bench.give(request("hello"))
+        await bench.bus.taken()
+        deltas = 0
+        while not isinstance(reply := await bench.bus.next(), ChatDone):
+            deltas += 1
+        assert reply.deltas == deltas > 1
+
+
+async def test_an_answer_goes_on_after_its_beginning() -> None:
+    whole = expected_answer("hello there")
+    async with at_work() as bench:
+        bench.give(request("hello there", prefill=whole[:20], attempt=2))
+        text, _ = await bench.bus.rest()
+        assert whole[:20] + text == whole
+        assert bench.count("continuations_total") == 1
+
+
+async def test_who_asks_directly_is_answered_like_all_others() -> None:
+    async with at_work() as bench:
+        bench.ask(request("hello"))
+        assert (await bench.bus.taken()).worker == "w1"
+        text, done = await bench.bus.rest()
+        assert text == expected_answer("hello")
+        assert isinstance(done, ChatDone) and done.timings.queue_s == 0
+        assert bench.count("requests_total", way="direct") == 1
+
+
+async def test_who_asks_directly_while_no_slot_is_free_is_told_at_once() -> None:
+    async with at_work(slots=1) as bench:
+        bench.ask(request("hello scripted:hang"))
+        await bench.bus.taken()
+        bench.ask(request("hello", session="s2"))
+        failed = await bench.bus.failed()
+        assert (failed.session, failed.code, failed.retryable) == ("s2", BUSY, True)
+
+
+async def test_no_request_is_pulled_while_no_slot_is_free() -> None:
+    async with at_work(slots=1) as bench:
+        bench.ask(request("hello scripted:hang"))
+        await bench.bus.taken()
+        await bench.source.idle.wait()
+        waiting = bench.give(request("hello", session="s2"))
+        assert bench.source.left == 1
+        bench.cancel()
+        await bench.bus.taken()
+        assert await waiting.wait() == "ack"
+
+
+async def test_several_answers_run_at_once() -> None:
+    async with at_work(slots=2) as bench:
+        for session in ("s1", "s2"):
+            bench.give(request("hello scripted:hang", session=session))
+        begun = [await bench.bus.next() for _ in range(4)]
+        assert sorted(type(reply).__name__ + reply.session for reply in begun) == [
+            "ChatDeltas1",
+            "ChatDeltas2",
+            "ChatTakens1",
+            "ChatTakens2",
+        ]
+        assert (bench.engine.running, bench.worker.free_slots) == (2, 0)
+
+
+async def test_an_alias_names_the_model_too_and_any_other_name_is_refused() -> None:
+    async with at_work() as bench:
+        bench.give(request(model="small"))
+        await bench.bus.taken()
+        await bench.bus.rest()
+        job = bench.give(request(model="large", answer=2))
+        failed = await bench.bus.failed()
+        assert (failed.code, failed.retryable, await job.wait()) == ("unknown_model", False, "ack")
+
+
+async def test_what_cannot_be_read_becomes_a_dead_letter() -> None:
+    async with at_work() as bench:
+        other = FakeJob(msgspec.msgpack.encode({**msgspec.msgpack.decode(encode_chat(request())), "version": 9}))
+        garbage = FakeJob(b"garbage")
+        for job in (other, garbage):
+            bench.source.put(job)
+            assert (await job.wait()).startswith("term")
+        bench.worker.on_direct(b"garbage")
+        assert bench.count("refused_total", reason="undecodable") == 3
+
+
+async def test_an_engine_that_fails_says_whether_to_try_again() -> None:
+    async with at_work() as bench:
+        for answer, (directive, retryable) in enumerate([("fail", True), ("refuse", False)], start=1):
+            job = bench.give(request(f"hi scripted:{directive}", answer=answer))
+            failed = await bench.bus.failed()
+            assert (failed.code, failed.retryable, await job.wait()) == ("chat_failed", retryable, "ack")
+        assert bench.count("failures_total", code="chat_failed") == 2
+
+
+async def test_an_answer_over_its_deadline_is_ended() -> None:
+    async with at_work() as bench:
+        job = bench.give(request("hi scripted:hang", deadline_s=0.01))
+        failed = await bench.bus.failed()
+        assert (failed.code, failed.retryable, await job.wait()) == ("chat_failed", True, "ack")
+        assert bench.engine.running == 0
+
+
+async def test_an_engine_that_falls_silent_is_not_waited_for() -> None:
+    patience = Patience(first_token_s=30.0, next_token_s=0.01)
+    async with at_work(patience=patience) as bench:
+        bench.give(request("hi scripted:hang"))
+        assert (await bench.bus.failed()).retryable
+        assert bench.engine.running == 0
+
+
+async def test_nor_is_one_that_never_begins() -> None:
+    patience = Patience(first_token_s=0.01, next_token_s=30.0)
+    async with at_work(patience=patience, first_token_s="60") as bench:
+        bench.give(request("hi"))
+        assert (await bench.bus.failed()).retryable
+
+
+async def test_a_conversation_that_is_too_long_loses_its_oldest_turns() -> None:
+    turns = tuple(message for _ in range(40) for message in (said("user", "w " * 200), said("assistant", "w " * 200)))
+    async with at_work() as bench:
+        bench.give(request(messages=(*turns, said("user", "hello there"))))
+        await bench.bus.rest()
+        (prompt,) = bench.engine.started
+        assert 0 < len(prompt.messages) < len(turns)
+        assert prompt.messages[-1] == said("user", "hello there")
+        assert bench.count("dropped_turns_total") > 0
+
+
+async def test_a_last_turn_that_is_too_long_is_refused_for_good() -> None:
+    async with at_work() as bench:
+        bench.give(request("word " * 5000))
+        failed = await bench.bus.failed()
+        assert (failed.code, failed.retryable) == ("invalid_message", False)
+
+
+async def test_leases_are_renewed_while_an_answer_runs() -> None:
+    async with at_work(ack_wait_s=0.03) as bench:
+        job = bench.give(request("hi scripted:hang"))
+        job.refuses = True
+        for _ in range(2):
+            async with asyncio.timeout(WITHIN_S):
+                await job.renewed.wait()
+            job.renewed.clear()
+        assert bench.count("bus_errors_total", call="in_progress") >= 1
+
+
+async def test_an_attempt_whose_words_are_lost_ends_and_says_so_when_the_bus_is_back() -> None:
+    async with at_work(tokens_per_s="100") as bench:
+        job = bench.give(request("hello"))
+        await bench.bus.taken()
+        await bench.bus.delta()
+        bench.bus.refuses = 2
+        failed = await bench.bus.failed()
+        assert (failed.code, failed.retryable, await job.wait()) == ("chat_failed", True, "ack")
+        assert bench.engine.running == 0
+
+
+async def test_a_broker_that_cannot_be_told_is_counted_and_does_no_harm() -> None:
+    async with at_work() as bench:
+        job = FakeJob(encode_chat(request()), refuses=True)
+        bench.source.put(job)
+        await bench.bus.rest()
+        await job.wait()
+        bench.give(request(answer=2))
+        await bench.bus.taken()
+        assert bench.count("bus_errors_total", call="ack") == 1
+
+
+class OddEngine(ScriptedEngine):
+    """One that breaks its word."""
+
+    raises: Exception | None = None
+
+    async def generate(self, prompt: Prompt) -> AsyncIterator[Event]:
+        if self.raises is not None:
+            raise self.raises
+        yield Piece("no end")
+
+
+async def test_an_answer_without_an_end_is_a_failure() -> None:
+    async with at_work(OddEngine(EngineOptions(model_name="m"))) as bench:
+        bench.give(request())
+        assert (await bench.bus.failed()).retryable
+
+
+async def test_whatever_an_engine_raises_is_told_and_logged_without_its_words(caplog: pytest.LogCaptureFixture) -> None:
+    engine = OddEngine(EngineOptions(model_name="m"))
+    engine.raises = KeyError("secret words")
+    async with at_work(engine) as bench:
+        bench.give(request())
+        failed = await bench.bus.failed()
+        assert failed.retryable and "secret" not in failed.message + caplog.text
+
+
+async def test_an_engine_that_fails_time_after_time_ends_the_worker() -> None:
+    async with at_work() as bench:
+        for answer in range(BROKEN_AFTER):
+            bench.give(request("hi scripted:fail", answer=answer + 1))
+            await bench.bus.failed()
+        with pytest.raises(ExceptionGroup) as ended:
+            await asyncio.wait_for(bench.running, WITHIN_S)
+        assert ended.group_contains(EngineBroken)
+
+
+async def test_one_success_forgets_the_failures_before() -> None:
+    async with at_work() as bench:
+        for answer in range(1, 2 * BROKEN_AFTER):
+            directive = "" if answer == BROKEN_AFTER else "scripted:fail"
+            bench.give(request(f"hi {directive}", answer=answer))
+            await bench.bus.rest()
+        assert not bench.running.done()
+
+
+async def test_an_engine_without_prefill_is_not_asked_to_go_on() -> None:
+    engine = ScriptedEngine(EngineOptions(model_name="m"))
+    engine._capabilities = replace(engine.capabilities, can_prefill=False)
+    async with at_work(engine) as bench:
+        bench.give(request(prefill="hello.1"))
+        failed = await bench.bus.failed()
+        assert (failed.code, failed.retryable) == ("chat_failed", False)
+
+
+class MortalEngine(ScriptedEngine):
+    """One whose model may end."""
+
+    def __init__(self, options: EngineOptions) -> None:
+        super().__init__(options)
+        self.ended = asyncio.Event()
+
+
+async def test_when_the_model_ends_who_waits_is_told_and_the_worker_ends_too() -> None:
+    engine = MortalEngine(EngineOptions(model_name="m"))
+    async with at_work(engine) as bench:
+        bench.give(request("hi scripted:hang"))
+        await bench.bus.taken()
+        engine.ended.set()
+        assert (await bench.bus.failed()).retryable
+        with pytest.raises(ExceptionGroup):
+            await asyncio.wait_for(bench.running, WITHIN_S)
+        assert bench.worker.free_slots == 0
+
+
+async def test_draining_takes_no_more_and_lets_what_runs_end() -> None:
+    async with at_work(tokens_per_s="200") as bench:
+        job = bench.give(request("hello"))
+        await bench.bus.taken()
+        draining = asyncio.create_task(bench.worker.drain(WITHIN_S))
+        text, done = await bench.bus.rest()
+        await asyncio.wait_for(asyncio.gather(draining, bench.running), WITHIN_S)
+        assert (text, job.answer) == (expected_answer("hello"), "ack")
+        assert isinstance(done, ChatDone)
+
+
+async def test_what_outlasts_the_drain_is_told_to_go_elsewhere() -> None:
+    async with at_work() as bench:
+        job = bench.give(request("hi scripted:hang"))
+        await bench.bus.taken()
+        await bench.worker.drain(0.01)
+        failed = await bench.bus.failed()
+        assert (failed.code, failed.retryable, job.answer) == (LEAVING, True, "ack")
+        await asyncio.wait_for(bench.running, WITHIN_S)
+
+
+async def test_who_asks_a_draining_worker_directly_is_told_so() -> None:
+    async with at_work() as bench:
+        bench.give(request("hi scripted:hang"))
+        await bench.bus.taken()
+        draining = asyncio.create_task(bench.worker.drain(WITHIN_S))
+        await asyncio.sleep(0)
+        assert bench.worker.free_slots == 0
+        bench.ask(request("hello", session="s2"))
+        assert (await bench.bus.failed()).code == LEAVING
+        bench.cancel()
+        await draining
+
+
+async def test_a_source_that_is_closed_ends_the_worker_when_nothing_runs() -> None:
+    async with at_work() as bench:
+        bench.source.put(None)
+        await asyncio.wait_for(bench.running, WITHIN_S)
+
+
+async def test_no_words_of_the_user_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async with at_work() as bench:
+        for answer, directive in enumerate(("", "scripted:fail", "scripted:refuse"), start=1):
+            bench.give(
+                request(f"secret {directive}", answer=answer, messages=(ChatMessage("user", f"secret {directive}"),))
+            )
+            await bench.bus.rest()
+    assert "secret" not in caplog.text
