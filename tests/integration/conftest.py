@@ -92,6 +92,27 @@ async def launch_gateway(nats_server: EmbeddedNats, silero_path: Path) -> AsyncI
 
 
 @pytest.fixture
+async def launch_llm_worker(nats_server: EmbeddedNats) -> AsyncIterator[Launch]:
+    """Start LLM workers with the scripted engine."""
+    async with AsyncExitStack() as stack:
+
+        async def launch(**settings: str) -> ServiceProcess:
+            port = free_port()
+            defaults = {
+                "HARKEN_LLM_ENGINE": "scripted",
+                "HARKEN_LLM_MODEL": "scripted",
+                "HARKEN_LLM_METRICS_PORT": str(port),
+            }
+            running = _running("llm_workers", nats_server.url, {**defaults, **settings})
+            service = await stack.enter_async_context(running)
+            service.port = port
+            await service.logged("worker ready")
+            return service
+
+        yield launch
+
+
+@pytest.fixture
 async def launch_worker(nats_server: EmbeddedNats) -> AsyncIterator[Launch]:
     """Start workers with the scripted engine."""
     async with AsyncExitStack() as stack:

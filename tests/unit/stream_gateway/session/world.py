@@ -22,20 +22,7 @@ from stream_gateway.policy.hedging import HedgeOptions, Hedging
 from stream_gateway.policy.pool import Pool
 from stream_gateway.segmentation.segmenter import FRAME_SAMPLES, SegmenterOptions
 from stream_gateway.session.config import RetryOptions, SessionLimits
-from stream_gateway.session.effects import (
-    Ask,
-    Cancel,
-    Close,
-    Decode,
-    Dropped,
-    Effect,
-    Emit,
-    Release,
-    SaveChat,
-    StopAnswer,
-    Store,
-    StoreTurn,
-)
+from stream_gateway.session.effects import Cancel, Close, Decode, Dropped, Effect, Emit, Release, Store
 from stream_gateway.session.events import Committed, Ended, Failed, Final, Partial, SpeechEnded, SpeechStarted
 from stream_gateway.session.session import Phase, Session
 from tests.unit.stream_gateway.session.builders import FRAME_S, QUIET, SPEECH, a_config, samples
@@ -313,10 +300,8 @@ class World:
                     self.close = effect
                 case Dropped(what, reason):
                     assert (what, reason) != ("final", "overdue")
-                case Ask() | StopAnswer() | StoreTurn() | SaveChat():
-                    raise AssertionError("nobody chats here")
                 case _:
-                    assert_never(effect)
+                    raise AssertionError(f"nobody chats here: {type(effect).__name__}")
 
     def _check_window(self, decode: Decode) -> None:
         assert decode.start_sample >= self.released[decode.channel], "released audio is asked for"
