@@ -2,14 +2,14 @@
 
 import asyncio
 import signal
+from collections.abc import Iterable
 from typing import Final
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import in_terminal
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import ColorDepth
-from prompt_toolkit.shortcuts import print_formatted_text
+from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.styles import Style
 
 from bus.contract.client_protocol import ChatOptions, ServerEvent, SessionStarted
@@ -43,31 +43,33 @@ class ChatTerminal:
             erase_when_done=True,
             reserve_space_for_menu=0,
         )
-        self._lines: list[Span] = []
-        self._something_to_print = asyncio.Event()
         self._reopen = asyncio.Event()
-        self._began: asyncio.Future[HarkenError | None] = asyncio.get_running_loop().create_future()
+        self._has_been_open = False
+        self._refusal: HarkenError | None = None
 
     async def run(self) -> None:
         """Converse until the person leaves. Raises HarkenError if the first session does not open."""
-        tasks = [asyncio.create_task(self._keep_open())]
+        loop = asyncio.get_running_loop()
+        link = asyncio.create_task(self._keep_open())
+        loop.add_signal_handler(signal.SIGTERM, self._leave)
         try:
-            error = await self._began
-            if error is not None:
-                raise error
-            tasks.append(asyncio.create_task(self._print_lines()))
-            await self._converse()
+            # The keys are taken from the first moment on: what is typed before the session is open waits for it.
+            await self._prompt.prompt_async()
+        except EOFError:
+            pass  # the terminal is gone
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        self._write_lines()
+            loop.remove_signal_handler(signal.SIGTERM)
+            link.cancel()
+            await asyncio.wait([link])
+        if not link.cancelled():
+            link.result()
+        if self._refusal is not None:
+            raise self._refusal
 
     def on_opened(self, started: SessionStarted) -> None:
         """Take it from the link, as all `on_` methods do."""
+        self._has_been_open = True
         self._perform(self._conversation.on_opened(started))
-        if not self._began.done():
-            self._began.set_result(None)
 
     def on_event(self, event: ServerEvent) -> None:
         """An event came."""
@@ -75,38 +77,31 @@ class ChatTerminal:
         self._perform(self._conversation.on_event(event))
 
     def on_lost(self, error: HarkenError | None) -> None:
-        """The session is over."""
-        if not self._began.done():
-            self._began.set_result(error)
-        else:
+        """The session is over. One that never opened is the end, for there is nothing to stay for."""
+        if self._has_been_open:
             self._perform(self._conversation.on_lost(error))
+        else:
+            self._refusal = error
+            self._leave()
 
     def on_microphone_lost(self, why: str) -> None:
         """The microphone gives no more."""
         self._perform(self._conversation.on_microphone_lost(why))
 
-    async def _converse(self) -> None:
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._leave)
-        try:
-            await self._prompt.prompt_async()
-        except EOFError:
-            pass  # the terminal is gone
-        finally:
-            loop.remove_signal_handler(signal.SIGTERM)
-
     async def _keep_open(self) -> None:
-        while True:
-            await self._link.run(self._options)
-            await self._reopen.wait()
-            self._reopen.clear()
+        try:
+            while True:
+                await self._link.run(self._options)
+                await self._reopen.wait()
+                self._reopen.clear()
+        finally:
+            self._leave()  # a fault must not leave somebody typing into nothing
 
     def _perform(self, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
                 case Show(lines=lines):
-                    self._lines += lines
-                    self._something_to_print.set()
+                    self._print(lines)
                 case Transmit(message=message):
                     if not self._link.transmit(message):
                         self._perform(self._conversation.on_not_sent())
@@ -126,26 +121,25 @@ class ChatTerminal:
         if self._prompt.app.is_running and not self._prompt.app.is_done:
             self._prompt.app.exit(result="")
 
-    async def _print_lines(self) -> None:
-        while True:
-            await self._something_to_print.wait()
-            async with in_terminal():
-                self._write_lines()
+    def _print(self, lines: Iterable[Span]) -> None:
+        """Print above the line being typed.
 
-    def _write_lines(self) -> None:
-        self._something_to_print.clear()
-        output = self._prompt.app.output
-        lines, self._lines = self._lines, []
+        The way of the library, `in_terminal`, gives the terminal back for that moment: what is typed in it is echoed,
+        and a Ctrl-D is lost. Here the terminal stays as it is.
+        """
+        app = self._prompt.app
+        if app.is_running:
+            app.renderer.erase()
         for line in lines:
             text = printable(line.text)
             # An answer is cut to rows already, or is code, which the terminal itself must wrap.
-            rows = [text] if line.tone is Tone.ANSWER else wrap(text, output.get_size().columns)
+            rows = [text] if line.tone is Tone.ANSWER else wrap(text, app.output.get_size().columns)
             for row in rows:
                 print_formatted_text(
-                    FormattedText([(f"class:{line.tone}", row)]),
-                    style=self._style,
-                    color_depth=self._prompt.color_depth,
-                    output=output,
+                    app.output,
+                    FormattedText([(f"class:{line.tone}", f"{row}\n")]),
+                    self._style,
+                    color_depth=app.color_depth,
                 )
 
     def _message(self) -> FormattedText:

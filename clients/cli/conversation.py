@@ -89,6 +89,8 @@ class Conversation:
         rows = []
         if self._flow.tail:
             rows.append([Span(Tone.ANSWER, self._flow.tail[-_TAIL_CHARACTERS:])])
+        elif self._link is _Link.OPENING:
+            rows.append([Span(Tone.NOTE, "connecting")])
         elif self.is_busy:
             rows.append([Span(Tone.NOTE, "...")])
         if self._heard is not None:

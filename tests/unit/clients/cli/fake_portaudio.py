@@ -1,12 +1,20 @@
 """As much of `sounddevice` as is used; installed in its place it needs no sound card."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Self
 
 JOIN_TIMEOUT_S = 10.0
 Device = dict[str, Any]
+
+
+def spoken_into(fifo: Path, *, block_bytes: int = 3_200) -> Iterator[bytes]:
+    """What a test writes into a FIFO, until it closes it."""
+    with fifo.open("rb") as speech:
+        while block := speech.read(block_bytes):
+            yield block
 
 
 class FakePortAudioError(Exception):
@@ -18,7 +26,9 @@ class FakePortAudio(ModuleType):
 
     PortAudioError = FakePortAudioError
 
-    def __init__(self, *, blocks: list[bytes], accepted_hz: set[int], opens: bool = True) -> None:
+    def __init__(
+        self, *, blocks: Iterable[bytes], accepted_hz: set[int], opens: bool = True, stays: bool = False
+    ) -> None:
         super().__init__("sounddevice")
         self.devices: list[Device] = [
             {"name": "HDMI", "max_input_channels": 0, "default_samplerate": 48_000.0},
@@ -27,6 +37,8 @@ class FakePortAudio(ModuleType):
         self.blocks = blocks
         self.accepted_hz = accepted_hz
         self.opens = opens
+        self.stays = stays
+        """The device does not go away after its last block."""
         self.opened: list[Device] = []
 
     def query_devices(self, device: int | str | None = None, kind: str | None = None) -> Any:
@@ -44,14 +56,19 @@ class FakePortAudio(ModuleType):
         if not self.opens:
             raise FakePortAudioError("Device unavailable")
         self.opened.append(settings)
-        return FakeStream(self.blocks, settings["callback"], settings["finished_callback"])
+        return FakeStream(self.blocks, settings["callback"], settings["finished_callback"], stays=self.stays)
 
 
 class FakeStream:
-    def __init__(self, blocks: list[bytes], callback: Callable[..., None], finished: Callable[[], None]) -> None:
+    def __init__(
+        self, blocks: Iterable[bytes], callback: Callable[..., None], finished: Callable[[], None], *, stays: bool
+    ) -> None:
         self._blocks = blocks
         self._callback = callback
         self._finished = finished
+        self._closing = threading.Event()
+        if not stays:
+            self._closing.set()
         self._thread = threading.Thread(target=self._capture)
 
     def __enter__(self) -> Self:
@@ -61,6 +78,7 @@ class FakeStream:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closing.set()
         self._thread.join(JOIN_TIMEOUT_S)
 
     def _capture(self) -> None:
@@ -68,4 +86,5 @@ class FakeStream:
             buffer = bytearray(block)
             self._callback(buffer, len(block) // 2, None, None)
             buffer[:] = bytes(len(block))
+        self._closing.wait(JOIN_TIMEOUT_S)
         self._finished()

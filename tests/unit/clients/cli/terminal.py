@@ -50,12 +50,14 @@ class Terminal:
 
     async def until(self, text: str) -> None:
         """Wait until `text` is shown after what was waited for last."""
-        async with asyncio.timeout(PATIENCE_S):
-            while (at := self.shown.find(text, self._seen)) < 0:
-                if self._hung_up:
-                    raise AssertionError(f"{text!r} was never shown: {self.shown[self._seen :]!r}")
-                self._changed.clear()
-                await self._changed.wait()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while (at := self.shown.find(text, self._seen)) < 0 and not self._hung_up:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            at = -1
+        assert at >= 0, f"{text!r} was not shown, but {self.shown[self._seen :]!r}"
         self._seen = at + len(text)
 
     async def ended(self) -> int:

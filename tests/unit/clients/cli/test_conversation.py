@@ -72,9 +72,16 @@ def answering(text: str = "Some words", *, listens: bool = False) -> Conversatio
 
 def test_the_beginning_names_who_answers() -> None:
     conversation = Conversation(OPTIONS, listens=False, shows_figures=False)
+    rows = [live(conversation)]
     assert texts(conversation.on_opened(started(chat_model="smollm2"))) == [
         "smollm2 answers; /help lists the commands, Ctrl-D leaves"
     ]
+    assert [*rows, live(conversation)] == [["connecting"], []]
+
+
+def test_what_is_typed_before_the_session_is_open_is_sent_when_it_is() -> None:
+    conversation = Conversation(OPTIONS, listens=False, shows_figures=False)
+    assert sent(conversation.on_line("hi")) == [ChatSend(text="hi")]
 
 
 def test_the_beginning_says_if_nobody_can_answer() -> None:
