@@ -17,3 +17,9 @@ def whisper_base_path() -> Path:
 def silero_path() -> Path:
     """The Silero VAD model file."""
     return resolve("silero-vad", cache_dir=default_cache_dir())
+
+
+@pytest.fixture(scope="session")
+def smollm2_path() -> Path:
+    """SmolLM2 135M Instruct, a GGUF file."""
+    return resolve("smollm2", cache_dir=default_cache_dir())
