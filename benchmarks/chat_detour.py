@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from benchmarks.chat_figures import Turn, added_s, median_ratio, stopped_s, tokens_per_s
 from benchmarks.chat_processes import model_server
-from benchmarks.chat_turns import ask, ask_directly, ask_once, chat_session
+from benchmarks.chat_turns import ModelServer, ask, ask_directly, ask_once, chat_session
 from benchmarks.report import Row
 from benchmarks.scoring import percentile
 from benchmarks.service import service
@@ -28,18 +28,20 @@ Ask = Callable[[str, int], Awaitable[Turn]]
 
 
 @asynccontextmanager
-async def _both() -> AsyncIterator[tuple[str, str]]:
-    """Addresses of the model server and of a Harken that asks it."""
-    async with (
-        model_server(slots=_SLOTS, context_tokens=_CONTEXT_TOKENS) as base_url,
-        service(None, settings={"HARKEN_LLM_BASE_URL": base_url, "HARKEN_LLM_SLOTS": str(_SLOTS)}) as (url, _),
-    ):
-        yield base_url, url
+async def _both() -> AsyncIterator[tuple[ModelServer, str]]:
+    """The model server, and the address of a Harken that asks it."""
+    async with model_server(slots=_SLOTS, context_tokens=_CONTEXT_TOKENS) as server:
+        settings = {"HARKEN_LLM_BASE_URL": server.base_url, "HARKEN_LLM_API_KEY": server.api_key}
+        async with service(None, settings=settings) as (url, _):
+            yield server, url
 
 
 async def first_token(repeats: int) -> Row:
-    """One session after another, each asked the same as the server itself, who of the two first in turns."""
-    async with _both() as (base_url, url):
+    """One session after another, each asked the same as the server itself, who of the two first in turns.
+
+    The server has each question in its cache before: what it takes to read one varies by more than Harken adds.
+    """
+    async with _both() as (server, url):
         ours: list[Turn] = []
         direct: list[Turn] = []
 
@@ -47,13 +49,13 @@ async def first_token(repeats: int) -> Row:
             ours.append(await ask_once(url, question, max_tokens=_SHORT_TOKENS))
 
         async def directly(question: str) -> None:
-            direct.append(await ask_directly(base_url, question, max_tokens=_SHORT_TOKENS))
+            direct.append(await ask_directly(server, question, max_tokens=_SHORT_TOKENS))
 
         for number in range(repeats):
-            # The number keeps the server from having the question of the other way in its cache.
-            ways = ((through_harken, f"1{number:03}"), (directly, f"2{number:03}"))
-            for way, mark in ways if number % 2 else reversed(ways):
-                await way(f"Note {mark}: please tell me in a few words what you know about {_topic(number)}.")
+            question = f"Note {number}: please tell me in a few words what you know about {_topic(number)}."
+            await ask_directly(server, question, max_tokens=1)
+            for way in (through_harken, directly) if number % 2 else (directly, through_harken):
+                await way(question)
     return {
         "questions each way": repeats,
         **{f"direct p{rank}": percentile([one.first_s for one in direct], rank) for rank in (50, 95)},
@@ -67,7 +69,7 @@ async def rate(repeats: int) -> Row:
     """Rounds of long answers at once, through Harken and directly in turns."""
     row: dict[str, float | int | str] = {}
     errors = 0
-    async with _both() as (base_url, url):
+    async with _both() as (server, url):
         for at_once in _AT_ONCE:
             ours: list[float] = []
             direct: list[float] = []
@@ -78,7 +80,7 @@ async def rate(repeats: int) -> Row:
                     *(
                         ask_once(url, question, max_tokens=_LONG_TOKENS)
                         if through_harken
-                        else ask_directly(base_url, question, max_tokens=_LONG_TOKENS)
+                        else ask_directly(server, question, max_tokens=_LONG_TOKENS)
                         for question in questions
                     )
                 )
@@ -95,9 +97,8 @@ async def rate(repeats: int) -> Row:
 
 async def cancel(repeats: int) -> Row:
     """Answers that are stopped after some words, while the slots of the server are looked at."""
-    async with _both() as (base_url, url):
-        slots_url = f"{base_url.removesuffix('/v1')}/slots"
-        taken = [await _cancelled(url, slots_url, _topic(number)) for number in range(repeats)]
+    async with _both() as (server, url):
+        taken = [await _cancelled(url, server, _topic(number)) for number in range(repeats)]
     return {
         "answers": repeats,
         **{f"cancel to last token, p{rank}": percentile(taken, rank) for rank in (50, 95)},
@@ -105,7 +106,7 @@ async def cancel(repeats: int) -> Row:
     }
 
 
-async def _cancelled(url: str, slots_url: str, topic: str) -> float:
+async def _cancelled(url: str, server: ModelServer, topic: str) -> float:
     """Seconds from a cancel to the first look at a server at rest."""
     looks: list[tuple[float, bool]] = []
     speaks = asyncio.Event()
@@ -124,15 +125,16 @@ async def _cancelled(url: str, slots_url: str, topic: str) -> float:
         cancelled_at = time.monotonic()
         await session.cancel_answer()
         while not looks or (looks[-1][1] and looks[-1][0] < cancelled_at + _PATIENCE_S):
-            works = await asyncio.to_thread(_works, slots_url)
+            works = await asyncio.to_thread(_works, server)
             looks.append((time.monotonic(), works))
             await asyncio.sleep(_LOOK_EVERY_S)
         await answering
     return stopped_s(looks, cancelled_at)
 
 
-def _works(slots_url: str) -> bool:
-    with urllib.request.urlopen(slots_url) as answer:
+def _works(server: ModelServer) -> bool:
+    request = urllib.request.Request(f"{server.url}/slots", headers={"Authorization": f"Bearer {server.api_key}"})
+    with urllib.request.urlopen(request) as answer:
         return any(slot["is_processing"] for slot in json.load(answer))
 
 

@@ -3,35 +3,32 @@
 import asyncio
 import os
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from benchmarks.chat_turns import ModelServer
 from bus.contract import subjects
 from bus.contract.presence import decode_presence
+from bus.runtime.model_store.catalogue import SMOLLM2
+from bus.runtime.model_store.store import default_cache_dir, resolve
 from bus.transport.connection import BusConnection
+from llm_workers.engines.base import EngineOptions
+from llm_workers.engines.llama_process import LlamaProcess
 
 LOOPBACK = "127.0.0.1"
 
 
 @asynccontextmanager
-async def model_server(*, slots: int, context_tokens: int) -> AsyncIterator[str]:
-    """llama.cpp as LLM workers run it, in a process of its own; gives its URL up to and with /v1."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "benchmarks.chat_llama", str(slots), str(context_tokens)),
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=DEVNULL,
-    )
-    assert process.stdout is not None and process.stdin is not None
+async def model_server(*, slots: int, context_tokens: int) -> AsyncIterator[ModelServer]:
+    """llama.cpp with the default model of chat, started as LLM workers start theirs."""
+    path = await asyncio.to_thread(resolve, SMOLLM2.name, cache_dir=default_cache_dir())
+    options = EngineOptions(model_name=SMOLLM2.name, model_path=path, slots=slots, context_tokens=context_tokens)
+    process = await LlamaProcess.start(options)
     try:
-        url = (await process.stdout.readline()).decode().strip()
-        if not url:
-            raise RuntimeError("the model server did not start; run python -m benchmarks.chat_llama to see why")
-        yield url
+        yield ModelServer(process.url, process.api_key)
     finally:
-        process.stdin.close()
-        await process.wait()
+        await process.aclose()
 
 
 async def start_worker(nats_url: str, settings: Mapping[str, str]) -> Process:

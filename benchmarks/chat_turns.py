@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import msgspec
@@ -15,6 +16,20 @@ from clients.sdk import NO_AUDIO, ChatOptions, LiveSession, connect
 
 _DATA = b"data: "
 _DONE = b"[DONE]"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelServer:
+    """Who can be asked without Harken: an OpenAI-compatible server."""
+
+    url: str
+    """Without a path."""
+    api_key: str = field(default="", repr=False)
+
+    @property
+    def base_url(self) -> str:
+        """Up to and with /v1, as LLM workers want it."""
+        return f"{self.url}/v1"
 
 
 @asynccontextmanager
@@ -51,10 +66,10 @@ async def ask_once(url: str, question: str, *, max_tokens: int) -> Turn:
         return await ask(session, question)
 
 
-async def ask_directly(base_url: str, question: str, *, max_tokens: int) -> Turn:
-    """Ask an OpenAI-compatible server over HTTP, as lean as can be; the clock runs once the connection stands."""
-    server = urlsplit(base_url)
-    reader, writer = await asyncio.open_connection(server.hostname, server.port)
+async def ask_directly(server: ModelServer, question: str, *, max_tokens: int) -> Turn:
+    """Ask over HTTP, as lean as can be; the clock runs once the connection stands."""
+    address = urlsplit(server.base_url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
     body = msgspec.json.encode(
         {
             "messages": [{"role": "user", "content": question}],
@@ -65,7 +80,8 @@ async def ask_directly(base_url: str, question: str, *, max_tokens: int) -> Turn
         }
     )
     head = (
-        f"POST {server.path}/chat/completions HTTP/1.1\r\nHost: {server.netloc}\r\nConnection: close\r\n"
+        f"POST {address.path}/chat/completions HTTP/1.1\r\nHost: {address.netloc}\r\nConnection: close\r\n"
+        f"Authorization: Bearer {server.api_key}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     pieces: list[tuple[float, str]] = []

@@ -123,7 +123,7 @@ class Child:
             env=dict(self.spec.environment),
             # A session of its own: Ctrl-C in the terminal reaches the supervisor only, which stops children in order.
             start_new_session=True,
-            preexec_fn=functools.partial(_before_exec, os.getpid(), self.spec.nice),
+            preexec_fn=functools.partial(_die_with_parent, os.getpid()) if sys.platform == "linux" else None,
         )
 
     def _on_line(self, line: str) -> None:
@@ -145,25 +145,6 @@ class _Output(asyncio.Protocol):
         for line in self._splitter.flush():
             self._on_line(line)
         self.ended.set()
-
-
-def _before_exec(parent_pid: int, nice: int) -> None:
-    if nice:
-        _give_way(nice)
-    if sys.platform == "linux":
-        _die_with_parent(parent_pid)
-
-
-def _give_way(nice: int) -> None:
-    os.nice(nice)
-    # Where each session is a scheduling group of its own (autogroup), niceness counts only within it, and the session
-    # of this child has but itself: the group is made nice too. Most containers have no such groups.
-    with contextlib.suppress(OSError):
-        descriptor = os.open("/proc/self/autogroup", os.O_WRONLY)
-        try:
-            os.write(descriptor, str(nice).encode())
-        finally:
-            os.close(descriptor)
 
 
 def _die_with_parent(parent_pid: int) -> None:

@@ -14,8 +14,6 @@ class ChildSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     stop_stage: int = 0
     stop_budget_s: float = 10.0
-    nice: int = 0
-    """Niceness of the process, 0 to 19: the higher, the more it leaves the cores to others."""
 
 
 def stop_order(specs: Sequence[ChildSpec]) -> list[list[str]]:

@@ -13,17 +13,13 @@ NATS_PORT = 4222
 
 @dataclass(frozen=True, slots=True)
 class ProcessType:
-    """One kind. Lower `stop_stage` stops first; a process that outlives `stop_budget_s` is killed.
-
-    `nice` is the niceness under `harken up`; a Procfile runner starts all alike.
-    """
+    """One kind. Lower `stop_stage` stops first; a process that outlives `stop_budget_s` is killed."""
 
     name: str
     module: str
     arguments: tuple[str, ...]
     stop_stage: int
     stop_budget_s: float
-    nice: int = 0
 
     def argv(self, executable: str, arguments: Sequence[str] | None = None) -> tuple[str, ...]:
         """The command; `arguments` in place of those of the Procfile."""
@@ -47,17 +43,7 @@ NATS = ProcessType(
 # their last finals are waited for.
 GATEWAY = ProcessType("gateway", "stream_gateway", (), stop_stage=0, stop_budget_s=45.0)
 ASR = ProcessType("asr", "asr_workers", (), stop_stage=1, stop_budget_s=20.0)
-LLM = ProcessType(
-    "llm",
-    "llm_workers",
-    (),
-    stop_stage=1,
-    stop_budget_s=20.0,
-    # Speech comes first: a late final is late for whoever spoke, and for the answer that waits for it, while an answer
-    # that streams slower is still read with ease. At this niceness a decode gets nine tenths of a core that both want,
-    # and a core that nobody else wants is all the model's.
-    nice=10,
-)
+LLM = ProcessType("llm", "llm_workers", (), stop_stage=1, stop_budget_s=20.0)
 
 PROCESS_TYPES: tuple[ProcessType, ...] = (NATS, GATEWAY, ASR, LLM)
 

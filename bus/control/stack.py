@@ -77,4 +77,4 @@ def _child(
     name = kind.name if of == 1 else f"{kind.name}.{number}"
     # Lines must come through the pipe when they are printed, not when a buffer is full.
     environment = {**environ, **options.settings, "NATS_URL": options.nats_url, "PYTHONUNBUFFERED": "1"}
-    return ChildSpec(name, argv, environment, kind.stop_stage, kind.stop_budget_s, kind.nice)
+    return ChildSpec(name, argv, environment, kind.stop_stage, kind.stop_budget_s)

@@ -39,7 +39,7 @@ class UpSettings:
     gateways: int = setting(1, help="Gateway processes; they share the port.", minimum=1, maximum=64)
     asr_workers: int = setting(1, help="Recognition processes; they share the cores.", minimum=1, maximum=64)
     llm_workers: int = setting(
-        1, help="Chat processes; they leave the cores to speech. 0 runs none.", minimum=0, maximum=64
+        1, help="Chat processes; their model leaves the cores to speech. 0 runs none.", minimum=0, maximum=64
     )
     nats_port: int | None = setting(
         None,

@@ -7,6 +7,8 @@ what went wrong; it ends when stdin does, so that it never outlives its worker.
 
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,6 +16,11 @@ import msgspec
 _EXIT_FAILED = 1
 _ERRORS_ONLY = 1
 _HTTP_THREADS_BEYOND_SLOTS = 4
+_NICENESS = 10
+"""Speech comes first: a late final is late for whoever spoke, and for the answer that waits for it, while an answer
+that streams slower is still read with ease. At this niceness a decode gets nine tenths of a core that both want, and a
+core that nobody else wants is all the model's. The worker is not nice: cancels, heartbeats and tokens are little work,
+and cannot wait (on two busy cores its niceness added 0.1 s to the time to first token, p95)."""
 
 
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +47,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def main() -> None:
     """Serve until the end of stdin."""
+    _give_way()
     config = msgspec.json.decode(sys.stdin.buffer.readline(), type=ServerConfig)
     try:
         server = _open(config)
@@ -53,6 +61,14 @@ def main() -> None:
     sys.stdin.buffer.read()
     # Nothing is worth waiting for, and threads of the library may be in the middle of a token.
     os._exit(0)
+
+
+def _give_way() -> None:
+    os.nice(_NICENESS)
+    # Where each session is a scheduling group of its own (autogroup), niceness counts only within it, and the session
+    # of this process has but itself: the group is made nice too. Most containers have no such groups.
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(_NICENESS))
 
 
 def _open(config: ServerConfig) -> Any:

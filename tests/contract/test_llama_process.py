@@ -70,6 +70,12 @@ async def test_one_that_is_closed_is_gone_and_has_not_ended_by_itself(engine: Op
 
 
 @pytest.mark.weights
+async def test_it_leaves_the_cores_to_speech_and_its_worker_does_not(engine: OpenAiCompatibleEngine) -> None:
+    assert engine._child is not None
+    assert os.getpriority(os.PRIO_PROCESS, engine._child.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 10
+
+
+@pytest.mark.weights
 async def test_it_never_outlives_its_worker(smollm2_path: Path) -> None:
     parent = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", _PARENT, str(smollm2_path)), stdout=asyncio.subprocess.PIPE

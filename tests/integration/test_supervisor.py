@@ -1,7 +1,6 @@
 """The supervisor with real processes: each is a few lines of Python that print and then wait."""
 
 import asyncio
-import dataclasses
 import os
 import signal
 import sys
@@ -97,16 +96,6 @@ async def test_output_of_both_streams_is_shown_under_the_childs_name() -> None:
         supervisor.start(child("one", code))
         await screen.until_seen("one", "up")
     assert screen.lines[:2] == [("one", "to stdout"), ("one", "to stderr")]
-
-
-async def test_a_child_is_as_nice_as_it_was_asked_to_be() -> None:
-    screen = Screen()
-    async with Supervisor(screen.show) as supervisor:
-        for nice in (0, 7):
-            code = "import os; print(os.nice(0), flush=True);" + WAIT
-            supervisor.start(dataclasses.replace(child(f"nice {nice}", code), nice=nice))
-            await screen.until_seen(f"nice {nice}", "up")
-    assert {("nice 0", str(os.nice(0))), ("nice 7", str(os.nice(0) + 7))} <= set(screen.lines)
 
 
 async def test_leaving_stops_children_stage_by_stage() -> None:

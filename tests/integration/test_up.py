@@ -78,7 +78,7 @@ from bus.transport.connection import BusConnection
 async def main():
     bus = await BusConnection.connect(os.environ["NATS_URL"], name="llm", inbox_prefix="_INBOX_llm")
     me = WorkerPresence(worker="w1", pool="std", model=os.environ["HARKEN_LLM_MODEL"], slots=1, state="ready")
-    say("chat worker has niceness " + str(os.nice(0)))
+    say("chat worker")
     while True:
         await bus.publish(subjects.presence_llm(me.pool, me.worker), encode_presence(me))
         await asyncio.sleep(0.05)
@@ -322,14 +322,14 @@ async def test_a_misspelt_setting_is_refused_before_anything_starts(bench: Bench
 
 
 @pytest.mark.nats
-async def test_chat_is_waited_for_and_told_and_its_workers_are_nice(bench: Bench) -> None:
+async def test_chat_is_waited_for_and_told(bench: Bench) -> None:
     shutil.rmtree(bench.folder / "stand_ins" / "bus")
     async with bench.up("--llm-workers", "2") as up:
         await up.ready_line()
-        nice = {(await up.until_said("chat worker has niceness 10")).split()[0] for _ in range(2)}
+        workers = {(await up.until_said("chat worker")).split()[0] for _ in range(2)}
         up.process.send_signal(signal.SIGINT)
         assert await up.end() == 0
-    assert nice == {"llm.1", "llm.2"}
+    assert workers == {"llm.1", "llm.2"}
     assert any("chat is ready: model" in line for line in up.errors)
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from benchmarks.chat_turns import ask_directly, ask_once
+from benchmarks.chat_turns import ModelServer, ask_directly, ask_once
 from tests.unit.clients.stub_chat import FAIL, ChatScript
 from tests.unit.clients.stub_service import StubService
 
@@ -17,14 +17,14 @@ EVENTS = (
 
 
 @asynccontextmanager
-async def model_server(*events: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """Answers everything with these events; gives its URL and what it was asked."""
+async def model_server(*events: bytes) -> AsyncIterator[tuple[ModelServer, list[bytes]]]:
+    """Answers everything with these events; gives it and what it was asked."""
     asked: list[bytes] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.partition(b"Content-Length: ")[2].split()[0])
-        asked.append(head.split(b"\r\n")[0] + b"\n" + await reader.readexactly(length))
+        asked.append(head + await reader.readexactly(length))
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         for event in events:
             writer.write(b"%x\r\n%s\r\n" % (len(event), event))
@@ -32,22 +32,23 @@ async def model_server(*events: bytes) -> AsyncIterator[tuple[str, list[bytes]]]
         writer.close()
 
     async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", asked
+        yield ModelServer(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "secret"), asked
 
 
 async def test_a_model_server_is_asked_without_harken() -> None:
-    async with model_server(*EVENTS, b"data: [DONE]\n\n") as (url, asked):
-        turn = await ask_directly(url, "Is it so?", max_tokens=7)
+    async with model_server(*EVENTS, b"data: [DONE]\n\n") as (server, asked):
+        turn = await ask_directly(server, "Is it so?", max_tokens=7)
     assert [text for _, text in turn.pieces] == ["Of", " course."]
     assert (turn.tokens, turn.error) == (3, "")
     assert turn.asked_at <= turn.pieces[0][0] <= turn.ended_at
-    assert asked[0].startswith(b"POST /v1/chat/completions HTTP/1.1\n")
+    assert asked[0].startswith(b"POST /v1/chat/completions HTTP/1.1\r\n")
+    assert b"Authorization: Bearer secret\r\n" in asked[0]
     assert b'"max_tokens":7' in asked[0] and b'"Is it so?"' in asked[0]
 
 
 async def test_an_answer_that_breaks_off_is_an_error() -> None:
-    async with model_server(*EVENTS[:2]) as (url, _):
-        assert (await ask_directly(url, "Is it so?", max_tokens=7)).error
+    async with model_server(*EVENTS[:2]) as (server, _):
+        assert (await ask_directly(server, "Is it so?", max_tokens=7)).error
 
 
 async def test_harken_is_asked_in_a_session_of_its_own_at_temperature_0() -> None:

@@ -50,11 +50,6 @@ def test_chat_can_be_left_out_and_can_have_several_workers() -> None:
     assert names(2) == ["gateway", "asr", "llm.1", "llm.2"]
 
 
-def test_chat_leaves_the_cores_to_speech() -> None:
-    nice = {s.name: s.nice for s in service_specs(OPTIONS, "python", {}, cores=2)}
-    assert nice["gateway"] == nice["asr"] == 0 < nice["llm"]
-
-
 def threads(*, workers: int, cores: int = 8, environ: Mapping[str, str] | None = None) -> list[str | None]:
     specs = service_specs(replace(OPTIONS, asr_workers=workers), "python", environ or {}, cores=cores)
     return [s.environment.get("HARKEN_ASR_THREADS") for s in specs if s.name.startswith("asr")]
