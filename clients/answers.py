@@ -1,32 +1,34 @@
 """Which answer of the service belongs to which turn of the client. Pure.
 
-The protocol numbers answers but not turns, so they are matched by order: each turn that wants an answer, and each
-`chat.request`, is a *wish*, and the next `chat.started` fulfils the oldest one. Two things may come in between. A
-refusal takes the wish away. And an answer to something that was said, which began in the very moment in which the
-turn was on its way: the turn stops it, so that it is cancelled for the sake of a turn although no later one was sent,
-and the wish waits on.
+The protocol numbers answers but not turns, so they are matched by order. A turn that wants an answer, and a
+`chat.request`, is a *wish*; the service takes up all that it has when it begins an answer, so `chat.started` fulfils
+the newest wish, and those before it have no answer of their own. A refusal takes a wish away, and so does what stops
+answers: an answer that was stopped before it began is not mentioned by the service.
+
+One case needs care: an answer that began while the turn was on its way, for the sake of something said or sent before.
+The turn stops it. So if what stopped it is no later than the wish, it was not the answer to it, and the wish waits on.
 """
 
-from collections import deque
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TypeAlias, assert_never
 
 from bus.contract.client_protocol import (
+    ChatCancel,
     ChatCancelled,
     ChatCommand,
+    ChatConfigure,
     ChatDelta,
     ChatDone,
     ChatFailed,
     ChatRequest,
+    ChatReset,
     ChatSend,
     ChatStarted,
     ErrorEvent,
     ServerEvent,
 )
-from bus.contract.errors import HarkenError, Overloaded
-from clients.failures import from_code
-
-MAX_WISHES: Final = 64
+from bus.contract.errors import HarkenError, NothingToAnswer
+from clients.failures import AnswerCancelled, from_code
 
 AnswerEnd: TypeAlias = ChatDone | ChatCancelled | ChatFailed
 
@@ -55,35 +57,41 @@ class ExpectedAnswer:
 class _Wish:
     answer: ExpectedAnswer | None
     """None: nobody waits for this answer in particular, and its events go where all others go."""
-    turns: int
-    """Typed turns that were sent up to it."""
+    stops: int
+    """Commands that stop answers which were sent up to it, itself included."""
 
 
 class AnswerDesk:
-    """Hands the events of expected answers to those who wait for them. One owner.
-
-    At most `MAX_WISHES` wait to be taken up by the service. Overflow rule: the oldest is refused.
-    """
+    """Hands the events of an expected answer to whoever waits for it. One owner."""
 
     def __init__(self) -> None:
-        self._wishes: deque[_Wish] = deque()
+        self._wish: _Wish | None = None
+        """The newest that no answer was begun for."""
         self._current: _Wish | None = None
         self._running: int | None = None
-        self._turns = 0
+        self._stops = 0
 
     def expect(self, command: ChatCommand, answer: ExpectedAnswer | None = None) -> None:
-        """Note a command, before it is sent; `answer` takes what it brings about."""
+        """Note a command, before it is sent; `answer` takes what it brings about.
+
+        Raises NothingToAnswer where somebody would wait for an answer that is running already.
+        """
         match command:
             case ChatSend():
-                self._turns += 1
-                is_wish = command.answer
+                self._stops += 1
+                if command.answer:
+                    self._replace(_Wish(answer, self._stops))
+            case ChatRequest():
+                if answer is not None and self._running is not None:
+                    raise NothingToAnswer("an answer is running already")
+                self._replace(_Wish(answer, self._stops))
+            case ChatCancel() | ChatReset():
+                self._stops += 1
+                self._replace(None)
+            case ChatConfigure():
+                pass
             case _:
-                is_wish = isinstance(command, ChatRequest)
-        if not is_wish:
-            return
-        if len(self._wishes) == MAX_WISHES:
-            _refuse(self._wishes.popleft(), Overloaded("more turns wait than the service takes up"))
-        self._wishes.append(_Wish(answer, self._turns))
+                assert_never(command)
 
     def on_event(self, event: ServerEvent) -> bool:
         """Take an event; True if somebody expects it, and it is for nobody else."""
@@ -103,9 +111,13 @@ class AnswerDesk:
             case _:
                 return False
 
+    def _replace(self, wish: _Wish | None) -> None:
+        _refuse(self._wish, AnswerCancelled("the answer was stopped before it began"))
+        self._wish = wish
+
     def _on_started(self, started: ChatStarted) -> bool:
         self._running = started.answer
-        self._current = self._wishes.popleft() if self._wishes else None
+        self._current, self._wish = self._wish, None
         if self._current is None or self._current.answer is None:
             return False
         self._current.answer.number = started.answer
@@ -118,25 +130,27 @@ class AnswerDesk:
         if self._current is None or answer is None:
             return False
         wish, self._current = self._current, None
-        is_of_an_earlier_turn = isinstance(end, ChatCancelled) and end.reason == "turn" and wish.turns == self._turns
-        if is_of_an_earlier_turn and not answer.text:
+        if self._was_stopped_earlier(wish, end) and self._wish is None and not answer.text:
             answer.number = None
-            self._wishes.appendleft(wish)
+            self._wish = wish
         else:
             answer.end = end
         return True
 
+    def _was_stopped_earlier(self, wish: _Wish, end: AnswerEnd) -> bool:
+        return isinstance(end, ChatCancelled) and end.reason != "speech" and wish.stops == self._stops
+
     def _on_error(self, event: ErrorEvent) -> None:
         error = from_code(event.code, event.message, retryable=event.retryable)
-        # While an answer runs, what is wrong with the service is said of that one.
-        if self._wishes and (self._running is None or error.fault == "client"):
-            _refuse(self._wishes.popleft(), error)
+        if error.fault == "client":  # what is wrong with the service is said of the session, and answers go on
+            _refuse(self._wish, error)
+            self._wish = None
 
     def _expected(self, number: int) -> ExpectedAnswer | None:
         answer = None if self._current is None else self._current.answer
         return answer if answer is not None and answer.number == number else None
 
 
-def _refuse(wish: _Wish, error: HarkenError) -> None:
-    if wish.answer is not None:
+def _refuse(wish: _Wish | None, error: HarkenError) -> None:
+    if wish is not None and wish.answer is not None:
         wish.answer.refusal = error

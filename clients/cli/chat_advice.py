@@ -6,7 +6,7 @@ from bus.contract.client_protocol import ChatFailed
 from bus.contract.errors import Draining, HarkenError, NoWorker, Unauthorized, UnknownModel
 from clients.failures import CannotConnect
 
-NO_WORKER_ADVICE: Final = "Is an LLM worker running? Start one with: harken up"
+_NO_WORKER_ADVICE: Final = "Start one with: harken up"
 
 
 def explain(error: HarkenError) -> str:
@@ -15,7 +15,7 @@ def explain(error: HarkenError) -> str:
         case CannotConnect():
             return f"{error}. Is the service running? Start it with: harken up"
         case NoWorker():
-            return f"{error}. {NO_WORKER_ADVICE}"
+            return f"{error}. {_NO_WORKER_ADVICE}"
         case Draining():
             return f"{error}. It is being stopped or replaced: try again in a moment"
         case Unauthorized():
@@ -28,7 +28,7 @@ def explain_failed(failed: ChatFailed) -> str:
     """Say why an answer has no end, and what can be typed to have one."""
     text = f"no answer: {failed.message}"
     if failed.code == NoWorker.code:
-        text += f". {NO_WORKER_ADVICE}"
+        text += f". {_NO_WORKER_ADVICE}"
     if failed.code == UnknownModel.code:
         text += "; /model NAME chooses one"
     return f"{text}; /retry asks again" if failed.retryable else text

@@ -39,10 +39,11 @@ from bus.contract.client_protocol import (
 )
 from bus.contract.errors import HarkenError, UnknownModel
 from clients.cli.answer_figures import figures_line, figures_table
-from clients.cli.chat_advice import NO_WORKER_ADVICE, explain, explain_failed
+from clients.cli.chat_advice import explain, explain_failed
 from clients.cli.chat_commands import COMMAND_ROWS, Instruct, Plain, Turn, Unknown, UseModel, parse_line
 from clients.cli.chat_effects import ClearLine, Effect, Leave, Open, Span, Tone, Transmit, show, show_all
 from clients.cli.flow import AnswerFlow, printable
+from clients.failures import from_code
 
 MAX_FIGURES: Final = 10
 """Answers that `/stats` shows."""
@@ -108,12 +109,8 @@ class Conversation:
         self._model = started.chat_model
         greeting = "a new conversation" if self._greeted else "/help lists the commands, Ctrl-D leaves"
         self._greeted = True
-        if started.chat_model is None:
-            return [
-                *show(Tone.PROBLEM, f"nobody can answer at the moment. {NO_WORKER_ADVICE}"),
-                *show(Tone.NOTE, greeting),
-            ]
-        return show(Tone.NOTE, f"{started.chat_model} answers; {greeting}")
+        # If nobody can answer, the service itself says so next.
+        return show(Tone.NOTE, greeting if started.chat_model is None else f"{started.chat_model} answers; {greeting}")
 
     def on_lost(self, error: HarkenError | None) -> list[Effect]:
         """The session ended, was refused or broke."""
@@ -250,10 +247,12 @@ class Conversation:
         return show_all(lines)
 
     def _on_error(self, event: ErrorEvent) -> list[Effect]:
-        self._awaited = self._stopping = False
+        error = from_code(event.code, event.message, retryable=event.retryable)
+        if error.fault == "client":  # what is wrong with the service is said of the session, and answers go on
+            self._awaited = self._stopping = False
         if event.code == UnknownModel.code:
             self._options = self._accepted
-        return show(Tone.PROBLEM, event.message)
+        return show(Tone.PROBLEM, explain(error))
 
     def _say(self, text: str) -> list[Effect]:
         effects = [*self._open(), *self._in_order(Tone.SAID, *_quoted(text)), Transmit(ChatSend(text=text))]
@@ -280,10 +279,12 @@ class Conversation:
 
     def _stop(self) -> list[Effect]:
         self._stopping = True
+        self._awaited = False  # an answer that is stopped before it begins is not mentioned
         return [Transmit(ChatCancel())]
 
     def _forget(self) -> list[Effect]:
         self._last_turn = None
+        self._awaited = False
         if self._link is _Link.LOST:
             return show(Tone.NOTE, self._how_to_open())
         return [Transmit(ChatReset()), *self._in_order(Tone.NOTE, "a new conversation")]

@@ -1,8 +1,11 @@
+from typing import Literal
+
 import pytest
 
-from bus.contract.client_protocol import ChatCancel, ChatRequest, ChatSend, ServerEvent
-from bus.contract.errors import InvalidMessage, NothingToAnswer, Overloaded
-from clients.answers import MAX_WISHES, AnswerDesk, ExpectedAnswer
+from bus.contract.client_protocol import ChatCancel, ChatConfigure, ChatRequest, ChatReset, ChatSend, ServerEvent
+from bus.contract.errors import NothingToAnswer
+from clients.answers import AnswerDesk, ExpectedAnswer
+from clients.failures import AnswerCancelled
 from tests.unit.clients.events import cancelled, chat_failed, chat_started, delta, done, error, final
 
 TURN = ChatSend(text="hi")
@@ -41,28 +44,48 @@ def test_text_that_was_not_taken_comes_as_one_piece_and_each_piece_once() -> Non
     assert [*taken, answer.take()] == ["Hello", "", "!"]
 
 
-def test_answers_nobody_waits_for_in_particular_are_left_in_their_order() -> None:
+def test_answers_nobody_waits_for_in_particular_are_left() -> None:
     desk = AnswerDesk()
     desk.expect(TURN)
+    assert feed(desk, chat_started(1), delta(2, "a")) == [False] * 2
     answer = wish(desk)
-    assert feed(desk, chat_started(1), delta(2, "a"), cancelled(3, "a", reason="turn")) == [False] * 3
-    assert feed(desk, chat_started(4, answer=2), done(5, answer=2)) == [True, True]
+    assert feed(desk, cancelled(3, "a", reason="turn"), chat_started(4, answer=2)) == [False, True]
     assert answer.number == 2
 
 
-def test_turns_that_want_no_answer_and_other_commands_expect_none() -> None:
+def test_turns_that_want_no_answer_and_changes_expect_none() -> None:
     desk = AnswerDesk()
-    desk.expect(ChatSend(text="hi", answer=False))
-    desk.expect(ChatCancel())
     answer = wish(desk, ChatRequest())
+    desk.expect(ChatSend(text="hi", answer=False))
+    desk.expect(ChatConfigure(temperature=0.0))
     feed(desk, chat_started(1))
     assert answer.number == 1
 
 
-def test_an_answer_that_began_while_the_turn_was_on_its_way_is_not_its_answer() -> None:
+def test_one_answer_to_several_turns_is_that_of_the_last() -> None:
+    desk = AnswerDesk()
+    earlier, later = wish(desk), wish(desk)
+    feed(desk, chat_started(1), delta(2, "both"), done(3, "both"))
+    assert isinstance(earlier.refusal, AnswerCancelled)
+    assert (later.text, later.end) == ("both", done(3, "both"))
+
+
+@pytest.mark.parametrize("command", [ChatCancel(), ChatReset()])
+def test_what_stops_answers_stops_one_that_has_not_begun(command: ChatCancel | ChatReset) -> None:
     desk = AnswerDesk()
     answer = wish(desk)
-    feed(desk, chat_started(1), cancelled(2, reason="turn"))
+    desk.expect(command)
+    assert isinstance(answer.refusal, AnswerCancelled)
+    assert feed(desk, chat_started(1), cancelled(2)) == [False, False]
+
+
+@pytest.mark.parametrize("reason", ["turn", "client"])
+def test_an_answer_that_began_while_the_turn_was_on_its_way_is_not_its_answer(
+    reason: Literal["turn", "client"],
+) -> None:
+    desk = AnswerDesk()
+    answer = wish(desk)
+    feed(desk, chat_started(1), cancelled(2, reason=reason))
     assert (answer.number, answer.end) == (None, None)
     feed(desk, chat_started(3, answer=2), delta(4, "yes", answer=2), done(5, "yes", answer=2))
     assert (answer.number, answer.text, answer.end) == (2, "yes", done(5, "yes", answer=2))
@@ -77,11 +100,27 @@ def test_an_answer_that_a_later_turn_stopped_is_cancelled(said: str) -> None:
     assert answer.end == cancelled(3, said, reason="turn")
 
 
-def test_an_answer_that_was_stopped_with_text_is_cancelled_whatever_stopped_it() -> None:
+def test_an_answer_that_speech_stopped_is_cancelled_at_once() -> None:
+    desk = AnswerDesk()
+    answer = wish(desk)
+    feed(desk, chat_started(1), cancelled(2, reason="speech"))
+    assert answer.end == cancelled(2, reason="speech")
+
+
+def test_an_answer_of_which_something_came_is_cancelled_whatever_stopped_it() -> None:
     desk = AnswerDesk()
     answer = wish(desk)
     feed(desk, chat_started(1), delta(2, "some"), cancelled(3, "some", reason="turn"))
     assert answer.end == cancelled(3, "some", reason="turn")
+
+
+def test_an_answer_that_was_stopped_for_a_request_that_came_after_it_does_not_wait_on() -> None:
+    desk = AnswerDesk()
+    answer = wish(desk)
+    feed(desk, chat_started(1))
+    desk.expect(ChatRequest())
+    feed(desk, cancelled(2, reason="client"))
+    assert answer.end == cancelled(2, reason="client")
 
 
 def test_an_answer_that_failed_has_its_end() -> None:
@@ -91,34 +130,31 @@ def test_an_answer_that_failed_has_its_end() -> None:
     assert answer.end == chat_failed(2)
 
 
-def test_an_error_before_the_answer_began_refuses_it_and_goes_to_all_others_too() -> None:
+def test_an_error_of_the_sender_refuses_an_answer_that_has_not_begun_and_goes_to_all_others_too() -> None:
     desk = AnswerDesk()
     answer = wish(desk, ChatRequest())
     assert feed(desk, error(1, code="nothing_to_answer")) == [False]
     assert isinstance(answer.refusal, NothingToAnswer)
-
-
-def test_an_error_takes_the_place_of_an_answer_nobody_waits_for_in_particular() -> None:
-    desk = AnswerDesk()
     desk.expect(ChatSend(text=""))
+    assert feed(desk, error(2, code="invalid_message"), error(3, code="invalid_message")) == [False, False]
+
+
+def test_an_error_of_the_service_is_no_refusal() -> None:
+    desk = AnswerDesk()
     answer = wish(desk)
-    feed(desk, error(1, code="invalid_message"), chat_started(2))
+    feed(desk, error(1, code="no_worker", retryable=True), chat_started(2))
     assert (answer.number, answer.refusal) == (1, None)
 
 
-def test_while_an_answer_runs_only_an_error_of_the_sender_refuses_the_next_one() -> None:
+def test_an_answer_that_is_running_already_cannot_be_waited_for() -> None:
     desk = AnswerDesk()
-    wish(desk)
+    desk.expect(TURN)
     feed(desk, chat_started(1))
-    second = wish(desk)
-    feed(desk, error(2, code="no_worker", retryable=True))
-    assert second.refusal is None
-    feed(desk, error(3, code="invalid_message"))
-    assert isinstance(second.refusal, InvalidMessage)
-
-
-def test_an_error_that_concerns_no_turn_is_left_alone() -> None:
-    assert feed(AnswerDesk(), error(1)) == [False]
+    with pytest.raises(NothingToAnswer, match="running already"):
+        wish(desk, ChatRequest())
+    desk.expect(ChatRequest())
+    feed(desk, done(2))
+    assert wish(desk, ChatRequest()).refusal is None
 
 
 def test_the_end_of_another_answer_than_the_running_one_changes_nothing() -> None:
@@ -126,10 +162,3 @@ def test_the_end_of_another_answer_than_the_running_one_changes_nothing() -> Non
     answer = wish(desk)
     assert feed(desk, chat_started(2, answer=2), done(3, answer=1), delta(4, "x", answer=1)) == [True, False, False]
     assert answer.end is None
-
-
-def test_of_more_turns_than_the_service_takes_up_the_oldest_is_refused() -> None:
-    desk = AnswerDesk()
-    answers = [wish(desk) for _ in range(MAX_WISHES + 1)]
-    assert isinstance(answers[0].refusal, Overloaded)
-    assert [answer.refusal for answer in answers[1:]] == [None] * MAX_WISHES

@@ -17,6 +17,17 @@ def spoken_into(fifo: Path, *, block_bytes: int = 3_200) -> Iterator[bytes]:
             yield block
 
 
+def with_microphone(fifo: Path, *, stays: bool) -> str:
+    """The beginning of a program that hears what is written into `fifo`; `stays` as in `FakePortAudio`."""
+    return f"""
+import sys
+from pathlib import Path
+from tests.unit.clients.cli.fake_portaudio import FakePortAudio, spoken_into
+blocks = spoken_into(Path({str(fifo)!r}))
+sys.modules["sounddevice"] = FakePortAudio(blocks=blocks, accepted_hz={{16_000}}, stays={stays})
+"""
+
+
 class FakePortAudioError(Exception):
     pass
 

@@ -34,7 +34,7 @@ def test_an_error_without_a_known_remedy_speaks_for_itself() -> None:
         (
             "no_worker",
             True,
-            "no answer: it broke off. Is an LLM worker running? Start one with: harken up; /retry asks again",
+            "no answer: it broke off. Start one with: harken up; /retry asks again",
         ),
     ],
 )

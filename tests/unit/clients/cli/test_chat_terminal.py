@@ -10,18 +10,13 @@ from pathlib import Path
 import pytest
 
 from bus.contract.client_protocol import ChatCancel, ChatConfigure, ChatOptions, ChatReset, ChatSend, SessionDraining
+from tests.unit.clients.cli.fake_portaudio import with_microphone
 from tests.unit.clients.cli.terminal import CTRL_C, CTRL_D, ENTER, UP, Terminal, on_terminal
 from tests.unit.clients.events import ended
 from tests.unit.clients.stub_chat import FAIL, HALF, HOLD, ChatScript
 from tests.unit.clients.stub_service import Behaviour, StubService, StubSession
 
 CHAT = "from clients.cli.chat import chat; chat()"
-SPOKEN = """
-import sys
-from pathlib import Path
-from tests.unit.clients.cli.fake_portaudio import FakePortAudio, spoken_into
-sys.modules["sounddevice"] = FakePortAudio(blocks=spoken_into(Path({fifo!r})), accepted_hz={{16_000}}, stays={stays})
-"""
 SECOND = bytes(32_000)
 
 
@@ -191,7 +186,7 @@ def fifo(tmp_path: Path) -> Path:
 
 
 async def test_what_is_spoken_stops_the_answer_is_shown_and_answered(fifo: Path) -> None:
-    async with chatting(ChatScript(), "--mic", program=SPOKEN.format(fifo=str(fifo), stays=True) + CHAT) as terminal:
+    async with chatting(ChatScript(), "--mic", program=with_microphone(fifo, stays=True) + CHAT) as terminal:
         await terminal.until("listening")
         terminal.press(f"{HOLD} on{ENTER}")
         await terminal.until(HALF)
@@ -202,7 +197,7 @@ async def test_what_is_spoken_stops_the_answer_is_shown_and_answered(fifo: Path)
 
 
 async def test_a_microphone_that_goes_away_leaves_the_keyboard(fifo: Path) -> None:
-    async with chatting(ChatScript(), "--mic", program=SPOKEN.format(fifo=str(fifo), stays=False) + CHAT) as terminal:
+    async with chatting(ChatScript(), "--mic", program=with_microphone(fifo, stays=False) + CHAT) as terminal:
         await asyncio.to_thread(fifo.write_bytes, b"")
         await terminal.until("the microphone went away; type instead")
         terminal.press(f"hi{ENTER}")

@@ -86,9 +86,9 @@ def test_what_is_typed_before_the_session_is_open_is_sent_when_it_is() -> None:
 
 def test_the_beginning_says_if_nobody_can_answer() -> None:
     conversation = Conversation(OPTIONS, listens=False, shows_figures=False)
-    problem, greeting = texts(conversation.on_opened(started()))
-    assert "harken up" in problem
-    assert "/help" in greeting
+    assert texts(conversation.on_opened(started())) == ["/help lists the commands, Ctrl-D leaves"]
+    notice = ErrorEvent(seq=2, code="no_worker", message="nobody is there", retryable=True, fatal=False)
+    assert feed(conversation, notice) == ["nobody is there. Start one with: harken up"]
 
 
 def test_a_typed_line_is_shown_and_sent_and_its_answer_comes_row_by_row() -> None:
@@ -126,6 +126,13 @@ def test_an_answer_that_has_not_begun_can_be_stopped_too() -> None:
     conversation.on_line("hi")
     assert sent(conversation.on_line("")) == [ChatCancel()]
     assert feed(conversation, chat_started(2), cancelled(3)) == ["(stopped)"]
+
+
+def test_an_answer_stopped_before_it_began_may_never_be_mentioned() -> None:
+    conversation = opened()
+    conversation.on_line("hi")
+    conversation.on_line("")
+    assert not conversation.is_busy
 
 
 def test_there_may_be_nothing_to_stop() -> None:
@@ -240,6 +247,13 @@ def test_a_failed_answer_can_be_asked_for_again() -> None:
     refusal = ErrorEvent(seq=5, code="nothing_to_answer", message="nothing to answer", retryable=False, fatal=False)
     assert feed(conversation, refusal) == ["nothing to answer"]
     assert [*states, conversation.is_busy] == [False, True, False]
+
+
+def test_trouble_of_the_service_does_not_end_the_wait_for_an_answer() -> None:
+    conversation = opened()
+    conversation.on_line("hi")
+    feed(conversation, ErrorEvent(seq=2, code="no_worker", message="nobody", retryable=True, fatal=False))
+    assert conversation.is_busy
 
 
 def test_an_answer_that_was_cut_says_by_what() -> None:
