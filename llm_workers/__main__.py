@@ -148,6 +148,7 @@ async def _work(settings: LlmSettings, bus: BusConnection, engine: Engine, worke
         stream=subjects.STREAM_LLM_REQUEST,
         consumer=subjects.llm_consumer(settings.pool),
         priority=settings.priority,
+        give_back=worker.give_back,
     )
     working = asyncio.create_task(worker.run(requests), name="work")
     await bus.subscribe(subjects.cancel_llm(settings.pool), lambda _, data: worker.on_cancel(data))

@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from bus.contract import subjects
 from bus.contract.chat_work import (
@@ -36,6 +37,7 @@ from llm_workers.running import Job, JobSource, Running, RunningAnswers
 
 _LAST_WORD_PAUSES_S = (0.0, 0.1, 0.4, 1.0, 2.0)
 """Before each try to say the last word of an attempt to a bus that may be coming back."""
+_UNREADABLE = "not a request that this worker can read"
 _log = logging.getLogger(__name__)
 
 
@@ -111,6 +113,16 @@ class Worker:
             self._stop_all(results.DRAINING)
             await self._running.wait_none()
 
+    async def give_back(self, job: Job) -> None:
+        """Answer for a job that came when it could not be fetched any more: its gateway asks again."""
+        request = self._read(job.data)
+        if request is None:
+            await self._tell(partial(job.term, _UNREADABLE), "term")
+            return
+        failure = results.DRAINING if self._leaving else results.NO_SLOT
+        self._metrics.refused.labels(failure[0]).inc()
+        await self._close(request, job, results.failed(request, failure, worker=self._options.worker))
+
     def on_direct(self, data: bytes) -> None:
         """A gateway asks this worker, and no other. Called on the loop."""
         request = self._read(data)
@@ -160,7 +172,7 @@ class Worker:
     def _on_job(self, job: Job) -> None:
         request = self._read(job.data)
         if request is None:
-            self._tasks.create_task(self._tell(lambda: job.term("not a request that this worker can read"), "term"))
+            self._tasks.create_task(self._tell(partial(job.term, _UNREADABLE), "term"))
         elif self._leaving:
             self._refuse(request, job, results.DRAINING)
         else:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -63,12 +63,18 @@ class RawPull:
         priority: int = 0,
         expires_s: float = 30.0,
         idle_heartbeat_s: float = 5.0,
+        give_back: Callable[[Job], Awaitable[None]] | None = None,
     ) -> None:
+        """`give_back` gets the jobs that came and were not fetched; by default they are delivered again.
+
+        A consumer that delivers once needs another: what it is told to deliver again it neither delivers nor gives up.
+        """
         self._connection = connection
         self._call = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._priority = priority
         self._expires_s = expires_s
         self._heartbeat_s = idle_heartbeat_s
+        self._give_back = give_back or _deliver_again
         self._kept: deque[Job] = deque()
         self._inbox: _Inbox | None = None
         self._fetching = False
@@ -99,7 +105,7 @@ class RawPull:
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         while self._kept:
-            await _give_back(self._kept.popleft())
+            await self._give_back(self._kept.popleft())
 
     async def _fetch(self, wait_s: float | None) -> Job | None:
         loop = asyncio.get_running_loop()
@@ -204,7 +210,7 @@ class RawPull:
         except TimeoutError:
             if job in self._kept:
                 self._kept.remove(job)
-                await _give_back(job)
+                await self._give_back(job)
 
     def _retire(self) -> None:
         """Withdraw the inbox, if any, in the background; what its pull still brings is offered to the next fetch."""
@@ -239,7 +245,7 @@ class RawPull:
         task.add_done_callback(self._tasks.discard)
 
 
-async def _give_back(job: Job) -> None:
+async def _deliver_again(job: Job) -> None:
     try:
         await job.nak()
     except BusUnavailable:

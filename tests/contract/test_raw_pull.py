@@ -8,6 +8,7 @@ import pytest
 from bus.contract.errors import BusUnavailable
 from bus.transport import raw_pull
 from bus.transport.connection import BusConnection
+from bus.transport.delivery import Job
 from bus.transport.embedded import EmbeddedNats
 from bus.transport.jetstream_api import AssetMissing
 from bus.transport.queues import QueueState, finals_queue
@@ -182,6 +183,20 @@ async def test_a_job_that_nobody_fetches_is_given_back(
     other = RawPull(bus, stream="ASR_FINAL", consumer="asr_std")
     again = await other.fetch(wait_s=2)
     assert again is not None and again.deliveries == 2
+
+
+async def test_it_may_be_given_back_in_another_way(bus: BusConnection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raw_pull, "_KEEP_S", 0.05)
+    given_back: asyncio.Queue[Job] = asyncio.Queue()
+    pull = RawPull(bus, stream="ASR_FINAL", consumer="asr_std", give_back=given_back.put)
+    for number in range(2):
+        await bus.publish_stored(SUBJECT, b"x", msg_id=str(number))
+        job = await pull.fetch(wait_s=2)
+        assert job is not None
+        pull._offer(job)
+        if number:
+            await pull.aclose()
+        assert await asyncio.wait_for(given_back.get(), 2) is job
 
 
 async def test_a_late_job_goes_to_the_fetch_that_waits(bus: BusConnection, finals: RawPull) -> None:

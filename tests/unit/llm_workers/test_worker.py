@@ -327,3 +327,16 @@ async def test_no_words_of_the_user_are_logged(caplog: pytest.LogCaptureFixture)
             )
             await bench.bus.rest()
     assert "secret" not in caplog.text
+
+
+async def test_a_job_that_came_when_no_slot_was_free_any_more_is_sent_elsewhere() -> None:
+    async with at_work() as bench:
+        late, garbage = FakeJob(encode_chat(request())), FakeJob(b"garbage")
+        await bench.worker.give_back(late)
+        failed = await bench.bus.failed()
+        assert (failed.code, failed.retryable, late.answer) == (BUSY, True, "ack")
+        await bench.worker.give_back(garbage)
+        assert garbage.answer.startswith("term")
+        await bench.worker.drain(0)
+        await bench.worker.give_back(later := FakeJob(encode_chat(request())))
+        assert ((await bench.bus.failed()).code, later.answer) == (LEAVING, "ack")
