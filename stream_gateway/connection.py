@@ -5,7 +5,7 @@ import logging
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import assert_never
+from dataclasses import replace
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
@@ -14,11 +14,6 @@ from bus.contract.chat_work import ChatReply
 from bus.contract.client_protocol import (
     AudioCommit,
     AudioEnd,
-    ChatCancel,
-    ChatConfigure,
-    ChatRequest,
-    ChatReset,
-    ChatSend,
     SessionStart,
 )
 from bus.contract.errors import (
@@ -33,13 +28,11 @@ from bus.contract.errors import (
 )
 from bus.contract.records import SegmentFailed, SegmentRecord
 from bus.contract.work import AsrResult
-from stream_gateway.dialects.base import Dialect
-from stream_gateway.dialects.native import NativeDialect
+from stream_gateway.dialects.base import Action, Audio, Dialect, Reply
 from stream_gateway.intake import AudioIntake
 from stream_gateway.services import Services, session_config
 from stream_gateway.session.config import SessionConfig, check_start
 from stream_gateway.session.effects import (
-    Ask,
     Cancel,
     Close,
     Decode,
@@ -47,12 +40,9 @@ from stream_gateway.session.effects import (
     Effect,
     Emit,
     Release,
-    SaveChat,
-    StopAnswer,
     Store,
-    StoreTurn,
 )
-from stream_gateway.session.events import ChatCancelled, ChatDone, ChatFailed, Final, Partial, SessionEvent
+from stream_gateway.session.events import ChatCancelled, ChatDone, ChatFailed, Final, Partial, SessionEvent, Spelled
 from stream_gateway.session.outbox import Outbox
 from stream_gateway.session.session import Phase, Session
 from stream_gateway.session_chat import SessionChat
@@ -67,14 +57,17 @@ _CLOSE_GRACE_S = 5.0
 class Connection:
     """One socket from upgrade to the last stored final. `run` owns every task it starts."""
 
-    def __init__(self, socket: ServerConnection, *, services: Services, tenant: str) -> None:
+    def __init__(self, socket: ServerConnection, *, services: Services, tenant: str, dialect: Dialect) -> None:
         self.session_id = f"s{secrets.token_hex(10)}"
         self.tenant = tenant
         self._socket = socket
         self._services = services
-        self._dialect: Dialect = NativeDialect(limits=services.announced_limits())
+        self._dialect = dialect
         self._loop = asyncio.get_running_loop()
-        self._machine = Session(limits=services.limits, now=self._loop.time())
+        limits = services.limits
+        if dialect.starts_late:
+            limits = replace(limits, start_timeout_s=limits.idle_timeout_s)
+        self._machine = Session(limits=limits, now=self._loop.time())
         self._outbox = Outbox(max_events=services.max_outbox_events)
         self._work: SessionWork | None = None
         self._chat: SessionChat | None = None
@@ -166,11 +159,9 @@ class Connection:
 
     async def _read(self) -> None:
         try:
+            await self._act(self._dialect.on_open())
             async for frame in self._socket:
-                if isinstance(frame, str):
-                    await self._on_text(frame)
-                else:
-                    await self._on_audio(frame)
+                await self._on_frame(frame)
                 await self._has_room.wait()
         except ConnectionClosed:
             pass  # an unclean close ends the session like a clean one
@@ -185,23 +176,29 @@ class Connection:
             self._something_to_write.set()
         self._apply(self._machine.on_gone(self._now()))
 
-    async def _on_text(self, frame: str) -> None:
+    async def _on_frame(self, frame: str | bytes) -> None:
         try:
-            command = self._dialect.parse(frame)
+            actions = self._dialect.on_text(frame) if isinstance(frame, str) else self._dialect.on_binary(frame)
         except HarkenError as error:
             self._apply(self._machine.on_fault(error, self._now(), fatal=False))
             return
-        match command:
-            case SessionStart():
-                self._open(command)
-            case AudioCommit():
-                self._commit()
-            case AudioEnd():
-                await self._finish_audio()
-            case ChatSend() | ChatRequest() | ChatCancel() | ChatConfigure() | ChatReset():
-                self._apply(self._machine.on_command(command, self._now()))
-            case _:
-                assert_never(command)
+        await self._act(actions)
+
+    async def _act(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            match action:
+                case Audio(data):
+                    await self._on_audio(data)
+                case Reply(text):
+                    self._emit(Spelled(text))
+                case SessionStart():
+                    self._open(action)
+                case AudioCommit():
+                    self._commit()
+                case AudioEnd():
+                    await self._finish_audio()
+                case _:  # of the chat
+                    self._apply(self._machine.on_command(action, self._now()))
 
     def _open(self, start: SessionStart) -> None:
         if self._machine.phase is not Phase.HELLO:
@@ -286,10 +283,10 @@ class Connection:
         try:
             while True:
                 while (event := self._outbox.take()) is not None:
-                    for text in self._dialect.render(event):
+                    for text in (event.text,) if isinstance(event, Spelled) else self._dialect.render(event):
                         await self._socket.send(text)
                 if self._closing is not None:
-                    await self._socket.close(self._closing.code, self._closing.reason)
+                    await self._socket.close(*self._dialect.close(self._closing.code, self._closing.reason))
                     return
                 self._something_to_write.clear()
                 await self._something_to_write.wait()
@@ -317,11 +314,9 @@ class Connection:
                     self._services.metrics.dropped.labels(what, reason).inc()
                 case Close():
                     self._close(effect)
-                case Ask() | StopAnswer() | StoreTurn() | SaveChat():
+                case _:  # of the chat
                     assert self._chat is not None
                     self._chat.perform(effect)
-                case _:
-                    assert_never(effect)
         if self._machine.is_full:
             self._has_room.clear()
         else:

@@ -10,6 +10,7 @@ from websockets.asyncio.server import ServerConnection
 from bus.contract import subjects
 from bus.contract.advisories import decode_given_up
 from bus.contract.chat_work import decode_chat_reply
+from bus.contract.client_protocol import Limits
 from bus.contract.errors import HarkenError
 from bus.contract.presence import decode_presence
 from bus.contract.work import decode_result
@@ -17,6 +18,7 @@ from bus.control.roster import Roster, Route
 from bus.transport.connection import BusConnection
 from bus.transport.queues import finals_queue
 from stream_gateway.connection import Connection
+from stream_gateway.dialects.base import Dialect
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.policy.admission import Admission, GatewayView, admit
 from stream_gateway.policy.cadence import PoolLag
@@ -162,9 +164,14 @@ class Gateway:
             if connection.pool == pool:
                 connection.on_taken(queue.taken_upto_seq)
 
-    async def serve(self, socket: ServerConnection, tenant: str) -> None:
+    @property
+    def limits(self) -> Limits:
+        """What sessions are held to, as clients see it."""
+        return self._services.announced_limits()
+
+    async def serve(self, socket: ServerConnection, tenant: str, dialect: Dialect) -> None:
         """Serve one upgraded socket until it and everything it owes is done."""
-        connection = Connection(socket, services=self._services, tenant=tenant)
+        connection = Connection(socket, services=self._services, tenant=tenant, dialect=dialect)
         self._connections[connection.session_id] = connection
         self._idle.clear()
         self._metrics.sessions.set(self.sessions)

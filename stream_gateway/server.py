@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from urllib.parse import parse_qs
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -10,15 +11,17 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from bus.contract.client_protocol import PATH
+from bus.contract.client_protocol import Limits
 from bus.contract.errors import Unauthorized
+from stream_gateway.dialects.base import Handshake
+from stream_gateway.dialects.table import DIALECTS
 from stream_gateway.gateway import Gateway
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.policy.keys import presented_key, tenant_for
 
 log = logging.getLogger(__name__)
 
-_PATHS = (PATH, "/healthz", "/readyz", "/metrics")
+_PATHS = (*DIALECTS, "/healthz", "/readyz", "/metrics")
 _READ_AHEAD_FRAMES = 8
 """Frames that websockets holds before it stops reading the socket: the bound of what a flood can occupy."""
 
@@ -68,14 +71,14 @@ class FrontDoor:
             case "/metrics":
                 body = generate_latest(self._metrics.registry)
                 return _response(HTTPStatus.OK, body, CONTENT_TYPE_LATEST)
-            case _ if path == PATH:
-                return self._admit(connection, request)
+            case _ if path in DIALECTS:
+                return self._admit(connection, request, path)
             case _:
                 return _error(HTTPStatus.NOT_FOUND, "not_found", f"this service answers on {', '.join(_PATHS)}")
 
-    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+    def _admit(self, connection: ServerConnection, request: Request, path: str) -> Response | None:
         if (_first(request.headers, "Upgrade") or "").lower() != "websocket":
-            message = f"{PATH} is a WebSocket: connect with ws://, not http://"
+            message = f"{path} is a WebSocket: connect with ws://, not http://"
             return _error(HTTPStatus.UPGRADE_REQUIRED, "upgrade_required", message, {"Upgrade": "websocket"})
         try:
             tenant = tenant_for(presented_key(request.path, _first(request.headers, "Authorization")), self._tenants)
@@ -92,10 +95,18 @@ class FrontDoor:
 
     async def _on_socket(self, socket: ServerConnection) -> None:
         try:
-            await self._gateway.serve(socket, socket.username)
+            assert socket.request is not None
+            handshake = _handshake(socket.request, self._gateway.limits)
+            await self._gateway.serve(socket, socket.username, DIALECTS[handshake.path](handshake))
         except ExceptionGroup as group:
             log.error("connection crashed", extra={"errors": [type(one).__name__ for one in group.exceptions]})
             raise
+
+
+def _handshake(request: Request, limits: Limits) -> Handshake:
+    path, _, query = request.path.partition("?")
+    headers = {name.lower(): value for name, value in reversed(list(request.headers.raw_items()))}
+    return Handshake(path=path, query=parse_qs(query, keep_blank_values=True), headers=headers, limits=limits)
 
 
 def _first(headers: Headers, name: str) -> str | None:

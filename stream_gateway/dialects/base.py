@@ -1,25 +1,69 @@
 """What every dialect is: a translation between frames of one client protocol and the one session machine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from bus.contract.client_protocol import AudioCommit, AudioEnd, ChatCommand, SessionStart
+from bus.contract.client_protocol import AudioCommit, AudioEnd, ChatCommand, Limits, SessionStart
 from stream_gateway.session.events import SessionEvent
 
 Command: TypeAlias = SessionStart | AudioCommit | AudioEnd | ChatCommand
-"""What a client can ask for, in native terms; binary frames are audio in every dialect."""
+"""What a client can ask for, in native terms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Audio in the encoding that `SessionStart` announced."""
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A text frame that the session knows nothing of; it goes out in order with what the session tells."""
+
+    text: str = field(repr=False)
+
+
+Action: TypeAlias = Command | Audio | Reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handshake:
+    """What a dialect may know of the upgrade."""
+
+    path: str
+    """Without the query."""
+    query: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Names in lower case; the first of each. Never to be logged or echoed: a key may be among them."""
+    limits: Limits
 
 
 class Dialect(Protocol):
-    """One per socket: it may keep numbering and names, never decisions about audio, segments or recovery."""
+    """One per socket: it may keep numbering and names, never decisions about audio, segments, turns or recovery."""
 
     offset_rate_hz: int
     """Rate in which the client counts the samples it has sent; set once its audio format is known."""
+    starts_late: bool
+    """Whether `SessionStart` may come as late as the client's first audio or turn."""
 
-    def parse(self, text: str) -> Command:
-        """Read one text frame; raises InvalidMessage or UnknownMessageType."""
+    def on_open(self) -> Sequence[Action]:
+        """The socket is there. Raises ClientError for a handshake that asks for what cannot be."""
+        ...
+
+    def on_text(self, text: str) -> Sequence[Action]:
+        """Read one text frame; raises a ClientError, and then nothing has changed."""
+        ...
+
+    def on_binary(self, data: bytes) -> Sequence[Action]:
+        """Read one binary frame; raises a ClientError."""
         ...
 
     def render(self, event: SessionEvent) -> Sequence[str]:
         """Spell one session event as text frames, in order."""
+        ...
+
+    def close(self, code: int, reason: str) -> tuple[int, str]:
+        """How this protocol spells the close of a session that ends with this code of ours."""
         ...

@@ -8,7 +8,7 @@ import msgspec
 from bus.contract import client_protocol as wire
 from bus.contract.errors import InvalidMessage, UnknownMessageType
 from bus.contract.work import SAMPLE_RATE_HZ
-from stream_gateway.dialects.base import Command
+from stream_gateway.dialects.base import Action, Audio, Handshake
 from stream_gateway.session import events
 
 _CLIENT_TYPES = tuple(kind.__struct_config__.tag for kind in get_args(wire.ClientMessage))
@@ -28,12 +28,18 @@ _decoder: msgspec.json.Decoder[wire.ClientMessage] = msgspec.json.Decoder(wire.C
 class NativeDialect:
     """Numbers the events of one socket. `offset_rate_hz` is the rate in which this client counts its audio."""
 
-    def __init__(self, *, limits: wire.Limits) -> None:
-        self._limits = limits
+    starts_late = False
+
+    def __init__(self, handshake: Handshake) -> None:
+        self._limits = handshake.limits
         self._next_seq = 1
         self.offset_rate_hz = SAMPLE_RATE_HZ
 
-    def parse(self, text: str) -> Command:
+    def on_open(self) -> Sequence[Action]:
+        """Nothing follows from the upgrade alone."""
+        return ()
+
+    def on_text(self, text: str) -> Sequence[Action]:
         """Read one text frame; raises InvalidMessage or UnknownMessageType."""
         try:
             tag = _tag_decoder.decode(text)
@@ -42,9 +48,17 @@ class NativeDialect:
         if tag.type not in _CLIENT_TYPES:
             raise UnknownMessageType(f"unknown message type; this protocol has {_TYPE_NAMES}")
         try:
-            return _decoder.decode(text)
+            return (_decoder.decode(text),)
         except msgspec.DecodeError as error:
             raise InvalidMessage(f"{tag.type}: {error}") from None
+
+    def on_binary(self, data: bytes) -> Sequence[Action]:
+        """Every binary frame is audio."""
+        return (Audio(data),)
+
+    def close(self, code: int, reason: str) -> tuple[int, str]:
+        """Codes are ours."""
+        return code, reason
 
     def render(self, event: events.SessionEvent) -> Sequence[str]:
         """Spell one session event as one text frame."""
@@ -92,6 +106,8 @@ class NativeDialect:
                 | events.ChatFailed()
             ):
                 return _about_chat(event, seq)
+            case events.Spelled():
+                raise AssertionError("what is spelled already is not rendered")
             case _:
                 return self._about_session(event, seq)
 

@@ -146,6 +146,13 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
+class Spelled:
+    """A text frame that a dialect has spelled already; the machine never emits it."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class DrainNotice:
     """The gateway goes away within `within_s`."""
 
@@ -173,5 +180,6 @@ SessionEvent: TypeAlias = (
     | ChatEvent
     | Fault
     | DrainNotice
+    | Spelled
     | Ended
 )

@@ -14,6 +14,7 @@ from bus.contract.client_protocol import (
 )
 from bus.contract.errors import HarkenError, IdleTimeout, InvalidMessage, NoWorker, UnknownMessageType
 from bus.contract.work import Word
+from stream_gateway.dialects.base import Audio, Handshake
 from stream_gateway.dialects.native import NativeDialect
 from stream_gateway.session import events
 
@@ -24,7 +25,7 @@ TIMES = StageTimes(
 
 
 def a_dialect() -> NativeDialect:
-    return NativeDialect(limits=LIMITS)
+    return NativeDialect(Handshake(path="/v1/stream", limits=LIMITS))
 
 
 def rendered(event: events.SessionEvent, dialect: NativeDialect | None = None) -> dict[str, object]:
@@ -36,20 +37,20 @@ def rendered(event: events.SessionEvent, dialect: NativeDialect | None = None) -
 
 
 def test_a_session_start_is_read_with_its_defaults() -> None:
-    assert a_dialect().parse('{"type": "session.start"}') == SessionStart()
+    assert list(a_dialect().on_text('{"type": "session.start"}')) == [SessionStart()]
 
 
 def test_a_session_start_is_read_with_its_wishes_and_unknown_fields_are_ignored() -> None:
     text = '{"type": "session.start", "language": "de", "audio": {"encoding": "mulaw", "colour": 1}, "new": []}'
-    assert a_dialect().parse(text) == SessionStart(language="de", audio=AudioFormat(encoding="mulaw"))
+    assert list(a_dialect().on_text(text)) == [SessionStart(language="de", audio=AudioFormat(encoding="mulaw"))]
 
 
 def test_an_audio_commit_is_read() -> None:
-    assert a_dialect().parse('{"type": "audio.commit"}') == AudioCommit()
+    assert list(a_dialect().on_text('{"type": "audio.commit"}')) == [AudioCommit()]
 
 
 def test_an_audio_end_is_read() -> None:
-    assert a_dialect().parse('{"type": "audio.end"}') == AudioEnd()
+    assert list(a_dialect().on_text('{"type": "audio.end"}')) == [AudioEnd()]
 
 
 @pytest.mark.parametrize(
@@ -68,17 +69,17 @@ def test_an_audio_end_is_read() -> None:
 )
 def test_a_frame_that_is_not_a_valid_message_is_named_as_such(text: str) -> None:
     with pytest.raises(InvalidMessage):
-        a_dialect().parse(text)
+        a_dialect().on_text(text)
 
 
 def test_an_invalid_field_is_named_by_its_path() -> None:
     with pytest.raises(InvalidMessage, match=r"session\.start: .*audio\.sample_rate"):
-        a_dialect().parse('{"type": "session.start", "audio": {"sample_rate": "high"}}')
+        a_dialect().on_text('{"type": "session.start", "audio": {"sample_rate": "high"}}')
 
 
 def test_an_unknown_type_is_told_what_exists_even_if_its_fields_are_strange() -> None:
     with pytest.raises(UnknownMessageType, match=r"session\.start, audio\.commit, audio\.end, .* and chat\.reset"):
-        a_dialect().parse('{"type": "session.begin", "audio": 5}')
+        a_dialect().on_text('{"type": "session.begin", "audio": 5}')
 
 
 def test_events_are_numbered_without_gaps_from_one() -> None:
@@ -217,3 +218,9 @@ def test_a_conversation_is_spelled_as_the_protocol_has_it() -> None:
         "message": "no LLM worker is connected",
         "retryable": True,
     }
+
+
+def test_binary_frames_are_audio_and_nothing_follows_from_the_upgrade_alone() -> None:
+    dialect = a_dialect()
+    assert (list(dialect.on_open()), list(dialect.on_binary(b"ab"))) == ([], [Audio(b"ab")])
+    assert dialect.close(4404, "unknown_model") == (4404, "unknown_model")
