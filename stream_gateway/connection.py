@@ -28,7 +28,7 @@ from bus.contract.errors import (
 )
 from bus.contract.records import SegmentFailed, SegmentRecord
 from bus.contract.work import AsrResult
-from stream_gateway.dialects.base import Action, Audio, Dialect, Reply
+from stream_gateway.dialects.base import Action, Audio, Awake, Dialect, Reply
 from stream_gateway.intake import AudioIntake
 from stream_gateway.services import Services, session_config
 from stream_gateway.session.config import SessionConfig, check_start
@@ -67,6 +67,8 @@ class Connection:
         limits = services.limits
         if dialect.starts_late:
             limits = replace(limits, start_timeout_s=limits.idle_timeout_s)
+        if dialect.idle_timeout_s is not None:
+            limits = replace(limits, idle_timeout_s=min(limits.idle_timeout_s, dialect.idle_timeout_s))
         self._machine = Session(limits=limits, now=self._loop.time())
         self._outbox = Outbox(max_events=services.max_outbox_events)
         self._work: SessionWork | None = None
@@ -191,6 +193,8 @@ class Connection:
                     await self._on_audio(data)
                 case Reply(text):
                     self._emit(Spelled(text))
+                case Awake():
+                    self._machine.on_bytes(self._now())
                 case SessionStart():
                     self._open(action)
                 case AudioCommit():

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 from urllib.parse import parse_qs
 
@@ -106,7 +107,9 @@ class FrontDoor:
 def _handshake(request: Request, limits: Limits) -> Handshake:
     path, _, query = request.path.partition("?")
     headers = {name.lower(): value for name, value in reversed(list(request.headers.raw_items()))}
-    return Handshake(path=path, query=parse_qs(query, keep_blank_values=True), headers=headers, limits=limits)
+    opened_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    fields = parse_qs(query, keep_blank_values=True)
+    return Handshake(path=path, query=fields, headers=headers, limits=limits, opened_at=opened_at)
 
 
 def _first(headers: Headers, name: str) -> str | None:

@@ -25,7 +25,12 @@ class Reply:
     text: str = field(repr=False)
 
 
-Action: TypeAlias = Command | Audio | Reply
+@dataclass(frozen=True, slots=True)
+class Awake:
+    """The client asks for nothing and is there: the session is not idle."""
+
+
+Action: TypeAlias = Command | Audio | Reply | Awake
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +43,8 @@ class Handshake:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Names in lower case; the first of each. Never to be logged or echoed: a key may be among them."""
     limits: Limits
+    opened_at: str = "1970-01-01T00:00:00.000Z"
+    """Time of the upgrade, for protocols that tell it: dialects have no clock."""
 
 
 class Dialect(Protocol):
@@ -47,6 +54,8 @@ class Dialect(Protocol):
     """Rate in which the client counts the samples it has sent; set once its audio format is known."""
     starts_late: bool
     """Whether `SessionStart` may come as late as the client's first audio or turn."""
+    idle_timeout_s: float | None
+    """A session in which nothing comes for this long ends; None: as the service says, and never later than that."""
 
     def on_open(self) -> Sequence[Action]:
         """The socket is there. Raises ClientError for a handshake that asks for what cannot be."""

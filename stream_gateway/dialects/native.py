@@ -29,6 +29,7 @@ class NativeDialect:
     """Numbers the events of one socket. `offset_rate_hz` is the rate in which this client counts its audio."""
 
     starts_late = False
+    idle_timeout_s: float | None = None
 
     def __init__(self, handshake: Handshake) -> None:
         self._limits = handshake.limits
@@ -61,7 +62,9 @@ class NativeDialect:
         return code, reason
 
     def render(self, event: events.SessionEvent) -> Sequence[str]:
-        """Spell one session event as one text frame."""
+        """Spell one session event as one text frame; `audio.committed` and finals tell what a commit came to."""
+        if isinstance(event, events.Flushed):
+            return ()
         message = self._translate(event, self._next_seq)
         self._next_seq += 1
         return (wire.encode_message(message),)
@@ -106,8 +109,8 @@ class NativeDialect:
                 | events.ChatFailed()
             ):
                 return _about_chat(event, seq)
-            case events.Spelled():
-                raise AssertionError("what is spelled already is not rendered")
+            case events.Flushed() | events.Spelled():
+                raise AssertionError("what has no spelling of its own is not translated")
             case _:
                 return self._about_session(event, seq)
 

@@ -40,6 +40,8 @@ class SpeechEnded:
     segment: int
     channel: int
     end_s: float
+    reason: Literal["silence", "max_length", "commit", "flush"] = "silence"
+    """Who ended it: its speaker, its length, the client, or the end of the audio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Partial:
     language: str | None
     lag_s: float
     """Wall time from the newest sample of its window to this event."""
+    words: tuple[Word, ...] = ()
+    language_probability: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class Final:
     language: str | None
     model: str
     times: StageTimes
+    language_probability: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,13 @@ class Failed:
 @dataclass(frozen=True, slots=True)
 class Committed:
     """All audio before `sample` is stored as text or held no speech."""
+
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    """All that was said until the client's commit at `sample` is final, and was told. One for each commit."""
 
     sample: int
 
@@ -177,6 +189,7 @@ SessionEvent: TypeAlias = (
     | Final
     | Failed
     | Committed
+    | Flushed
     | ChatEvent
     | Fault
     | DrainNotice

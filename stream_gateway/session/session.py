@@ -156,6 +156,7 @@ class Session:
         effects: list[Effect] = []
         for track in self._tracks:
             effects += track.commit(self._clock.received_sample, now)
+        self._commits.on_commit(self._segments)
         return self._settle(effects, now)
 
     def on_command(self, command: ChatCommand, now: float) -> list[Effect]:
@@ -356,7 +357,7 @@ class Session:
             effects += self._chat.hear(effects)
             effects += self._chat.settle(now)
         done = self.phase is Phase.ENDING and not len(self._finals) and (self._chat is None or self._chat.is_idle)
-        effects += self._commits.settle(self._tracks, done=done)
+        effects += self._commits.settle(self._tracks, self._finals.first_segment_owed, done=done)
         if done:
             audio_s = self._clock.received_sample / SAMPLE_RATE_HZ
             reason = self._ending_error.code if self._ending_error else "audio_end"

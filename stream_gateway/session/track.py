@@ -142,7 +142,8 @@ class Track:
         window = self._window(event.end_sample, event.speech_end_sample)
         self._finals.confirm(window, now)
         self.utterance = None
-        return Emit(SpeechEnded(window.segment, self.channel, event.speech_end_sample / SAMPLE_RATE_HZ))
+        end_s = event.speech_end_sample / SAMPLE_RATE_HZ
+        return Emit(SpeechEnded(window.segment, self.channel, end_s, event.reason))
 
     def _window(self, end_sample: int, speech_end_sample: int) -> FinalWindow:
         utterance = self._utterance
