@@ -105,7 +105,7 @@ class DeepgramDialect:
         match code:
             case IdleTimeout.close_code:
                 return 1011, "NET-0001: neither audio nor a message came for too long"
-            case BadContainer.close_code:
+            case _ if reason == BadContainer.code:
                 return 1008, "DATA-0000: the audio could not be decoded"
             case SessionTooLong.close_code | ClientTooSlow.close_code:
                 return 1011, reason

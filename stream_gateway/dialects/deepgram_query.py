@@ -53,7 +53,7 @@ def read_query(query: Query) -> Wishes:
         raise InvalidMessage("callback is not supported: results come on this socket")
     audio, bytes_per_s = _audio(query)
     endpointing = _text(query, "endpointing") or ""
-    tells_endpoints = _FLAGS.get(endpointing.lower(), True) or endpointing == "0"
+    tells_endpoints = _FLAGS.get(endpointing.lower(), True)
     utterance_end_ms = _number(query, "utterance_end_ms")
     start = SessionStart(
         audio=audio,
@@ -117,10 +117,11 @@ def _keywords(query: Query) -> list[str]:
     for keyword in _values(query, "keywords"):
         word, _, boost = keyword.rpartition(":")
         try:
-            if word and float(boost) > 0:
-                words.append(word)
+            is_wanted = float(boost) > 0
         except ValueError:
-            words.append(keyword)
+            word, is_wanted = keyword, True
+        if word and is_wanted:
+            words.append(word)
     return words
 
 
