@@ -1,10 +1,14 @@
 // Streams raw audio from a file with the unmodified @deepgram/sdk, and prints what it hears as JSON lines.
 const fs = require("node:fs");
-const { DeepgramClient } = require("@deepgram/sdk");
+const path = require("node:path");
+
+// The folder whose node_modules has the SDK; without it, where Node looks from here.
+const folder = process.env.HARKEN_NODE_CLIENTS;
+const { DeepgramClient } = require(folder ? path.join(folder, "node_modules/@deepgram/sdk") : "@deepgram/sdk");
 
 const FRAME_BYTES = 8000;
 
-async function main(port, path) {
+async function main(port, file) {
   const ws = `ws://127.0.0.1:${port}`;
   const http = `http://127.0.0.1:${port}`;
   const client = new DeepgramClient({
@@ -24,7 +28,7 @@ async function main(port, path) {
   connection.on("error", (error) => console.error(String(error.message ?? error)));
   connection.connect();
   await connection.waitForOpen();
-  const audio = fs.readFileSync(path);
+  const audio = fs.readFileSync(file);
   for (let offset = 0; offset < audio.length; offset += FRAME_BYTES) {
     connection.sendMedia(audio.subarray(offset, offset + FRAME_BYTES));
   }

@@ -1,9 +1,9 @@
-"""@deepgram/sdk for Node, unmodified. Its package is looked for where Node looks, `NODE_PATH` included."""
+"""@deepgram/sdk for Node, unmodified. `HARKEN_NODE_CLIENTS` names the folder whose `node_modules` has it."""
 
 import asyncio
 import json
+import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,9 @@ NODE = shutil.which("node")
 
 
 def is_installed() -> bool:
-    """Whether Node finds the SDK from where the script lies."""
-    command = [NODE or "", "-e", "require.resolve('@deepgram/sdk')"]
-    return NODE is not None and subprocess.run(command, cwd=SCRIPT.parent, capture_output=True).returncode == 0
+    """Whether Node is here, and the SDK in the folder that is named, or beside the script."""
+    folder = Path(os.environ.get("HARKEN_NODE_CLIENTS") or SCRIPT.parent)
+    return NODE is not None and (folder / "node_modules" / "@deepgram" / "sdk").exists()
 
 
 pytestmark = [pytest.mark.weights, pytest.mark.skipif(not is_installed(), reason="Node or @deepgram/sdk is not here")]
