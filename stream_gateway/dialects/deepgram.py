@@ -27,6 +27,8 @@ PATH: Final = "/v1/listen"
 _IDLE_TIMEOUT_S = 10.0
 _OURS = 4000
 """Close codes from here on have the meaning that an application gives them."""
+_ECHOED_CHARS = 1_000
+"""Of a message that is none: replies wait for their reader, and are not to be as long as frames may be."""
 _MESSAGES = "KeepAlive, Finalize, CloseStream and Configure"
 
 
@@ -83,7 +85,8 @@ class DeepgramDialect:
                 return (Awake(), Reply(spelled(failure)))
             case _:
                 description = f"a text message must be a JSON object whose type is one of {_MESSAGES}"
-                return (Awake(), Reply(spelled(Error(variant="SchemaError", description=description, message=text))))
+                error = Error(variant="SchemaError", description=description, message=text[:_ECHOED_CHARS])
+                return (Awake(), Reply(spelled(error)))
 
     def on_binary(self, data: bytes) -> Sequence[Action]:
         """Audio, or its end if there is none in it. All that came before was looked at for speech."""

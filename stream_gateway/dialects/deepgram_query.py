@@ -74,13 +74,15 @@ def read_query(query: Query) -> Wishes:
 
 def _audio(query: Query) -> tuple[AudioFormat, int | None]:
     encoding = (_text(query, "encoding") or "").lower()
+    is_file = not encoding or encoding in _CONTAINER_ENCODINGS
+    is_apart = _flag(query, "multichannel")
     channels = _number(query, "channels")
-    channels = 1 if channels is None else channels
+    if channels is None:  # a file need not be told what it is
+        channels = 2 if is_file and is_apart else 1
     if not 1 <= channels <= MAX_CHANNELS:
         raise UnsupportedAudio(f"channels must be from 1 to {MAX_CHANNELS}, not {channels}")
-    is_apart = channels > 1 and _flag(query, "multichannel")
-    mode: Literal["mix", "separate"] = "separate" if is_apart else "mix"
-    if not encoding or encoding in _CONTAINER_ENCODINGS:
+    mode: Literal["mix", "separate"] = "separate" if channels > 1 and is_apart else "mix"
+    if is_file:
         return AudioFormat(encoding="container", channels=channels, channel_mode=mode), None
     if encoding not in _RAW_ENCODINGS:
         accepted = ", ".join((*_RAW_ENCODINGS, *sorted(_CONTAINER_ENCODINGS)))

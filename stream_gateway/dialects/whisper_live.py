@@ -27,6 +27,7 @@ from stream_gateway.dialects.whisper_live_messages import (
     Segments,
     ServerMessage,
     Status,
+    Uid,
     Word,
     read_hello,
     spelled,
@@ -87,7 +88,7 @@ class WhisperLiveDialect:
         return (1000 if reason in (IdleTimeout.code, SessionTooLong.code) else code), reason
 
     @property
-    def _uid(self) -> object:
+    def _uid(self) -> Uid:
         return self._hello.uid if self._hello is not None else None
 
     def _translate(self, event: events.SessionEvent) -> Sequence[ServerMessage]:

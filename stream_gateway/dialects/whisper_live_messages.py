@@ -1,7 +1,7 @@
 """What a WhisperLive client says first, and what it reads. Every message carries the uid of that handshake."""
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -10,15 +10,19 @@ from bus.contract.client_protocol import AudioFormat, SessionStart
 from bus.contract.errors import InvalidMessage, UnsupportedAudio
 
 _ENCODINGS: Final = {"float32": "float32", "int16": "linear16", "uint8": "linear16"}
+_MAX_UID_CHARS = 200
 _USUAL_SEGMENTS = 10
 _MAX_SEGMENTS = 100
+
+Uid: TypeAlias = str | int | None
+"""None before the handshake."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:
     """`start` for the session, the rest for how its events are spelled."""
 
-    uid: object
+    uid: Uid
     """Whatever the client calls itself: it is echoed as it came."""
     start: SessionStart
     is_uint8: bool
@@ -50,14 +54,14 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
 class Segments(msgspec.Struct, frozen=True, kw_only=True):
     """What was said last; never empty, and only the last of them may be incomplete."""
 
-    uid: object
+    uid: Uid
     segments: tuple[Segment, ...]
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
     """Send audio. Clients keep no transcript if the backend has another name."""
 
-    uid: object
+    uid: Uid
     message: str = "SERVER_READY"
     backend: str = "faster_whisper"
 
@@ -65,7 +69,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
 class Language(msgspec.Struct, frozen=True, kw_only=True):
     """The language that was heard."""
 
-    uid: object
+    uid: Uid
     language: str
     language_prob: float
 
@@ -73,7 +77,7 @@ class Language(msgspec.Struct, frozen=True, kw_only=True):
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """WAIT comes with minutes, the others with a text. WAIT and ERROR end a client."""
 
-    uid: object
+    uid: Uid
     status: Literal["WAIT", "ERROR", "WARNING"]
     message: str | float
 
@@ -81,11 +85,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 class Disconnect(msgspec.Struct, frozen=True, kw_only=True):
     """The session is over."""
 
-    uid: object
+    uid: Uid
     message: str = "DISCONNECT"
 
 
-ServerMessage = Segments | Ready | Language | Status | Disconnect
+ServerMessage: TypeAlias = Segments | Ready | Language | Status | Disconnect
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[dict[str, object]] = msgspec.json.Decoder(dict[str, object])
@@ -102,13 +106,15 @@ def read_hello(text: str) -> Hello:
         fields = _decoder.decode(text)
     except (msgspec.DecodeError, RecursionError):
         fields = {}
-    if fields.get("uid") is None:
-        raise InvalidMessage("the first frame must be a JSON object with a uid")
+    uid = fields.get("uid")
+    if not isinstance(uid, str | int) or len(str(uid)) > _MAX_UID_CHARS:
+        message = f"the first frame must be a JSON object with a uid: a text of at most {_MAX_UID_CHARS} characters"
+        raise InvalidMessage(message)
     audio_format = _text(fields, "audio_format") or "float32"
     if audio_format not in _ENCODINGS:
         raise UnsupportedAudio(f"audio_format must be one of {', '.join(_ENCODINGS)}")
     return Hello(
-        uid=fields["uid"],
+        uid=uid,
         start=SessionStart(
             audio=AudioFormat(encoding=_ENCODINGS[audio_format]),
             language=_language(fields),

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import signal
 from collections.abc import Sequence
 from typing import Any
 
@@ -227,3 +228,33 @@ async def test_a_stream_without_a_worker_is_told_to_come_again(launch_gateway: L
         while True:
             await socket.recv()
     assert socket.close_code == 1013
+
+
+async def test_a_worker_that_dies_is_seen_as_a_pause(launch_gateway: Launch, launch_worker: Launch) -> None:
+    gateway = await launch_gateway()
+    doomed = await launch_worker()
+    socket = await listen(gateway.port, f"{RAW}&keyterm=scripted:sleep=1")
+    await stream(socket, speech(7) + bytes(32_000))
+    await doomed.stop(signal.SIGKILL)
+    await launch_worker()
+    await socket.send(CLOSE_STREAM)
+    messages = await events_until_closed(socket)
+    assert {one["type"] for one in messages} == {"Results", "Metadata"}
+    assert text(finals(messages))
+    check_tiles(finals(messages), 8.0)
+    assert socket.close_code == 1000
+
+
+async def test_a_drain_gives_a_stream_its_finals_and_closes_so_that_clients_connect_again(
+    launch_gateway: Launch, launch_worker: Launch
+) -> None:
+    gateway = await launch_gateway(HARKEN_GATEWAY_DRAIN_TIMEOUT_S="0.5")
+    await launch_worker()
+    socket = await listen(gateway.port, f"{RAW}&vad_events=true")
+    await stream(socket, speech(4))
+    await until(socket, type="SpeechStarted")
+    gateway.process.send_signal(signal.SIGTERM)
+    messages = await events_until_closed(socket)
+    assert text(finals(messages))
+    assert messages[-1]["type"] == "Metadata"
+    assert socket.close_code == 1012

@@ -57,7 +57,13 @@ def test_any_other_text_is_sent_back_as_a_schema_error(text: str) -> None:
     assert awake == Awake()
     assert isinstance(reply, Reply)
     error = json.loads(reply.text)
-    assert (error["type"], error["variant"], error["message"]) == ("Error", "SchemaError", text)
+    assert (error["type"], error["variant"], error["message"]) == ("Error", "SchemaError", text[:1000])
+
+
+def test_a_long_message_is_not_sent_back_in_full() -> None:
+    _, reply = Client().dialect.on_text("x" * 1_000_000)
+    assert isinstance(reply, Reply)
+    assert len(reply.text) < 2_000
 
 
 # --- what a client reads

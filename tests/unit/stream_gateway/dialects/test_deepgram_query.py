@@ -31,6 +31,11 @@ def test_an_empty_query_is_english_in_a_container_without_interims() -> None:
             64_000,
         ),
         ("encoding=linear16&multichannel=true", AudioFormat(), 32_000),
+        (
+            "multichannel=true",
+            AudioFormat(encoding="container", channels=2, channel_mode="separate"),
+            None,
+        ),
         ("encoding=ogg-opus&sample_rate=48000", AudioFormat(encoding="container"), None),
         ("encoding=", AudioFormat(encoding="container"), None),
     ],

@@ -111,7 +111,19 @@ def test_a_model_for_english_only_needs_no_language(model: str | None, language:
     assert start.language == language
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "hello", '{"uid": null}', '{"uid": ' + "[" * 100_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        "hello",
+        '{"uid": null}',
+        '{"uid": ["u"]}',
+        '{"uid": "%s"}' % ("u" * 201),
+        '{"uid": ' + "[" * 100_000,
+    ],
+)
 def test_a_first_frame_without_a_uid_is_refused(text: str) -> None:
     with pytest.raises(InvalidMessage, match="uid"):
         WhisperLiveDialect(Handshake(path="/", limits=LIMITS)).on_text(text)
