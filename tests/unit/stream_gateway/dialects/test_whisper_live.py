@@ -207,6 +207,8 @@ def test_a_later_utterance_is_shown_once_the_one_before_is_final() -> None:
     client = Client().is_ready()
     client.begins(1)
     client.begins(2)
+    assert client.partial(2, "a", 1.4, 1.8) == []
+    assert segments(client.partial(1, "hell", 0.5, 1.5)) == [(" hell", False)]
     assert client.partial(2, "again", 1.4, 2.0) == []
     assert segments(client.final(1, "hello", 0.5, 1.5)) == [(" hello", True), (" again", False)]
 
