@@ -54,6 +54,19 @@ def model() -> "TorchModel":
     return load_model(replace(OPTIONS, model_path=path), TorchSettings(dtype="float32"))
 
 
+async def test_greedy_takes_the_first_of_the_best_and_sampling_never_the_unlikely(model: "TorchModel") -> None:
+    import torch
+
+    from llm_workers.engines.torch_sampling import Temperatures
+
+    scores = torch.tensor([[1.0, 5.0, 5.0, -9.0]] * 3)
+    temperatures = torch.tensor([0.0, 0.5, 2.0]).view(torch.int32)
+    probabilities = torch.softmax(Temperatures(min_p=0.05)(scores, temperatures), dim=-1)
+    assert probabilities[0].tolist() == [0, 1, 0, 0]
+    assert probabilities[1].tolist() == [0, 0.5, 0.5, 0]
+    assert Temperatures(min_p=0)(scores, temperatures)[2].tolist() == [0.5, 2.5, 2.5, -4.5]
+
+
 async def opened(model: "TorchModel", options: EngineOptions = OPTIONS) -> "TorchEngine":
     from llm_workers.engines.torch_budget import TorchSettings
     from llm_workers.engines.torch_engine import TorchEngine
@@ -213,7 +226,7 @@ async def test_an_answer_ends_with_the_context(engine: "TorchEngine") -> None:
 
 async def test_more_answers_than_it_can_hold_are_refused_for_now(engine: "TorchEngine") -> None:
     waiting = [engine.generate(asking("Hi", max_tokens=200)) for _ in range(4 * SLOTS)]
-    held = [asyncio.create_task(anext(events)) for events in waiting]  # type: ignore[arg-type]
+    held = [asyncio.ensure_future(anext(events)) for events in waiting]
     await held[0]
     with pytest.raises(GenerationFailed, match="too many") as failure:
         await text_of(engine, asking("Hi"))
@@ -244,6 +257,7 @@ async def test_when_its_thread_fails_so_do_all_answers_and_later_ones(model: "To
     await engine.aclose()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 async def test_when_its_thread_dies_without_a_word_answers_fail(model: "TorchModel") -> None:
     engine = await opened(model)
 
