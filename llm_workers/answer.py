@@ -78,7 +78,11 @@ class Answer:
         fitted = await self._fit()
         self.dropped_turns = fitted.dropped_turns
         async with _closing(self._engine.generate(results.prompt_of(self._request, fitted))) as events:
-            return await self._relay(events)
+            try:
+                return await self._relay(events)
+            except (GenerationFailed, AttemptFailed):
+                await self._emit(self._batch.take_all())  # who goes on need not generate it again
+                raise
 
     async def _fit(self) -> Fitted:
         request = self._request

@@ -199,7 +199,7 @@ async def test_an_engine_that_breaks_off_is_asked_again_and_at_last_given_up(
     socket = await chat(gateway.port)
     await say(socket, "hello scripted:fail scripted:tokens=9")
     text, done = await end_of_answer(socket)
-    assert done["type"] == "chat.done", done  # three tokens further each time
+    assert done["type"] == "chat.done"  # three tokens further each time
     assert text == expected_answer("hello scripted:tokens=9")
     await say(socket, "hello scripted:refuse")
     _, failed = await end_of_answer(socket)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from bus.contract.chat_work import BUSY, LEAVING, ChatDone, ChatMessage, encode_chat
+from bus.contract.chat_work import BUSY, LEAVING, ChatDone, ChatFailed, ChatMessage, encode_chat
 from llm_workers.answer import Patience
 from llm_workers.engines.base import EngineOptions, Event, Piece, Prompt
 from llm_workers.engines.scripted import ScriptedEngine, expected_answer
@@ -129,6 +129,13 @@ async def test_an_engine_that_fails_says_whether_to_try_again() -> None:
             failed = await bench.bus.failed()
             assert (failed.code, failed.retryable, await job.wait()) == ("chat_failed", retryable, "ack")
         assert bench.count("failures_total", code="chat_failed") == 2
+
+
+async def test_what_a_failing_engine_gave_is_told_before_its_failure() -> None:
+    async with at_work() as bench:
+        bench.give(request("hi scripted:fail"))
+        text, end = await bench.bus.rest()
+        assert (text, type(end)) == ("hi.1 hi.2 hi.3", ChatFailed)
 
 
 async def test_an_answer_over_its_deadline_is_ended() -> None:
