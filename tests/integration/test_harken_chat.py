@@ -5,14 +5,14 @@ import signal
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from bus.contract.client_protocol import ChatCancelled, ChatDone, ChatOptions, ChatStarted, TranscriptFinal
 from bus.contract.errors import NothingToAnswer, NoWorker, UnknownModel
 from clients.failures import AnswerCancelled
-from clients.sdk import NO_AUDIO, connect
+from clients.sdk import NO_AUDIO, AudioFormat, NoAudio, connect
 from llm_workers.engines.scripted import expected_answer
 from tests.integration.conftest import Launch
 from tests.integration.gateway_client import speech
@@ -32,14 +32,15 @@ async def answering_gateway(launch_gateway: Launch, launch_llm_worker: Launch, *
     return await until_known(gateway.port)
 
 
-async def until_known(port: int) -> str:
-    """The address of a gateway, once it knows an LLM worker: heartbeats may be on their way at first."""
+async def until_known(port: int, audio: AudioFormat | NoAudio = NO_AUDIO) -> str:
+    """The address of a gateway, once it knows the workers for a session: heartbeats may be on their way at first."""
     url = f"ws://127.0.0.1:{port}"
     async with asyncio.timeout(PATIENCE_S):
         while True:
-            async with connect(url, audio=NO_AUDIO, chat=CHAT_OPTIONS) as session:
-                if session.started.chat_model is not None:
-                    return url
+            with suppress(NoWorker):
+                async with connect(url, audio=audio, chat=CHAT_OPTIONS) as session:
+                    if session.started.chat_model is not None:
+                        return url
 
 
 @asynccontextmanager
@@ -150,8 +151,10 @@ async def test_the_sdk_answers_stops_and_asks_again(launch_gateway: Launch, laun
 async def test_what_was_said_and_what_is_typed_are_answered_in_one_session(
     launch_gateway: Launch, launch_worker: Launch, launch_llm_worker: Launch
 ) -> None:
-    url = await answering_gateway(launch_gateway, launch_llm_worker)
+    gateway = await launch_gateway()
     await launch_worker()
+    await launch_llm_worker()
+    url = await until_known(gateway.port, AudioFormat())
     async with asyncio.timeout(PATIENCE_S), connect(url, language="en", chat=ChatOptions()) as session:
         assert "".join([piece async for piece in session.answer("hello")]) == expected_answer("hello")
         await session.send(speech())
