@@ -107,3 +107,13 @@ async def test_a_folder_must_have_one_gguf_file(tmp_path: Path) -> None:
 async def test_without_weights_and_without_a_server_there_is_nothing_to_start() -> None:
     with pytest.raises(EngineUnavailable, match="no weights"):
         await LlamaProcess.start(options(None))
+
+
+@pytest.mark.weights
+async def test_no_proxy_of_the_environment_stands_before_it(
+    smollm2_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    engine = await OpenAiCompatibleEngine.open(options(smollm2_path))
+    await engine.aclose()
