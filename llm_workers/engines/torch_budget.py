@@ -36,7 +36,8 @@ class TorchSettings:
     memory_share: float = 0.7
     """Of the device memory that is free once the weights are loaded: what the cache may take."""
     prompt_cache: bool = True
-    """Whether conversations that begin alike share what was computed."""
+    """Whether conversations that begin alike share what was computed, of whatever session; a stranger could tell by the
+    time of a first token that somebody has said the same."""
     cuda_graphs: bool = False
     """Whether steps are recorded and replayed."""
 
