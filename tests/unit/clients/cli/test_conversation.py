@@ -259,7 +259,7 @@ def test_trouble_of_the_service_does_not_end_the_wait_for_an_answer() -> None:
 def test_an_answer_that_was_cut_says_by_what() -> None:
     assert feed(answering(), done(4, finish_reason="length")) == [
         "Some words",
-        "(cut at the greatest number of tokens: --max-tokens)",
+        "(cut: the answer has as many tokens as --max-tokens or the model allow)",
     ]
 
 
