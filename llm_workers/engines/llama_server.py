@@ -16,11 +16,11 @@ import msgspec
 _EXIT_FAILED = 1
 _ERRORS_ONLY = 1
 _HTTP_THREADS_BEYOND_SLOTS = 4
-_NICENESS = 10
+_NICENESS = 5
 """Speech comes first: a late final is late for whoever spoke, and for the answer that waits for it, while an answer
-that streams slower is still read with ease. At this niceness a decode gets nine tenths of a core that both want, and a
-core that nobody else wants is all the model's. The worker is not nice: cancels, heartbeats and tokens are little work,
-and cannot wait (on two busy cores its niceness added 0.1 s to the time to first token, p95)."""
+that streams slower is still read with ease. At this niceness a decode gets three quarters of a core that both want, and
+a core that nobody else wants is all the model's; at 10 answers hardly began while the cores were busy. The worker is not
+nice: cancels, heartbeats and tokens are little work and cannot wait."""
 
 
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -72,7 +72,7 @@ async def test_one_that_is_closed_is_gone_and_has_not_ended_by_itself(engine: Op
 @pytest.mark.weights
 async def test_it_leaves_the_cores_to_speech_and_its_worker_does_not(engine: OpenAiCompatibleEngine) -> None:
     assert engine._child is not None
-    assert os.getpriority(os.PRIO_PROCESS, engine._child.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 10
+    assert os.getpriority(os.PRIO_PROCESS, engine._child.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 5
 
 
 @pytest.mark.weights
