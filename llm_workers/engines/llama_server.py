@@ -19,8 +19,8 @@ _HTTP_THREADS_BEYOND_SLOTS = 4
 _NICENESS = 5
 """Speech comes first: a late final is late for whoever spoke, and for the answer that waits for it, while an answer
 that streams slower is still read with ease. At this niceness a decode gets three quarters of a core that both want, and
-a core that nobody else wants is all the model's; at 10 answers hardly began while the cores were busy. The worker is not
-nice: cancels, heartbeats and tokens are little work and cannot wait."""
+a core that nobody else wants is all the model's; at 10 answers hardly began while the cores were busy. The worker is
+not nice: cancels, heartbeats and tokens are little work and cannot wait."""
 
 
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
