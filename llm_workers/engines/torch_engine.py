@@ -187,7 +187,7 @@ def _batching_config(
         max_memory_percent=1.0,  # `cache_blocks` has settled it
         allow_block_sharing=settings.prompt_cache,
         use_async_batching=False,
-        use_cuda_graph=settings.cuda_graphs,
+        use_cuda_graph=settings.cuda_graphs and model.device != "cpu",
         per_request_processors=True,
     )
 

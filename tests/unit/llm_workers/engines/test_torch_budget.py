@@ -24,7 +24,7 @@ def test_every_setting_is_read() -> None:
             "min_p": "0.1",
             "memory_share": "0.5",
             "prompt_cache": "off",
-            "cuda_graphs": "on",
+            "cuda_graphs": "off",
         }
     ) == TorchSettings(
         dtype="float16",
@@ -33,7 +33,7 @@ def test_every_setting_is_read() -> None:
         min_p=0.1,
         memory_share=0.5,
         prompt_cache=False,
-        cuda_graphs=True,
+        cuda_graphs=False,
     )
 
 
