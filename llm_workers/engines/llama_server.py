@@ -15,6 +15,7 @@ import msgspec
 
 _EXIT_FAILED = 1
 _ERRORS_ONLY = 1
+_CPU_STEP_TOKENS = 32
 _HTTP_THREADS_BEYOND_SLOTS = 4
 _NICENESS = 5
 """Speech comes first: a late final is late for whoever spoke, and for the answer that waits for it, while an answer
@@ -88,7 +89,17 @@ def _open(config: ServerConfig) -> Any:
     params.verbosity = _ERRORS_ONLY
     if not config.use_gpu:
         params.n_gpu_layers = 0
+    if not (config.use_gpu and _has_gpu(xllamacpp)):
+        # A step is not interrupted: with 2048 tokens of a prompt in one, as by default, a core is busy for seconds,
+        # in which no other answer goes on and none can be cancelled. On a CPU small steps are no slower.
+        params.n_batch = params.n_ubatch = max(_CPU_STEP_TOKENS, config.slots)
     return xllamacpp.Server(params)
+
+
+def _has_gpu(xllamacpp: Any) -> bool:
+    kinds = xllamacpp.ggml_backend_dev_type
+    cpu = (kinds.GGML_BACKEND_DEVICE_TYPE_CPU, kinds.GGML_BACKEND_DEVICE_TYPE_ACCEL)
+    return any(device["type"] not in cpu for device in xllamacpp.get_device_info())
 
 
 def _say(started: Started) -> None:

@@ -39,7 +39,7 @@ class TorchSettings:
     """Whether conversations that begin alike share what was computed, of whatever session; a stranger could tell by the
     time of a first token that somebody has said the same."""
     cuda_graphs: bool = True
-    """On a GPU, whether steps are recorded and replayed: four to six times as many tokens a second of a small model, and a
+    """On a GPU, whether steps are recorded and replayed: four to six times the tokens a second of a small model, and a
     cancel in a fifth of the time (docs/performance.md)."""
 
 
