@@ -90,8 +90,8 @@ def _open(config: ServerConfig) -> Any:
     if not config.use_gpu:
         params.n_gpu_layers = 0
     if not (config.use_gpu and _has_gpu(xllamacpp)):
-        # A step is not interrupted: with 2048 tokens of a prompt in one, as by default, a core is busy for seconds,
-        # in which no other answer goes on and none can be cancelled. On a CPU small steps are no slower.
+        # No answer goes on while a step computes: with 2048 tokens of a prompt in one, the default, others stand still
+        # for seconds. On a CPU small steps are no slower.
         params.n_batch = params.n_ubatch = max(_CPU_STEP_TOKENS, config.slots)
     return xllamacpp.Server(params)
 
