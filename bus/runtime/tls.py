@@ -1,6 +1,8 @@
 """TLS for listeners: a certificate chain and its key, read from PEM files."""
 
 import ssl
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 _NO_PASSWORD = ""
@@ -37,6 +39,30 @@ def reload(context: ssl.SSLContext, cert: Path, key: Path) -> None:
     """
     server_context(cert, key)  # a context into which half a pair was loaded would refuse everybody
     _load(context, cert, key)
+
+
+def expires_at(cert: Path, key: Path) -> float:
+    """When the certificate ends, in seconds of the epoch. Raises TlsError, also if it has ended or not begun yet."""
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # who signed it is for clients to know
+    server = server_context(cert, key)
+    client.load_verify_locations(cert)
+    try:
+        ends = _seen_by(client, server).get("notAfter")
+    except ssl.SSLCertVerificationError as error:
+        raise TlsError(f"{cert}: {error.verify_message}") from None
+    return float(ssl.cert_time_to_seconds(str(ends)))
+
+
+def _seen_by(client: ssl.SSLContext, server: ssl.SSLContext) -> Mapping[str, object]:
+    """A handshake without a network: the ssl module shows only the fields of a certificate that a peer has sent."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours, theirs = server.wrap_bio(to_server, to_client, server_side=True), client.wrap_bio(to_client, to_server)
+    for side in (theirs, ours, theirs):
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    return theirs.getpeercert() or {}
 
 
 def _load(context: ssl.SSLContext, cert: Path, key: Path) -> None:

@@ -1,10 +1,11 @@
 import ssl
+import time
 from pathlib import Path
 
 import pytest
 
-from bus.runtime.tls import TlsError, check_pair, reload, server_context
-from tests.certificates import Pair, believing, encrypted, make_pair
+from bus.runtime.tls import TlsError, check_pair, expires_at, reload, server_context
+from tests.certificates import Pair, believing, encrypted, make_expired_pair, make_pair
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +103,12 @@ def test_files_that_do_not_fit_change_nothing(pairs: tuple[Pair, Pair]) -> None:
     with pytest.raises(TlsError):
         reload(context, two.cert, one.key)
     assert shown(context, believing(one, two)) == der(one)
+
+
+def test_the_end_of_a_certificate_is_told(pairs: tuple[Pair, Pair], tmp_path: Path) -> None:
+    one, _ = pairs
+    left_s = expires_at(one.cert, one.key) - time.time()
+    assert 47 * 3600 < left_s <= 48 * 3600
+    old = make_expired_pair(tmp_path, "old")
+    with pytest.raises(TlsError, match="old.crt: certificate has expired"):
+        expires_at(old.cert, old.key)
