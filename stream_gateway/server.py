@@ -108,7 +108,7 @@ class FrontDoor:
                 return _refused(path, Refusal(status=HTTPStatus.NOT_FOUND, code="not_found", message=message))
 
     def _admit(self, connection: ServerConnection, request: Request, path: str) -> Response | None:
-        refusal = self._refusal(connection, request, path)
+        refusal = self._refusal(connection, request) if _wants_upgrade(request) else _no_socket(path)
         if refusal is not None:
             return _refused(path, refusal)
         # websockets has one limit for all paths; it looks at it, and at the marks, with each frame.
@@ -118,15 +118,9 @@ class FrontDoor:
         assembler.low = assembler.high // 4
         return None
 
-    def _refusal(self, connection: ServerConnection, request: Request, path: str) -> Refusal | None:
+    def _refusal(self, connection: ServerConnection, request: Request) -> Refusal | None:
+        """Who may not come in, or not now. Otherwise `connection.username` is the tenant."""
         headers = request.headers
-        if (_first(headers, "Upgrade") or "").lower() != "websocket":
-            return Refusal(
-                status=HTTPStatus.UPGRADE_REQUIRED,
-                code="upgrade_required",
-                message=f"{path} is a WebSocket: connect with ws:// or wss://, not http:// or https://",
-                headers={"Upgrade": "websocket"},
-            )
         try:
             key = presented_key(
                 request.path,
@@ -172,9 +166,22 @@ def _subprotocol(names: Sequence[Subprotocol]) -> Subprotocol | None:
     return None if name is None else Subprotocol(name)
 
 
+def _wants_upgrade(request: Request) -> bool:
+    return (_first(request.headers, "Upgrade") or "").lower() == "websocket"
+
+
 def _first(headers: Headers, name: str) -> str | None:
     """Of headers that came twice the first: `Headers.get` would raise, and the client see an internal error."""
     return next(iter(headers.get_all(name)), None)
+
+
+def _no_socket(path: str) -> Refusal:
+    return Refusal(
+        status=HTTPStatus.UPGRADE_REQUIRED,
+        code="upgrade_required",
+        message=f"{path} is a WebSocket: connect with ws:// or wss://, not http:// or https://",
+        headers={"Upgrade": "websocket"},
+    )
 
 
 def _refused(path: str, refusal: Refusal) -> Response:
