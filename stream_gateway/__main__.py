@@ -195,6 +195,7 @@ def _services(
         metrics=metrics,
         route=gateway.route,
         llm=gateway.llm,
+        default_instructions=settings.default_instructions,
         patience=AnswerPatience(queued_s=settings.answer_queue_s, deadline_s=settings.answer_deadline_s),
         pool_of=gateway.pool,
         limits=SessionLimits(

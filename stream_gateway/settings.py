@@ -29,6 +29,11 @@ class GatewaySettings:
     default_chat_model: str | None = setting(
         None, help="Model that answers in sessions that name none; by default any that is served."
     )
+    default_instructions: str = setting(
+        "You are a helpful assistant.",
+        help="System text of chats that bring none; empty leaves it to the model's own template. Small models answer "
+        "better with one.",
+    )
     max_sessions: int = setting(500, help="Sockets held before upgrades are answered with 503.", minimum=1)
     max_frame_bytes: int = setting(1_048_576, help="Largest WebSocket frame taken.", minimum=1024)
     max_base64_frame_bytes: int = setting(
