@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bus.contract.chat_work import ChatDone, ChatReply, ChatRequest, ChatTimings
 from llm_workers import results
 from llm_workers.budget import Budget, Fitted, TooLong
-from llm_workers.deltas import DeltaBatch
+from llm_workers.deltas import DeltaBatch, Gathered
 from llm_workers.engines.base import Engine, Event, Finished, GenerationFailed
 
 Say = Callable[[ChatReply], Awaitable[None]]
@@ -80,11 +80,7 @@ class Answer:
         fitted = await self._fit()
         self.dropped_turns = fitted.dropped_turns
         async with _closing(self._engine.generate(results.prompt_of(self._request, fitted))) as events:
-            try:
-                return await self._relay(events)
-            except (GenerationFailed, AttemptFailed):
-                await self._emit(self._batch.take_all())  # who goes on need not generate it again
-                raise
+            return await self._relay(events)
 
     async def _fit(self) -> Fitted:
         request = self._request
@@ -149,11 +145,11 @@ class Answer:
                         await self._is_over.wait()
         await self._emit(self._batch.take_all())
 
-    async def _emit(self, text: str) -> None:
-        if not text:
+    async def _emit(self, gathered: Gathered) -> None:
+        if not gathered.text:
             return
         self._deltas += 1
-        await self._say(results.delta(self._request, seq=self._deltas, text=text))
+        await self._say(results.delta(self._request, gathered, seq=self._deltas))
         self._first_delta_at = self._first_delta_at or time.monotonic()
 
     def _timings(self) -> ChatTimings:
