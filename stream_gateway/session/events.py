@@ -3,6 +3,7 @@
 All times are audio time in seconds from the session's first sample, all samples are at 16 kHz.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -85,10 +86,34 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechCleared:
+    """The client took an open utterance back: nothing follows of its segment."""
+
+    segment: int
+    channel: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommitDone:
+    """A commit of the client was carried out; whatever it ended was told before."""
+
+    ended: bool
+    """Whether there was anything to end."""
+
+
+@dataclass(frozen=True, slots=True)
 class Committed:
     """All audio before `sample` is stored as text or held no speech."""
 
     sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerWanted:
+    """What became of an `AskAnswer`: if accepted, its answer begins once nobody speaks."""
+
+    key: str
+    accepted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +178,13 @@ class Spelled:
 
 
 @dataclass(frozen=True, slots=True)
+class Deferred:
+    """Frames that a dialect spells when it is their turn; the machine never emits it."""
+
+    spell: Callable[[], Sequence[str]] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class DrainNotice:
     """The gateway goes away within `within_s`."""
 
@@ -173,13 +205,17 @@ SessionEvent: TypeAlias = (
     Started
     | SpeechStarted
     | SpeechEnded
+    | SpeechCleared
+    | CommitDone
     | Partial
     | Final
     | Failed
     | Committed
+    | AnswerWanted
     | ChatEvent
     | Fault
     | DrainNotice
     | Spelled
+    | Deferred
     | Ended
 )
