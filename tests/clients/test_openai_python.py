@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -29,15 +30,11 @@ async def gateway(launch_gateway: Launch, launch_worker: Launch, launch_llm_work
 
 
 def judge_of_today() -> Callable[[Any], Any]:
-    from openai.types.realtime import RealtimeServerEvent
-
-    return judge(RealtimeServerEvent)
+    return judge(importlib.import_module("openai.types.realtime").RealtimeServerEvent)
 
 
 def judge_of_the_beta() -> Callable[[Any], Any]:
-    from openai.types.beta.realtime.realtime_server_event import RealtimeServerEvent
-
-    return judge(RealtimeServerEvent)
+    return judge(importlib.import_module("openai.types.beta.realtime.realtime_server_event").RealtimeServerEvent)
 
 
 def judge(union: Any) -> Callable[[Any], Any]:
@@ -110,7 +107,7 @@ async def test_manual_turns_and_the_error_of_an_empty_commit(gateway: int) -> No
         await wire.input_audio_buffer.commit()
         await wire.input_audio_buffer.commit(event_id="again")
         await wire.input_audio_buffer.clear()
-        seen = {}
+        seen: dict[str, Any] = {}
         while not {"error", "input_audio_buffer.cleared", f"{TRANSCRIPTION}.completed"} <= seen.keys():
             event = parse(await wire.recv())
             seen[event.type] = event
@@ -147,7 +144,7 @@ async def test_a_spoken_conversation_is_answered_and_a_cancel_is_heard(gateway: 
     client = openai.AsyncOpenAI(api_key="any", base_url=f"http://127.0.0.1:{gateway}/v1")
     async with asyncio.timeout(PATIENCE_S), client.realtime.connect(model="gpt-realtime") as wire:
         await wire.input_audio_buffer.append(audio=encoded(speech_24k()))
-        seen = []
+        seen: list[Any] = []
         while not seen or seen[-1].type != "response.done":
             seen.append(parse(await wire.recv()))
         await wire.response.cancel()
@@ -157,7 +154,7 @@ async def test_a_spoken_conversation_is_answered_and_a_cancel_is_heard(gateway: 
     await client.close()
 
 
-@pytest.mark.filterwarnings("ignore:connect. must be used as a context manager:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:connect.. must be used as a context manager:DeprecationWarning")
 async def test_the_client_without_async(gateway: int) -> None:
     parse = judge_of_today()
 
