@@ -27,6 +27,7 @@ PURE = (
     "bus/transport/roles.py",
     "bus/transport/server_url.py",
     "stream_gateway/chat/",
+    "stream_gateway/dialects/base.py",
     "stream_gateway/dialects/openai_beta.py",
     "stream_gateway/dialects/openai_events.py",
     "stream_gateway/dialects/openai_items.py",
