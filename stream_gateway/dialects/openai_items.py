@@ -116,6 +116,11 @@ def drafted(draft: ItemDraft, item_id: str) -> tuple[Item, bytes | None]:
     return item, audio or None
 
 
+def spoken_part(transcript: str | None = None) -> Event:
+    """Audio of a user. Null is a transcript that is not known yet; clients want the field."""
+    return {"type": "input_audio", "transcript": transcript}
+
+
 def context(drafts: tuple[ItemDraft, ...], items: Items) -> tuple[ChatMessage, ...]:
     """What a response is to answer in place of the conversation; raises Refusal."""
     messages = []
@@ -135,8 +140,7 @@ def _content(part: ContentPart, role: Role) -> Event:
     if part.type in _TEXT_PARTS:
         return {"type": "output_text" if role == "assistant" else "input_text", "text": part.text or ""}
     if part.type == "input_audio" and role == "user":
-        heard: Event = {"type": "input_audio"}
-        return heard | {"transcript": part.transcript} if part.transcript else heard
+        return spoken_part(part.transcript)
     if part.type in ("output_audio", "audio") and role == "assistant":
         return {"type": "output_text", "text": part.transcript or ""}  # of what was spoken once, the words count
     raise Refusal("content may be input_text, output_text, or input_audio of a user", param="item.content")

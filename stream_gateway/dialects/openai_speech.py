@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from stream_gateway.chat.commands import TurnRef
-from stream_gateway.dialects.openai_items import Item, Items, Names, told
+from stream_gateway.dialects.openai_items import Item, Items, Names, spoken_part, told
 from stream_gateway.dialects.openai_session import Settings
 from stream_gateway.dialects.openai_wire import Event, error_event
 
@@ -155,7 +155,7 @@ class SpokenItems:
         return self._finish(spoken)
 
     def _new(self) -> _Spoken:
-        return _Spoken(Item(self._names.new("item"), "user", [{"type": "input_audio"}]))
+        return _Spoken(Item(self._names.new("item"), "user", [spoken_part()]))
 
     def _commit(self, spoken: _Spoken) -> list[Event]:
         spoken.committed = True

@@ -14,7 +14,7 @@ from tests.integration.gateway_client import speech
 
 _WITHIN_S = 30.0
 RATE_HZ = 24_000
-MAY_BE_NULL = ("previous_item_id", "turn_detection")
+MAY_BE_NULL = ("previous_item_id", "turn_detection", "transcript")
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
 MANUAL = {"audio": {"input": {"turn_detection": None}}}
 

@@ -42,7 +42,7 @@ def test_a_turn_is_told_in_order_under_one_id() -> None:
     ]
     assert len({event.get("item_id") or event["item"]["id"] for event in told}) == 1
     assert (told[0]["audio_start_ms"], told[2]["audio_end_ms"]) == (700, 3000)
-    assert told[4]["item"]["content"] == [{"type": "input_audio"}]
+    assert told[4]["item"]["content"] == [{"type": "input_audio", "transcript": None}]
     assert [told[1]["delta"], told[6]["delta"]] == ["hello", " there"]
     assert told[7]["transcript"] == "hello there"
     assert (told[7]["usage"], told[7]["content_index"]) == ({"type": "duration", "seconds": 2.0}, 0)
