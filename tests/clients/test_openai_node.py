@@ -34,3 +34,13 @@ async def test_the_agents_sdk_keeps_a_history_of_typed_and_spoken_turns(gateway:
     transcript = history[2]["content"][0]["transcript"]
     assert transcript
     assert history[3]["content"][0]["text"] == expected_answer(transcript)
+
+
+@needs("openai")
+async def test_the_openai_package_transcribes_and_converses(gateway: int, tmp_path: Path) -> None:
+    audio = tmp_path / "speech.pcm"
+    audio.write_bytes(speech_24k(3))
+    seen = await run_script("openai_npm.mjs", f"127.0.0.1:{gateway}", str(audio))
+    assert seen["errors"] == []
+    assert seen["transcript"]
+    assert seen["response"]["output"][0]["content"][0]["text"] == expected_answer("hello there")
