@@ -3,7 +3,9 @@
 import asyncio
 import base64
 import importlib
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ openai = pytest.importorskip("openai", reason="the openai package is not install
 pydantic = pytest.importorskip("pydantic")
 
 PATIENCE_S = 40.0
+PINNED = Path(__file__).parents[1] / "contract" / "sessions" / "openai_realtime.txt"
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
 
 
@@ -37,11 +40,17 @@ def judge_of_the_beta() -> Callable[[Any], Any]:
     return judge(importlib.import_module("openai.types.beta.realtime.realtime_server_event").RealtimeServerEvent)
 
 
-def judge(union: Any) -> Callable[[Any], Any]:
-    """Parses strictly, by the type that the event names, and lets no null pass that others choke on."""
+def judged_types(union: Any) -> dict[str, Any]:
+    """The strict parser of each type of event."""
     adapters = {}
     for kind in union.__origin__.__args__ if hasattr(union, "__origin__") else union.__args__:
         adapters[kind.model_fields["type"].annotation.__args__[0]] = pydantic.TypeAdapter(kind)
+    return adapters
+
+
+def judge(union: Any) -> Callable[[Any], Any]:
+    """Parses strictly, by the type that the event names, and lets no null pass that others choke on."""
+    adapters = judged_types(union)
 
     def parse(event: Any) -> Any:
         raw = event.to_dict(mode="json")
@@ -196,3 +205,11 @@ async def test_the_client_of_the_beta(gateway: int) -> None:
     assert {"conversation.item.created", "response.text.delta", f"{TRANSCRIPTION}.completed"} <= set(kinds)
     assert parsed.response.output[0].content[0].type == "text"
     await client.close()
+
+
+def test_every_event_of_the_pinned_session_is_one_of_theirs() -> None:
+    adapter = judged_types(importlib.import_module("openai.types.realtime").RealtimeServerEvent)
+    told = [json.loads(line[2:]) for line in PINNED.read_text(encoding="utf-8").splitlines() if line[0] == "<"]
+    for event in told:
+        adapter[event["type"]].validate_python(event, strict=True)
+    assert len(told) > 40
