@@ -42,9 +42,8 @@ class OpenAiDialect:
     def __init__(self, handshake: Handshake, *, nonce: str) -> None:
         self.offset_rate_hz = PCM_RATE_HZ
         self._beta = is_beta(handshake.headers)
-        transcribes = "transcription" in handshake.query.get("intent", ())
-        settings = Settings(kind="transcription" if transcribes else "realtime")
-        self._settings = settings.merged(SessionPatch(model=next(iter(handshake.query.get("model", ())), None)))
+        intent, model = (next(iter(handshake.query.get(name, ())), None) for name in ("intent", "model"))
+        self._settings = Settings.at_first(intent=intent, model=model)
         self._names = Names(nonce)
         self._session_id = self._names.new("sess")
         self._items = Items()

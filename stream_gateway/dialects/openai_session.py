@@ -127,13 +127,21 @@ class Settings:
     started: bool = False
     """From then on the kind, the audio and the way it is transcribed stay as they are."""
 
+    @classmethod
+    def at_first(cls, *, intent: str | None, model: str | None) -> "Settings":
+        """As the URL has them."""
+        if intent != "transcription":
+            return cls(kind="realtime", model=model or _DEFAULT_MODEL)
+        return cls(kind="transcription", transcription=Transcription(model=model or _DEFAULT_TRANSCRIBER))
+
     @property
     def turn_detection(self) -> TurnDetection | None:
         """None: the client commits its turns."""
         if not isinstance(self.wished_detection, UnsetType):
             return self.wished_detection
-        model = self.transcription.model if self.transcription is not None else ""
-        return None if model.startswith(_COMMITS_ITSELF) else TurnDetection()
+        transcriber = self.transcription.model if self.transcription is not None else ""
+        commits_itself = self.model.startswith(_COMMITS_ITSELF) or transcriber.startswith(_COMMITS_ITSELF)
+        return None if commits_itself else TurnDetection()
 
     @property
     def creates_responses(self) -> bool:

@@ -64,6 +64,15 @@ def test_clients_of_some_models_commit_unless_they_say_otherwise(model: str) -> 
     assert with_input(settings, turn_detection={"type": "server_vad"}).turn_detection == TurnDetection()
 
 
+def test_the_url_names_the_kind_and_the_model_that_does_it() -> None:
+    assert Settings.at_first(intent=None, model=None) == Settings(kind="realtime")
+    assert Settings.at_first(intent="x", model="gpt-realtime-whisper").turn_detection is None
+    settings = Settings.at_first(intent="transcription", model="gpt-live-transcribe")
+    assert settings.transcription is not None
+    assert (settings.transcription.model, settings.turn_detection) == ("gpt-live-transcribe", None)
+    assert Settings.at_first(intent="transcription", model=None) == Settings(kind="transcription")
+
+
 def test_detection_is_kept_within_what_we_can() -> None:
     vad = with_input(turn_detection={"threshold": 0.99, "silence_duration_ms": 10}).start().vad
     assert vad == VadOptions(threshold=0.95, endpoint_s=0.2, endpoint_mode="fixed")
