@@ -302,3 +302,20 @@ async def test_a_gateway_that_goes_away_closes_with_1012_and_no_error(
     assert client.socket.close_code == 1012
     assert not client.of("error")
     await asyncio.wait_for(gateway.process.wait(), 30)
+
+
+async def test_a_worker_that_dies_is_a_pause_and_no_error(launch_gateway: Launch, launch_worker: Launch) -> None:
+    gateway = await launch_gateway()
+    worker = await launch_worker()
+    await became(gateway.port, 200)
+    client = await transcription(gateway.port)
+    await client.append(speech_24k(4))
+    await client.event("input_audio_buffer.speech_started")
+    await worker.stop(signal.SIGKILL)
+    await client.append(speech_24k()[4 * 48_000 :])
+    await client.event("input_audio_buffer.committed")
+    await became(gateway.port, 503)
+    await launch_worker()
+    completed = await client.event(f"{TRANSCRIPTION}.completed")
+    assert completed["transcript"]
+    assert not client.of("error")
