@@ -11,7 +11,8 @@ from stream_gateway.dialects.openai_wire import ContentPart, Event, ItemDraft, R
 Status: TypeAlias = Literal["in_progress", "completed", "incomplete"]
 ROOT: Final = "root"
 _MAX_ITEMS = 500
-"""Kept to be retrieved; in text 16 million characters at most. The oldest are forgotten, and asking for one is answered like asking for one that never was."""
+"""Kept to be retrieved; in text 16 million characters at most. The oldest are forgotten, and asking for one is answered
+like asking for one that never was."""
 _TEXT_PARTS: Final = ("input_text", "output_text", "text")
 
 
