@@ -1,14 +1,15 @@
 """What every dialect is: a translation between frames of one client protocol and the one session machine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from bus.contract.client_protocol import AudioCommit, AudioEnd, ChatCommand, Limits, SessionStart
+from bus.contract.client_protocol import AudioCommit, AudioEnd, Limits, SessionStart
+from stream_gateway.chat.commands import ChatInput
 from stream_gateway.session.events import SessionEvent
 
-Command: TypeAlias = SessionStart | AudioCommit | AudioEnd | ChatCommand
-"""What a client can ask for, in native terms."""
+Command: TypeAlias = SessionStart | AudioCommit | AudioEnd | ChatInput
+"""What a client can ask for, in native terms where v1 has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,19 @@ class Awake:
     """The client asks for nothing and is there: the session is not idle."""
 
 
-Action: TypeAlias = Command | Audio | Reply | Awake
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Text frames to be spelled when all that was told before is, so in the order in which `render` is called."""
+
+    spell: Callable[[], Sequence[str]] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AudioClear:
+    """Take back the audio since the last turn ended."""
+
+
+Action: TypeAlias = Command | Audio | AudioClear | Reply | Later | Awake
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,9 @@ _CLIENT_TYPES = tuple(kind.__struct_config__.tag for kind in get_args(wire.Clien
 _TYPE_NAMES = f"{', '.join(_CLIENT_TYPES[:-1])} and {_CLIENT_TYPES[-1]}"
 
 
+_UNSPOKEN = (events.SpeechCleared, events.CommitDone, events.AnswerWanted, events.Flushed)
+
+
 class _Tag(msgspec.Struct):
     """Only the type: whether a message is unknown is decided before whether its fields are right."""
 
@@ -62,8 +65,8 @@ class NativeDialect:
         return code, reason
 
     def render(self, event: events.SessionEvent) -> Sequence[str]:
-        """Spell one session event as one text frame; `audio.committed` and finals tell what a commit came to."""
-        if isinstance(event, events.Flushed):
+        """Spell one session event as one text frame. Some have none: they answer what this protocol cannot ask for."""
+        if isinstance(event, _UNSPOKEN):
             return ()
         message = self._translate(event, self._next_seq)
         self._next_seq += 1
@@ -109,8 +112,10 @@ class NativeDialect:
                 | events.ChatFailed()
             ):
                 return _about_chat(event, seq)
-            case events.Flushed() | events.Spelled():
-                raise AssertionError("what has no spelling of its own is not translated")
+            case events.SpeechCleared() | events.CommitDone() | events.AnswerWanted() | events.Flushed():
+                raise AssertionError("this protocol has no words for it")
+            case events.Spelled() | events.Deferred():
+                raise AssertionError("what dialects spell themselves is not rendered")
             case _:
                 return self._about_session(event, seq)
 
