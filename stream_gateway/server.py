@@ -17,11 +17,14 @@ from stream_gateway.dialects.base import Handshake
 from stream_gateway.dialects.table import DIALECTS
 from stream_gateway.gateway import Gateway
 from stream_gateway.metrics import GatewayMetrics
+from stream_gateway.page import Page
 from stream_gateway.policy.keys import presented_key, tenant_for
 
 log = logging.getLogger(__name__)
 
-_PATHS = (*DIALECTS, "/healthz", "/readyz", "/metrics")
+_ADMISSION = "/v1/admission"
+"""Answers over HTTP what an upgrade would be answered: a browser hides from its page why an upgrade was refused."""
+_PATHS = ("/", *DIALECTS, _ADMISSION, "/healthz", "/readyz", "/metrics")
 _READ_AHEAD_FRAMES = 8
 """Frames that websockets holds before it stops reading the socket: the bound of what a flood can occupy."""
 
@@ -39,6 +42,7 @@ class FrontDoor:
         self._gateway = gateway
         self._metrics = metrics
         self._tenants = tenants
+        self._page = Page.installed()
 
     async def listen(self, host: str, port: int, *, max_frame_bytes: int, reuse_port: bool) -> Server:
         """Open the port. Compression is declined: audio does not shrink, and inflating costs the loop."""
@@ -60,6 +64,8 @@ class FrontDoor:
     def answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer a plain HTTP request, refuse an upgrade, or return None to let it happen."""
         path = request.path.partition("?")[0]
+        if not _wants_upgrade(request) and (asset := self._page.answer(request.path, request.headers)) is not None:
+            return asset
         match path:
             case "/healthz":
                 return _text(HTTPStatus.OK, "ok\n")
@@ -71,13 +77,15 @@ class FrontDoor:
             case "/metrics":
                 body = generate_latest(self._metrics.registry)
                 return _response(HTTPStatus.OK, body, CONTENT_TYPE_LATEST)
+            case _ if path == _ADMISSION:
+                return self._admit(connection, request, path) or _text(HTTPStatus.OK, "admitted\n")
             case _ if path in DIALECTS:
                 return self._admit(connection, request, path)
             case _:
                 return _error(HTTPStatus.NOT_FOUND, "not_found", f"this service answers on {', '.join(_PATHS)}")
 
     def _admit(self, connection: ServerConnection, request: Request, path: str) -> Response | None:
-        if (_first(request.headers, "Upgrade") or "").lower() != "websocket":
+        if path != _ADMISSION and not _wants_upgrade(request):
             message = f"{path} is a WebSocket: connect with ws://, not http://"
             return _error(HTTPStatus.UPGRADE_REQUIRED, "upgrade_required", message, {"Upgrade": "websocket"})
         try:
@@ -107,6 +115,10 @@ def _handshake(request: Request, limits: Limits) -> Handshake:
     path, _, query = request.path.partition("?")
     headers = {name.lower(): value for name, value in reversed(list(request.headers.raw_items()))}
     return Handshake(path=path, query=parse_qs(query, keep_blank_values=True), headers=headers, limits=limits)
+
+
+def _wants_upgrade(request: Request) -> bool:
+    return (_first(request.headers, "Upgrade") or "").lower() == "websocket"
 
 
 def _first(headers: Headers, name: str) -> str | None:
