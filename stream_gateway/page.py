@@ -25,6 +25,8 @@ _TYPES: Final[Mapping[str, str]] = {
     "svg": "image/svg+xml",
 }
 _FOLDERS: Final = ("page", "sdk")
+_WORKLETS: Final = "-worklet.js"
+"""End of the names of scripts that run on the audio thread, and are fetched when somebody speaks."""
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; worker-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
@@ -53,6 +55,9 @@ class Page:
 
     def __init__(self, assets: Mapping[str, Asset]) -> None:
         self._assets = assets
+        modules = [path for path in assets if path.endswith(".js") and not path.endswith(_WORKLETS)]
+        # All modules at once, not each when the one that imports it has come: three round trips less.
+        self._preload = ", ".join(f"<{path}>; rel=modulepreload" for path in modules)
 
     @classmethod
     def installed(cls) -> Self:
@@ -70,6 +75,8 @@ class Page:
         fields = {**_HEADERS, "ETag": asset.etag, "Content-Security-Policy": _POLICY.format(ancestors=ancestors)}
         if asset.etag in _etags(headers):
             return _response(HTTPStatus.NOT_MODIFIED, b"", fields)
+        if path == "/":
+            fields["Link"] = self._preload
         return _response(HTTPStatus.OK, asset.body, {**fields, "Content-Type": asset.content_type})
 
 

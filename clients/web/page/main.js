@@ -213,7 +213,12 @@ function wireSaving() {
 
 function wireChat() {
   $("auto").checked = preferences.get("auto");
-  $("auto").addEventListener("change", ({ target }) => choose("auto", target.checked, () => desk.setAuto(target.checked)));
+  $("answer-now").hidden = preferences.get("auto");
+  $("auto").addEventListener("change", ({ target }) => {
+    choose("auto", target.checked, () => desk.setAuto(target.checked));
+    $("answer-now").hidden = target.checked;
+  });
+  $("answer-now").addEventListener("click", () => desk.requestAnswer());
   $("chat-toggle").addEventListener("click", () => {
     const isShown = $("chat").hidden;
     showChat(isShown);

@@ -31,8 +31,9 @@ export function fromAddress(search) {
   const fixed = {};
   if (/^[a-z]{2,3}$/.test(given.get("language") ?? "")) fixed.language = given.get("language");
   if (["light", "dark", "system"].includes(given.get("theme"))) fixed.theme = given.get("theme");
-  for (const name of ["chat", "translate"]) if (given.has(name)) fixed[name] = given.get(name) === "1";
-  return { isEmbedded: given.get("embed") === "1", fixed };
+  const isEmbedded = given.get("embed") === "1";
+  for (const name of ["chat", "translate"]) if (isEmbedded || given.has(name)) fixed[name] = given.get(name) === "1";
+  return { isEmbedded, fixed };
 }
 
 function stored() {
