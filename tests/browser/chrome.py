@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -25,7 +25,6 @@ _FLAGS = (
     "--disable-background-networking",
     "--remote-debugging-port=0",
     "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
     f"--host-resolver-rules=MAP {INSECURE_HOST} 127.0.0.1",
     "about:blank",
 )
@@ -114,6 +113,10 @@ class Tab:
             text = {"text": "\r"} if key == "Enter" and kind == "keyDown" else {}
             await self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
 
+    async def allow_microphone(self, setting: Literal["granted", "denied"]) -> None:
+        """What the person answered, or will answer, when asked for the microphone."""
+        await self.call("Browser.setPermission", permission={"name": "microphone"}, setting=setting)
+
     async def resize(self, width: int, height: int) -> None:
         """CSS pixels."""
         await self.call(
@@ -159,6 +162,7 @@ async def _first_tab(browser_url: str) -> AsyncIterator[Tab]:
         try:
             for domain in ("Page", "Runtime", "Log"):
                 await tab.call(f"{domain}.enable")
+            await tab.allow_microphone("granted")
             yield tab
         finally:
             listening.cancel()

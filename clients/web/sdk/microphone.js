@@ -1,5 +1,5 @@
 // The microphone as a stream of 16-bit mono at 16 kHz.
-import { fromMediaError, HarkenFailure } from "./failures.js";
+import { fromMediaError, HarkenFailure, networkLost } from "./failures.js";
 
 const WORKLET = new URL("./capture-worklet.js", import.meta.url);
 
@@ -11,7 +11,9 @@ export class Microphone {
     try {
       const audio = { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true, ...processing };
       const asked = { audio: deviceId ? { ...audio, deviceId: { exact: deviceId } } : audio };
-      const [stream] = await Promise.all([openStream(asked), context.audioWorklet.addModule(worklet)]);
+      // First the module: whoever is asked for the microphone shall not be asked in vain.
+      await context.audioWorklet.addModule(worklet).catch(() => Promise.reject(networkLost()));
+      const stream = await navigator.mediaDevices.getUserMedia(asked);
       await context.resume();
       return new Microphone(context, stream, onAudio, onLost);
     } catch (error) {
@@ -54,14 +56,6 @@ export async function listMicrophones() {
   return devices
     .filter((device) => device.kind === "audioinput")
     .map(({ deviceId, label }) => ({ deviceId, label }));
-}
-
-async function openStream(asked) {
-  try {
-    return await navigator.mediaDevices.getUserMedia(asked);
-  } catch (error) {
-    throw fromMediaError(error);
-  }
 }
 
 function notAvailable() {
