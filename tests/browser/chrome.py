@@ -30,7 +30,8 @@ _FLAGS = (
 )
 _WATCH = """
 window.violations = [];
-document.addEventListener("securitypolicyviolation", (e) => window.violations.push(`${e.violatedDirective} ${e.blockedURI}`));
+document.addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) =>
+  window.violations.push(`${violatedDirective} ${blockedURI}`));
 """
 
 

@@ -73,8 +73,10 @@ async def test_a_gateway_that_is_killed_costs_a_pause_and_no_words(
     await tab.click("record")
     await tab.until(WORDS_IN_FLIGHT)
     await gateway.stop(signal.SIGKILL)
-    assert "Reconnecting" in await tab.until("document.getElementById('connection').innerText.includes('Reconnecting') "
-                                             "&& document.getElementById('connection').innerText")
+    assert "Reconnecting" in await tab.until(
+        "document.getElementById('connection').innerText.includes('Reconnecting') "
+        "&& document.getElementById('connection').innerText"
+    )
     await launch_gateway(HARKEN_GATEWAY_PORT=str(port))
     final = str(await tab.until(FIRST_FINAL))
     numbers = [int(word.removeprefix("w")) for word in final.split()]

@@ -1,10 +1,10 @@
 """Chat in a real browser: answers that stream, and what stops them."""
 
+import pytest
+
 from tests.browser.chrome import Tab
 from tests.integration.conftest import Launch
 from tests.integration.gateway_client import became
-
-import pytest
 
 pytestmark = [pytest.mark.weights, pytest.mark.slow]
 

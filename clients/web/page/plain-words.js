@@ -1,16 +1,17 @@
 // What the page says when something is wrong: what it is, and what to do. Pure.
 
 const RETRY = { label: "Try again", name: "retry" };
+const BAD_FILE = { title: "This file cannot be read.", text: "It is damaged, or its format is not known here." };
 
 const NOTICES = {
   microphone_denied: {
     title: "The microphone is blocked.",
-    text: "Allow it in the browser's site settings (the icon beside the address), then try again. Recordings still work.",
+    text: "Allow it in the browser's site settings (the icon beside the address), then try again.",
     action: RETRY,
   },
   no_microphone: {
     title: "No microphone was found.",
-    text: "Plug one in or choose another one below, then try again. A recording can be opened without one.",
+    text: "Plug one in or choose another one, then try again. A recording needs none.",
     action: RETRY,
   },
   microphone_busy: {
@@ -30,7 +31,7 @@ const NOTICES = {
   },
   insecure_origin: {
     title: "This address is not secure.",
-    text: "Browsers give the microphone to https:// pages and to localhost only. Open this page so; recordings work here too.",
+    text: "Browsers give the microphone only to https:// pages and localhost. Open this page so; recordings work here too.",
   },
   unsupported_browser: {
     title: "This browser gives no microphone.",
@@ -38,7 +39,7 @@ const NOTICES = {
   },
   no_worker: {
     title: "Nobody can transcribe right now.",
-    text: "No worker is running, or all have just left. Whoever operates this service must start one.",
+    text: "No worker is running. Whoever operates this service must start one.",
     action: RETRY,
   },
   no_chat_worker: {
@@ -62,8 +63,8 @@ const NOTICES = {
     action: RETRY,
   },
   unauthorized: { title: "The key was not accepted.", text: "Enter the key you were given.", action: { label: "Enter a key", name: "key" } },
-  bad_container: { title: "This file cannot be read.", text: "It is damaged, or no recording in a format that is known here." },
-  unsupported_audio: { title: "This file cannot be read.", text: "It is no recording in a format that is known here." },
+  bad_container: BAD_FILE,
+  unsupported_audio: BAD_FILE,
   client_too_slow: { title: "This page could not keep up.", text: "Close other tabs or programs, then try again.", action: RETRY },
   decode_failed: { title: "A passage could not be transcribed.", text: "It is marked in the captions; the rest goes on." },
   audio_dropped: { title: "Some audio was lost.", text: "The connection was away for longer than this page can remember." },

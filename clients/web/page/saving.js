@@ -7,7 +7,7 @@ export async function copyText(entries) {
     await navigator.clipboard.writeText(toText(entries));
     return true;
   } catch {
-    return copyBySelection(toText(entries));
+    return false;
   }
 }
 
@@ -18,16 +18,4 @@ export function download(entries, format) {
   link.download = `transcript-${new Date().toISOString().slice(0, 16).replace(/[T:]/g, "-")}.${format}`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}
-
-/** The way that insecure pages are left with. */
-function copyBySelection(text) {
-  const area = document.createElement("textarea");
-  area.value = text;
-  area.className = "hidden";
-  document.body.append(area);
-  area.select();
-  const isDone = document.execCommand("copy");
-  area.remove();
-  return isDone;
 }

@@ -49,10 +49,9 @@ export class Transcript {
     return this.entries.filter((entry) => entry.state === "final");
   }
 
+  /** Forgets what is over; returns it. */
   clear() {
-    const all = [...this.entries];
-    all.filter(isOver).forEach((entry) => this._remove(entry.key));
-    return all.filter(isOver);
+    return this.entries.filter(isOver).map((entry) => this._remove(entry.key));
   }
 
   _entry(key, stream, startS) {

@@ -2,7 +2,7 @@
 import { backoffS } from "./backoff.js";
 import { fromAdmission, fromErrorEvent, HarkenFailure, networkLost } from "./failures.js";
 import { Listeners } from "./listeners.js";
-import { admissionAddress, chatMessage, sessionStart, socketAddress } from "./messages.js";
+import { admissionAddress, sessionStart, socketAddress } from "./messages.js";
 import { ReplayBuffer } from "./replay-buffer.js";
 import { Timeline } from "./timeline.js";
 
@@ -101,24 +101,24 @@ export class LiveSession {
   }
 
   sendChat(text, { answer = true } = {}) {
-    return this._say(chatMessage.send(text, answer));
+    return this._say({ type: "chat.send", text, answer });
   }
 
   requestAnswer() {
-    return this._say(chatMessage.request());
+    return this._say({ type: "chat.request" });
   }
 
   cancelAnswer() {
-    return this._say(chatMessage.cancel());
+    return this._say({ type: "chat.cancel" });
   }
 
   configureChat(changes) {
     Object.assign((this._options.chat ??= {}), changes);
-    return this._say(chatMessage.configure(changes));
+    return this._say({ type: "chat.configure", ...changes });
   }
 
   resetChat() {
-    return this._say(chatMessage.reset());
+    return this._say({ type: "chat.reset" });
   }
 
   /** Bytes that wait, in this object and in the socket. */
@@ -233,7 +233,7 @@ export class LiveSession {
         socket.send('{"type":"audio.commit"}');
       } else break;
     }
-    if (!this._isPcm) this._audio.commit(this._audio.sentOffset); // a file is sent again from its beginning, or not at all
+    if (!this._isPcm) this._audio.commit(this._audio.sentOffset); // a file is not sent again
     if (this._audio.unsentBytes) return this._pumpLater();
     for (const wait of this._waiting.splice(0)) wait.resolve();
     if (this._isEnding && this._endSentOn !== socket) {

@@ -43,11 +43,3 @@ export function admissionAddress(url) {
   address.protocol = { "ws:": "http:", "wss:": "https:" }[address.protocol] ?? address.protocol;
   return address.href;
 }
-
-export const chatMessage = {
-  send: (text, answer = true) => ({ type: "chat.send", text, answer }),
-  request: () => ({ type: "chat.request" }),
-  cancel: () => ({ type: "chat.cancel" }),
-  configure: (changes) => ({ type: "chat.configure", ...changes }),
-  reset: () => ({ type: "chat.reset" }),
-};
