@@ -32,6 +32,7 @@ _WATCH = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) =>
   window.violations.push(`${violatedDirective} ${blockedURI}`));
+  window.violations.push(`${violatedDirective} ${blockedURI}`));
 """
 
 

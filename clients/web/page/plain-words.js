@@ -83,7 +83,7 @@ const STATES = {
   idle: ["Ready", "calm"],
   connecting: ["Connecting…", "calm"],
   open: ["Connected", "good"],
-  draining: ["Connected; this server is about to stop, another takes over", "good"],
+  draining: ["Connected; another server takes over soon", "good"],
   ending: ["Finishing…", "good"],
   ended: ["Ready", "calm"],
 };

@@ -43,7 +43,7 @@ export class RoomMode {
     try {
       this._awake = await navigator.wakeLock?.request("screen");
     } catch {
-      // A screen that goes dark is the reader's own setting.
+      // Then it goes dark.
     }
   }
 

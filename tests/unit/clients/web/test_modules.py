@@ -58,7 +58,7 @@ def test_every_code_of_the_service_that_ends_a_session_has_plain_words() -> None
     never_shown = {"unknown_model", "start_timeout", "idle_timeout", "session_too_long", "chat_failed", "internal"}
     kinds: list[type[HarkenError]] = [*ClientError.__subclasses__(), *ServiceError.__subclasses__()]
     codes = {kind.code for kind in kinds if kind.__module__ == HarkenError.__module__}
-    missing = {code for code in codes if f"  {code}: {{" not in words}
+    missing = {code for code in codes if f"  {code}: " not in words}
     assert missing == faults_of_programs | never_shown
 
 
