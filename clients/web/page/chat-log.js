@@ -68,8 +68,8 @@ export class ChatLog {
   }
 }
 
-function doneRemark({ finish_reason, usage, times }) {
-  const first = `first word after ${times.first_delta_s.toFixed(1)} s`;
+function doneRemark({ model, finish_reason, usage, times }) {
+  const first = `${model}: first word after ${times.first_delta_s.toFixed(1)} s`;
   const cut = finish_reason === "length" ? ", cut at its longest" : "";
   return `${first}, ${usage.completion_tokens} tokens${cut}`;
 }

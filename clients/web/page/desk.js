@@ -167,8 +167,6 @@ export class Desk {
     switch (event.type) {
       case "state":
         return this._onState(record, event);
-      case "session.started":
-        return this._show.started(event, record);
       case "session.reconnected":
         return this._onReconnected(record, event);
       case "session.ended":

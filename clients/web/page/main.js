@@ -53,9 +53,6 @@ const show = {
     $("stop-answer").hidden = !chatLog.isAnswering;
   },
   note: (text) => chat.show(chatLog.addNote(text)),
-  started(event, record) {
-    if (record.hasChat) $("chat-model").textContent = event.chat_model ?? "nobody there";
-  },
   connection(state) {
     sessionState = state;
     if (state.state !== "open") clearTimeout(resumedTimer);

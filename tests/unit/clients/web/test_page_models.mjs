@@ -70,8 +70,8 @@ test("answers grow, end, and say how", () => {
   say("chat.delta", { text: "He" });
   say("chat.delta", { text: "llo" });
   assert.equal(turn.text, "Hello");
-  say("chat.done", { text: "Hello", finish_reason: "length", usage: { completion_tokens: 2 }, times: { first_delta_s: 0.12 } });
-  assert.equal(turn.remark, "first word after 0.1 s, 2 tokens, cut at its longest");
+  say("chat.done", { text: "Hello", finish_reason: "length", model: "m", usage: { completion_tokens: 2 }, times: { first_delta_s: 0.12 } });
+  assert.equal(turn.remark, "m: first word after 0.1 s, 2 tokens, cut at its longest");
   assert.equal(log.isAnswering, false);
 });
 
