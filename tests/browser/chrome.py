@@ -32,7 +32,6 @@ _WATCH = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) =>
   window.violations.push(`${violatedDirective} ${blockedURI}`));
-  window.violations.push(`${violatedDirective} ${blockedURI}`));
 """
 
 
@@ -127,9 +126,10 @@ class Tab:
 
 
 @asynccontextmanager
-async def chromium(command: str, microphone: Path | None = None) -> AsyncIterator[Tab]:
-    """A browser of its own with one empty tab. `microphone`: a WAV file that is spoken once, then silence."""
-    speaks = () if microphone is None else (f"--use-file-for-fake-audio-capture={microphone}%noloop",)
+async def chromium(command: str, microphone: Path | None = None, *, loops: bool = False) -> AsyncIterator[Tab]:
+    """A browser of its own with one empty tab. `microphone`: a WAV file that is spoken, once or over and over."""
+    how = "" if loops else "%noloop"
+    speaks = () if microphone is None else (f"--use-file-for-fake-audio-capture={microphone}{how}",)
     with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         process = await asyncio.create_subprocess_exec(
             *(command, f"--user-data-dir={profile}", *speaks, *_FLAGS),

@@ -249,4 +249,4 @@ wireChat();
 allowSaving();
 drawConnection();
 fillDevices($("device"), preferences.get("device"));
-document.documentElement.dataset.ready = "";
+document.documentElement.dataset.ready = Math.round(performance.now());
