@@ -3,6 +3,7 @@ import { clock } from "./documents.js";
 import { languageName } from "./languages.js";
 
 const NEAR_END_PX = 48;
+const ROWS_PER_LIST = 20; // the browser lays out and paints the lists on the screen, whatever an hour has brought
 const STAGES = [
   ["endpoint_s", "silence that ends it"],
   ["queue_s", "queue"],
@@ -42,11 +43,11 @@ export class CaptionsView {
   /** A line that says what follows: another recording. */
   heading(text) {
     this._invitation.hidden = true;
-    this._list.append(element("li", "recording", text));
+    this._append(element("li", "recording", text));
   }
 
   clear() {
-    for (const heading of this._list.querySelectorAll(".recording")) heading.remove();
+    for (const row of this._list.querySelectorAll(".recording, ol:empty")) row.remove();
     this._invitation.hidden = this._rows.size > 0;
   }
 
@@ -91,10 +92,16 @@ export class CaptionsView {
     const note = element("span", "utterance-note", "");
     text.append(stable, tail);
     row.append(time, text, note);
-    this._list.append(row);
+    this._append(row);
     const parts = { row, state: "", time: time.firstChild, stable: stable.firstChild, tail: tail.firstChild, note: note.firstChild };
     this._rows.set(entry.key, parts);
     return parts;
+  }
+
+  _append(row) {
+    let list = this._list.lastElementChild;
+    if (!list || list.childElementCount >= ROWS_PER_LIST) list = this._list.appendChild(element("ol", ""));
+    list.append(row);
   }
 
   _onScroll() {
