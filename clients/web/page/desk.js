@@ -197,8 +197,8 @@ export class Desk {
 
   _onReconnected(record, { lost_s }) {
     this._dropOpen(record);
-    this._show.resumed();
     if (lost_s > 0) this._show.notice("audio_dropped");
+    else this._show.resumed();
     if (record.hasChat && this._chatLog.turns.length) this._show.note("The connection was lost; the assistant starts afresh.");
   }
 
