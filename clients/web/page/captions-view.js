@@ -1,6 +1,5 @@
 // Captions on the screen: stable words, the tail that may still change, finals.
 import { clock } from "./documents.js";
-import { languageName } from "./languages.js";
 
 const NEAR_END_PX = 48;
 const ROWS_PER_LIST = 20; // the browser lays out and paints the lists on the screen, whatever an hour has brought
@@ -21,7 +20,6 @@ export class CaptionsView {
     this._changed = new Set();
     this._frame = 0;
     this._follows = true;
-    this._language = null;
     scroller.addEventListener("scroll", () => this._onScroll(), { passive: true });
     toLatest.addEventListener("click", () => this.follow());
     new ResizeObserver(() => this._toEnd()).observe(scroller);
@@ -75,9 +73,6 @@ export class CaptionsView {
     setText(row.tail, entry.tail);
     if (entry.state !== "final" || row.note.data) return;
     row.row.lang = entry.language ?? "";
-    const isOther = entry.language && entry.language !== this._language;
-    if (isOther && this._language) row.time.parentElement.title = languageName(entry.language);
-    this._language = entry.language ?? this._language;
     row.note.data = `${entry.latency_s.toFixed(1)} s`;
     row.note.parentElement.title = latencyTitle(entry.times);
   }

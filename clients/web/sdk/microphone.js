@@ -2,22 +2,26 @@
 import { fromMediaError, HarkenFailure, networkLost } from "./failures.js";
 
 const WORKLET = new URL("./capture-worklet.js", import.meta.url);
+const RUNS_WITHIN_MS = 5000; // a machine without any sound device never runs
 
 export class Microphone {
   /** Asks for permission if need be. `onAudio({pcm, peak})` hears 32 ms at a time; `onLost` that the device is gone. */
   static async open({ deviceId, onAudio, onLost = () => {}, worklet = WORKLET, processing = {} }) {
     if (!globalThis.isSecureContext || !navigator.mediaDevices?.getUserMedia) throw notAvailable();
     const context = new AudioContext({ latencyHint: "interactive" });
+    let stream;
     try {
       const audio = { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true, ...processing };
       const asked = { audio: deviceId ? { ...audio, deviceId: { exact: deviceId } } : audio };
       // First the module: whoever is asked for the microphone shall not be asked in vain.
       await context.audioWorklet.addModule(worklet).catch(() => Promise.reject(networkLost()));
-      const stream = await navigator.mediaDevices.getUserMedia(asked);
-      await context.resume();
+      stream = await navigator.mediaDevices.getUserMedia(asked);
+      const late = new Promise((_, reject) => setTimeout(reject, RUNS_WITHIN_MS, { name: "NotReadableError" }));
+      await Promise.race([context.resume(), late]);
       return new Microphone(context, stream, onAudio, onLost);
     } catch (error) {
-      await context.close();
+      stream?.getTracks().forEach((track) => track.stop());
+      context.close();
       throw error instanceof HarkenFailure ? error : fromMediaError(error);
     }
   }
