@@ -22,13 +22,16 @@ from stream_gateway.dialects.refusals import OPENAI_PATHS, Refusal, spell
 from stream_gateway.dialects.table import DIALECTS
 from stream_gateway.gateway import Gateway
 from stream_gateway.metrics import GatewayMetrics
+from stream_gateway.page import Page
 from stream_gateway.policy.keys import presented_key, tenant_for
 from stream_gateway.policy.read_ahead import read_ahead_frames
 from stream_gateway.policy.subprotocols import echoed, parse_offer
 
 log = logging.getLogger(__name__)
 
-_PLAIN_PATHS = ("/healthz", "/readyz", "/metrics")
+_ADMISSION = "/v1/admission"
+"""Answers over HTTP what an upgrade would be answered: a browser hides from its page why an upgrade was refused."""
+_PLAIN_PATHS = ("/", _ADMISSION, "/healthz", "/readyz", "/metrics")
 
 _PING_INTERVAL_S = 20.0
 """Tells clients that the service lives. Their pongs are not waited for: while back-pressure holds a socket unread they
@@ -67,6 +70,7 @@ class FrontDoor:
         self._tenants = tenants
         self._frames = frames
         self._dialects = dialects
+        self._page = Page.installed()
 
     async def listen(self, host: str, port: int, *, reuse_port: bool, tls: SSLContext | None = None) -> Server:
         """Open the port. Compression is declined: audio does not shrink, and inflating costs the loop."""
@@ -90,6 +94,8 @@ class FrontDoor:
     def answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer a plain HTTP request, refuse an upgrade, or return None to let it happen."""
         path = request.path.partition("?")[0]
+        if not _wants_upgrade(request) and (asset := self._page.answer(request.path, request.headers)) is not None:
+            return asset
         match path:
             case "/healthz":
                 return _text(HTTPStatus.OK, "ok\n")
@@ -101,10 +107,13 @@ class FrontDoor:
             case "/metrics":
                 body = generate_latest(self._metrics.registry)
                 return _response(HTTPStatus.OK, body, CONTENT_TYPE_LATEST)
+            case _ if path == _ADMISSION:
+                refusal = self._refusal(connection, request)
+                return _text(HTTPStatus.OK, "admitted\n") if refusal is None else _refused(path, refusal)
             case _ if path in self._dialects:
                 return self._admit(connection, request, path)
             case _:
-                served = ", ".join((*self._dialects, *_PLAIN_PATHS))
+                served = ", ".join(dict.fromkeys((*self._dialects, *_PLAIN_PATHS)))
                 message = f"this service answers on {served}"
                 return _refused(path, Refusal(status=HTTPStatus.NOT_FOUND, code="not_found", message=message))
 

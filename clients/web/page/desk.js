@@ -1,0 +1,244 @@
+// What the page does: one live session for microphone and chat, and one for each recording.
+import { LiveSession, Microphone, sendFile } from "../sdk/harken.js";
+
+const OVER = new Set(["ended", "failed"]);
+
+export class Desk {
+  /** `wishes()` gives `{language, task, device, chat, auto, key}` as they are now; `show` is told what happened. */
+  constructor({ url, transcript, chatLog, wishes, show }) {
+    Object.assign(this, { _url: url, _transcript: transcript, _chatLog: chatLog, _wishes: wishes, _show: show });
+    this._live = null; // {session, stream, number, audio, hasChat}
+    this._file = null;
+    this._microphone = null;
+    this._opening = null;
+    this._sessions = 0;
+    this._sentBytes = 0;
+    this._again = null;
+  }
+
+  get isListening() {
+    return Boolean(this._microphone ?? this._opening);
+  }
+
+  /** Seconds of microphone audio since the page began to listen. */
+  get listenedS() {
+    return this._sentBytes / 32000;
+  }
+
+  /** Does again what failed last. */
+  retry() {
+    this._again?.();
+  }
+
+  async startListening() {
+    if (this.isListening) return;
+    this._again = () => this.startListening();
+    this.stopFile();
+    if (this._live?.audio === "none") this._leave();
+    this._opening = this._openMicrophone();
+    this._show.listening(true);
+    try {
+      this._microphone = await this._opening;
+    } catch (failure) {
+      this._show.notice(failure.code, failure.message);
+    } finally {
+      this._opening = null;
+    }
+    if (this._microphone) this._current("pcm");
+    this._show.listening(this.isListening);
+  }
+
+  /** With chat the session stays open for typed turns; without it ends once all finals have come. */
+  async stopListening() {
+    const microphone = this._microphone ?? (await this._opening?.catch(() => null));
+    this._microphone = null;
+    await microphone?.close();
+    this._show.listening(false);
+    const live = this._live;
+    if (!live || live.audio !== "pcm") return;
+    if (live.hasChat) live.session.commit();
+    else this._end(live);
+  }
+
+  /** What was chosen holds from here on: a new session follows the one that runs, without a gap. */
+  renew() {
+    const live = this._live;
+    if (!live) return;
+    this._live = null;
+    this._end(live);
+    if (this._microphone) this._current("pcm");
+  }
+
+  /** A typed turn. Resolves to false if nobody takes it. */
+  async say(text) {
+    this._again = null;
+    const live = this._current(this._live?.audio ?? "pcm");
+    try {
+      await live.session.open();
+    } catch (failure) {
+      if (failure.code !== "no_worker" || live.audio === "none") return false;
+      this._live = null; // nobody can transcribe, yet somebody may answer
+      return this._sayWithoutAudio(text);
+    }
+    return this._tell(live, text);
+  }
+
+  requestAnswer() {
+    this._live?.session.requestAnswer();
+  }
+
+  cancelAnswer() {
+    this._live?.session.cancelAnswer();
+  }
+
+  forget() {
+    this._live?.session.resetChat();
+  }
+
+  setAuto(auto) {
+    if (this._live?.hasChat) this._live.session.configureChat({ auto });
+  }
+
+  networkIsBack() {
+    this._live?.session.retryNow();
+  }
+
+  async transcribeFile(file) {
+    this._again = () => this.transcribeFile(file);
+    await this.stopListening();
+    this.stopFile();
+    const { language, task } = this._wishes();
+    const record = this._open({ audio: "container", language, task }, file.name);
+    this._file = record;
+    try {
+      await record.session.open();
+      await sendFile(record.session, file, { onProgress: (sent, total) => this._show.progress(file.name, sent / total) });
+      await record.session.end();
+    } catch {
+      // The session has told why.
+    } finally {
+      if (this._file === record) {
+        this._file = null;
+        this._show.progress(file.name, null);
+      }
+    }
+  }
+
+  get hasFile() {
+    return Boolean(this._file);
+  }
+
+  _openMicrophone() {
+    const { device } = this._wishes();
+    const onAudio = ({ pcm, peak }) => {
+      this._sentBytes += pcm.byteLength;
+      this._show.level(peak);
+      this._live?.session.sendAudio(pcm);
+    };
+    const onLost = () => {
+      this.stopListening();
+      this._show.notice("microphone_lost");
+    };
+    return Microphone.open({ deviceId: device, onAudio, onLost });
+  }
+
+  /** The live session; a new one where there is none. */
+  _current(audio) {
+    if (this._live && !OVER.has(this._live.session.state)) return this._live;
+    const { language, task, chat, auto } = this._wishes();
+    if (chat && this._chatLog.turns.length) this._show.note("The assistant starts afresh.");
+    this._live = this._open({ audio, language, task, chat: chat ? { auto } : undefined }, "");
+    return this._live;
+  }
+
+  _open(options, label) {
+    const { key } = this._wishes();
+    const session = new LiveSession({ url: this._url, ...(key && { key }), ...options, language: options.language || null });
+    this._sessions += 1;
+    const record = { session, stream: this._transcript.beginStream(), number: this._sessions };
+    Object.assign(record, { audio: options.audio, hasChat: Boolean(options.chat), label });
+    session.on("*", (event) => this._hear(record, event));
+    if (label) this._show.heading(label);
+    session.open().catch(() => {}); // the state tells
+    return record;
+  }
+
+  _hear(record, event) {
+    switch (event.type) {
+      case "state":
+        return this._onState(record, event);
+      case "session.reconnected":
+        return this._onReconnected(record, event);
+      case "session.ended":
+        return this._dropOpen(record);
+      case "audio.dropped":
+        return this._show.notice("audio_dropped");
+      case "error":
+        return this._show.notice(event.code === "no_worker" ? "no_chat_worker" : event.code, event.message);
+    }
+    if (event.type.startsWith("chat.")) return this._show.turn(this._chatLog.apply(record.number, event));
+    const { entry, removed } = this._transcript.apply(record.stream, event);
+    if (removed) this._show.removed(removed);
+    if (entry) this._show.entry(entry, event);
+    if (event.type === "transcript.final" && record.hasChat && entry) this._show.turn(this._chatLog.addYours(event.text, "spoken"));
+  }
+
+  _onState(record, event) {
+    if (record === this._live || record === this._file || !this._live) this._show.connection(event);
+    if (event.state === "reconnecting") this._abandonAnswers(record);
+    if (event.state !== "failed") return;
+    this._abandonAnswers(record);
+    this._dropOpen(record);
+    const isLive = record === this._live;
+    if (isLive) this._live = null;
+    if (isLive && this.isListening) this.stopListening();
+    if (event.failure.code !== "idle_timeout") this._show.notice(event.failure.code, event.failure.message);
+  }
+
+  _onReconnected(record, { lost_s }) {
+    this._dropOpen(record);
+    if (lost_s > 0) this._show.notice("audio_dropped");
+    else this._show.resumed();
+    if (record.hasChat && this._chatLog.turns.length) this._show.note("The connection was lost; the assistant starts afresh.");
+  }
+
+  _abandonAnswers(record) {
+    for (const turn of this._chatLog.abandon(record.number)) this._show.turn(turn);
+  }
+
+  _dropOpen(record) {
+    for (const entry of this._transcript.dropOpen(record.stream)) this._show.removed(entry);
+  }
+
+  async _sayWithoutAudio(text) {
+    const live = this._current("none");
+    try {
+      await live.session.open();
+    } catch {
+      return false;
+    }
+    return this._tell(live, text);
+  }
+
+  _tell(live, text) {
+    if (!live.session.sendChat(text)) return false;
+    this._show.turn(this._chatLog.addYours(text, "typed"));
+    return true;
+  }
+
+  _end(record) {
+    if (record === this._live) this._live = null;
+    record.session.end().catch(() => {});
+  }
+
+  _leave() {
+    this._live?.session.close();
+    this._live = null;
+  }
+
+  stopFile() {
+    this._file?.session.close();
+    this._file = null;
+  }
+}
+

@@ -1,0 +1,34 @@
+"""A browser whose microphone speaks the bundled recording, and the service as real processes."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from tests.browser.chrome import Tab, chromium, find_browser
+from tests.integration.conftest import launch_gateway, launch_llm_worker, launch_worker
+from tests.integration.gateway_client import SAMPLE
+
+__all__ = ["launch_gateway", "launch_llm_worker", "launch_worker"]
+_SPOKEN_S = 8
+"""The first utterance is heard from 0.7 to 7.2 s."""
+
+
+@pytest.fixture(scope="session")
+def spoken_wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The beginning of the bundled recording."""
+    audio, rate = soundfile.read(SAMPLE, dtype="int16", frames=16_000 * _SPOKEN_S)
+    path = tmp_path_factory.mktemp("spoken") / "spoken.wav"
+    soundfile.write(path, audio, rate)
+    return path
+
+
+@pytest.fixture
+async def tab(spoken_wav: Path) -> AsyncIterator[Tab]:
+    """An empty tab of a browser of its own."""
+    command = find_browser()
+    if command is None:
+        pytest.skip("no Chromium is installed")
+    async with chromium(command, spoken_wav) as tab:
+        yield tab
