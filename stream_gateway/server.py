@@ -16,7 +16,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from bus.contract.client_protocol import Limits
-from bus.contract.errors import InvalidMessage, Unauthorized
+from bus.contract.errors import ClientError, Unauthorized
 from stream_gateway.dialects.base import Dialect, Handshake
 from stream_gateway.dialects.refusals import OPENAI_PATHS, Refusal, spell
 from stream_gateway.dialects.table import DIALECTS
@@ -139,10 +139,12 @@ class FrontDoor:
                 subprotocols=parse_offer(headers.get_all("Sec-WebSocket-Protocol")),
             )
             connection.username = tenant_for(key, self._tenants)
+            handshake = _handshake(request, self._gateway.limits)
+            self._dialects[handshake.path](handshake).on_open()  # the socket, if it comes to one, gets its own
         except Unauthorized as error:
             self._metrics.refused.labels(error.code).inc()
             return Refusal(status=HTTPStatus.UNAUTHORIZED, code=error.code, message=error.message)
-        except InvalidMessage as error:
+        except ClientError as error:
             return Refusal(status=HTTPStatus.BAD_REQUEST, code=error.code, message=error.message)
         admission = self._gateway.admission()
         if admission.admitted:

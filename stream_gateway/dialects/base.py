@@ -71,7 +71,7 @@ class Dialect(Protocol):
     """A session in which nothing comes for this long ends; None: as the service says, and never later than that."""
 
     def on_open(self) -> Sequence[Action]:
-        """The socket is there. Raises ClientError for a handshake that asks for what cannot be."""
+        """The socket comes. Raises ClientError (in ASCII) where the handshake asks for what cannot be: no upgrade."""
         ...
 
     def on_text(self, text: str) -> Sequence[Action]:

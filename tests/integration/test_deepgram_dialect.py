@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.integration.conftest import Launch
 from tests.integration.gateway_client import SAMPLE, became, events_until_closed, speech
@@ -194,10 +194,19 @@ async def test_what_is_no_audio_closes_with_1008(launch_gateway: Launch, launch_
 async def test_what_cannot_be_is_refused_by_name(launch_gateway: Launch, launch_worker: Launch, query: str) -> None:
     gateway = await launch_gateway()
     await launch_worker()
-    socket = await listen(gateway.port, query)
+    with pytest.raises(InvalidStatus) as refused:
+        await listen(gateway.port, query)
+    assert refused.value.response.status_code == 400
+    body = json.loads(refused.value.response.body)
+    assert body["err_msg"].startswith(("callback", "channels", "encoding"))
+
+
+async def test_a_language_that_nobody_knows_is_refused_by_name(launch_gateway: Launch, launch_worker: Launch) -> None:
+    gateway = await launch_gateway()
+    await launch_worker()
+    socket = await listen(gateway.port, f"{RAW}&language=klingon")
     (error,) = await events_until_closed(socket)
-    assert error["type"] == "Error"
-    assert error["description"].startswith(("callback", "channels", "encoding"))
+    assert (error["type"], error["description"].split()[0]) == ("Error", "language")
     assert socket.close_code == 1008
 
 
