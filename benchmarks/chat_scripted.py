@@ -45,16 +45,30 @@ async def many(repeats: int) -> Row:
                 question = f"here speaks number {number} scripted:tokens={_TOKENS_OF_MANY}"
                 return question, await ask(session, question)
 
+        late_s: list[float] = []
+        clock = asyncio.create_task(_note_lateness(late_s))
         asked = await asyncio.gather(*(one(number) for number in range(repeats)))
+        clock.cancel()
     delays_s = [delay for _, turn in asked for delay in token_delays_s(turn, 1 / _TOKENS_PER_S)]
     return {
         "turns": repeats,
         "tokens": len(delays_s),
         **{f"token delay of many turns, p{rank}": percentile(delays_s, rank) for rank in (50, 95, 99)},
         "token delay of many turns, max": percentile(delays_s, 100),
+        # Of which the machine, and all these clients in one process, are to blame for so much:
+        **{f"lateness of the clients, p{rank}": percentile(late_s, rank) for rank in (50, 99)},
         "turns of many not exact": sum(1 for question, turn in asked if not _is_exact(question, turn)),
         "turns with an error": sum(1 for _, turn in asked if turn.error),
     }
+
+
+async def _note_lateness(late_s: list[float]) -> None:
+    """Note for each token's time how late a timer of the clients' loop went off."""
+    due = time.monotonic()
+    while True:
+        due += 1 / _TOKENS_PER_S
+        await asyncio.sleep(due - time.monotonic())
+        late_s.append(time.monotonic() - due)
 
 
 async def killed(repeats: int) -> Row:

@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 _LAST_WORDS_S = 5.0
 """How long it may take to tell gateways of the answers that were given up."""
+_CLOSE_S = 5.0
+"""How long an engine that is broken may take to be closed, before the process ends in any case."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -169,9 +171,8 @@ async def _work(settings: LlmSettings, bus: BusConnection, engine: Engine, worke
         await beats.leave()
 
     if working.done() and (error := working.exception()) is not None:
-        await leave()
+        await Drain([DrainStep("leave", leave, 1.0), DrainStep("close_engine", engine.aclose, _CLOSE_S)]).run()
         await bus.aclose()
-        await engine.aclose()
         _end_at_once("worker failed", ", ".join(sorted({type(one).__name__ for one in _leaves(error)})))
     stopped = stop.is_set()
     well = await Drain(

@@ -3,13 +3,13 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from bus.contract.chat_work import ChatDone, ChatReply, ChatRequest, ChatTimings
 from llm_workers import results
 from llm_workers.budget import Budget, Fitted, TooLong
-from llm_workers.deltas import DeltaBatch
+from llm_workers.deltas import DeltaBatch, Gathered
 from llm_workers.engines.base import Engine, Event, Finished, GenerationFailed
 
 Say = Callable[[ChatReply], Awaitable[None]]
@@ -47,6 +47,8 @@ class Answer:
         self._patience = patience
         self._queue_s = queue_s
         self._batch = DeltaBatch()
+        self._news = asyncio.Event()
+        self._is_over = asyncio.Event()
         self._deltas = 0
         self._began_at = 0.0
         self._first_piece_at: float | None = None
@@ -97,40 +99,57 @@ class Answer:
 
     async def _relay(self, events: AsyncIterator[Event]) -> Finished:
         """Pass the pieces on as they are due, until the end."""
-        silent_at = time.monotonic() + self._patience.first_token_s
-        while True:
-            coming = asyncio.create_task(_next(events))
-            try:
-                await self._wait(coming, silent_at)
-            finally:
-                # A cancelled wait for the engine, or one given up, must not go on behind the closing of the iterator.
-                coming.cancel()
-                await asyncio.wait((coming,))
-            event, now = coming.result(), time.monotonic()
-            silent_at = now + self._patience.next_token_s
-            if isinstance(event, Finished):
-                await self._emit(self._batch.take_all())
-                self._ended_at = now
-                return event
-            self._first_piece_at = self._first_piece_at or now
-            self._batch.add(event.text)
-            await self._emit(self._batch.take_due(now))
+        reading = asyncio.create_task(self._read(events), name="read")
+        sending = asyncio.create_task(self._send(), name="send")
+        try:
+            await asyncio.wait((reading, sending), return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                await asyncio.wait((sending,))  # what there is goes out, however the answer ended
+            sending.result()
+            return reading.result()
+        finally:
+            for task in (reading, sending):
+                task.cancel()
+            await asyncio.wait((reading, sending))
+            for task in (reading, sending):
+                if not task.cancelled():
+                    task.exception()
 
-    async def _wait(self, coming: asyncio.Task[Event], silent_at: float) -> None:
-        while not coming.done():
-            due_at = self._batch.due_at()
-            until = silent_at if due_at is None else min(silent_at, due_at)
-            await asyncio.wait((coming,), timeout=max(0.0, until - time.monotonic()))
-            now = time.monotonic()
-            await self._emit(self._batch.take_due(now))
-            if now >= silent_at and not coming.done():
-                raise AttemptFailed(results.SILENT, by_engine=True)
+    async def _read(self, events: AsyncIterator[Event]) -> Finished:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._patience.first_token_s) as silence:
+                async for event in events:
+                    silence.reschedule(loop.time() + self._patience.next_token_s)
+                    self._ended_at = now = time.monotonic()
+                    if isinstance(event, Finished):
+                        return event
+                    self._first_piece_at = self._first_piece_at or now
+                    self._batch.add(event.text)
+                    self._news.set()
+        except TimeoutError:
+            raise AttemptFailed(results.SILENT, by_engine=True) from None
+        finally:
+            self._is_over.set()
+            self._news.set()
+        raise GenerationFailed("the engine gave no end of the answer", retryable=True)
 
-    async def _emit(self, text: str) -> None:
-        if not text:
+    async def _send(self) -> None:
+        while not self._is_over.is_set():
+            await self._news.wait()
+            self._news.clear()
+            while (due_at := self._batch.due_at()) is not None and not self._is_over.is_set():
+                await self._emit(self._batch.take_due(time.monotonic()))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(due_at - time.monotonic()):
+                        await self._is_over.wait()
+        await self._emit(self._batch.take_all())
+
+    async def _emit(self, gathered: Gathered) -> None:
+        if not gathered.text:
             return
         self._deltas += 1
-        await self._say(results.delta(self._request, seq=self._deltas, text=text))
+        await self._say(results.delta(self._request, gathered, seq=self._deltas))
         self._first_delta_at = self._first_delta_at or time.monotonic()
 
     def _timings(self) -> ChatTimings:
@@ -141,13 +160,6 @@ class Answer:
             emit_s=(self._first_delta_at or first_piece_at) - first_piece_at,
             generate_s=self._ended_at - first_piece_at,
         )
-
-
-async def _next(events: AsyncIterator[Event]) -> Event:
-    event = await anext(events, None)
-    if event is None:
-        raise GenerationFailed("the engine gave no end of the answer", retryable=True)
-    return event
 
 
 @asynccontextmanager

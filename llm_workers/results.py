@@ -17,6 +17,7 @@ from bus.contract.errors import ChatFailed as ChatFailedError
 from bus.contract.errors import InvalidMessage, UnknownModel
 from llm_workers.budget import Fitted
 from llm_workers.cancelled import AnswerKey
+from llm_workers.deltas import Gathered
 from llm_workers.engines.base import Finished, Prompt
 
 BROKEN_AFTER = 5
@@ -69,9 +70,16 @@ def taken(request: ChatRequest, *, worker: str, model: str) -> ChatTaken:
     )
 
 
-def delta(request: ChatRequest, *, seq: int, text: str) -> ChatDelta:
+def delta(request: ChatRequest, gathered: Gathered, *, seq: int) -> ChatDelta:
     """The next piece."""
-    return ChatDelta(session=request.session, answer=request.answer, attempt=request.attempt, seq=seq, text=text)
+    return ChatDelta(
+        session=request.session,
+        answer=request.answer,
+        attempt=request.attempt,
+        seq=seq,
+        text=gathered.text,
+        tokens=gathered.pieces,
+    )
 
 
 def done(

@@ -76,6 +76,8 @@ class Worker:
         self._tasks = asyncio.TaskGroup()
         self._pulling: asyncio.Task[None] | None = None
         self._leaving = False
+        self._is_over = False
+        """From here on no task may begin; gateways have heard long before that this worker leaves."""
         self._failed_in_a_row = 0
         self._broken = asyncio.Event()
 
@@ -100,6 +102,7 @@ class Worker:
             await self._running.wait_none()
             for service in services:
                 service.cancel()
+            self._is_over = True
 
     async def drain(self, patience_s: float) -> None:
         """Take no more; return when what runs is answered, or was given up after `patience_s`. Idempotent."""
@@ -126,7 +129,7 @@ class Worker:
     def on_direct(self, data: bytes) -> None:
         """A gateway asks this worker, and no other. Called on the loop."""
         request = self._read(data)
-        if request is None:
+        if request is None or self._is_over:
             return
         if self.free_slots > 0:
             self._take(request, None)

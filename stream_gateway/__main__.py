@@ -4,8 +4,10 @@ import asyncio
 import logging
 import os
 import secrets
+import signal
 import sys
 from pathlib import Path
+from ssl import SSLContext
 
 import click
 from prometheus_client import CollectorRegistry
@@ -20,6 +22,7 @@ from bus.runtime.model_store.errors import ModelStoreError
 from bus.runtime.model_store.store import default_cache_dir, resolve
 from bus.runtime.settings import UnknownSetting, click_options, refuse_unknown_environment
 from bus.runtime.shared_settings import SharedSettings
+from bus.runtime.tls import TlsError, reload, server_context
 from bus.transport.assets import AssetLimits, ensure_assets
 from bus.transport.connection import BusConnection
 from stream_gateway.chat.options import AnswerPatience
@@ -31,7 +34,7 @@ from stream_gateway.policy.hedging import HedgeOptions
 from stream_gateway.policy.keys import parse_keys
 from stream_gateway.segmentation.scorer import FrameScorer
 from stream_gateway.segmentation.segmenter import SegmenterOptions
-from stream_gateway.server import FrontDoor
+from stream_gateway.server import FrameLimits, FrontDoor
 from stream_gateway.services import Services
 from stream_gateway.session.config import RetryOptions, SessionLimits, segmenter_options
 from stream_gateway.settings import GatewaySettings
@@ -54,14 +57,20 @@ def main(settings: GatewaySettings, shared: SharedSettings) -> None:
     try:
         refuse_unknown_environment(GatewaySettings.section, (GatewaySettings, SharedSettings), os.environ)
         tenants = parse_keys(settings.api_keys)
+        tls = _tls(settings)
         vad_path = resolve(SILERO_VAD.name, cache_dir=shared.cache_dir or default_cache_dir())
     except (UnknownSetting, ModelStoreError, ValueError) as error:
         raise click.ClickException(str(error)) from None
-    sys.exit(run_until_signal(lambda stop: serve(settings, shared.nats_url, vad_path, tenants, stop)))
+    sys.exit(run_until_signal(lambda stop: serve(settings, shared.nats_url, vad_path, tenants, tls, stop)))
 
 
 async def serve(
-    settings: GatewaySettings, nats_url: str, vad_path: Path, tenants: dict[str, str], stop: asyncio.Event
+    settings: GatewaySettings,
+    nats_url: str,
+    vad_path: Path,
+    tenants: dict[str, str],
+    tls: SSLContext | None,
+    stop: asyncio.Event,
 ) -> int:
     """Run until `stop`, then drain; returns the exit code."""
     gateway_id = f"g{secrets.token_hex(6)}"
@@ -85,16 +94,34 @@ async def serve(
     await gateway.start()
     # Else the first clients of a gateway that joins others on a port would hear that there is no worker.
     await gateway.wait_for_worker(_FIRST_HEARTBEAT_S)
-    door = FrontDoor(gateway, metrics=metrics, tenants=tenants)
+    frames = FrameLimits(binary_bytes=settings.max_frame_bytes, base64_bytes=settings.max_base64_frame_bytes)
+    door = FrontDoor(gateway, metrics=metrics, tenants=tenants, frames=frames)
+    address = {"host": settings.host, "port": settings.port}
     try:
-        server = await door.listen(
-            settings.host, settings.port, max_frame_bytes=settings.max_frame_bytes, reuse_port=settings.reuse_port
-        )
+        server = await door.listen(settings.host, settings.port, reuse_port=settings.reuse_port, tls=tls)
     except OSError as error:
-        log.error("gateway cannot listen", extra={"host": settings.host, "port": settings.port, "reason": str(error)})
+        log.error("gateway cannot listen", extra={**address, "reason": str(error)})
         return 1
-    log.info("gateway listens", extra={"host": settings.host, "port": settings.port, "gateway": gateway_id})
+    if tls is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _renew, tls, settings)
+    log.info("gateway listens", extra={**address, "tls": tls is not None, "gateway": gateway_id})
     return await _run(settings, gateway, server, bus, scorer, stop)
+
+
+def _tls(settings: GatewaySettings) -> SSLContext | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    return server_context(settings.tls_cert, settings.tls_key)
+
+
+def _renew(tls: SSLContext, settings: GatewaySettings) -> None:
+    assert settings.tls_cert is not None and settings.tls_key is not None
+    try:
+        reload(tls, settings.tls_cert, settings.tls_key)
+    except TlsError as error:
+        log.error("certificate not renewed, the one before stays", extra={"reason": str(error)})
+    else:
+        log.info("certificate renewed")
 
 
 async def _join_bus(settings: GatewaySettings, nats_url: str, gateway_id: str) -> BusConnection:
@@ -168,6 +195,7 @@ def _services(
         metrics=metrics,
         route=gateway.route,
         llm=gateway.llm,
+        default_instructions=settings.default_instructions,
         patience=AnswerPatience(queued_s=settings.answer_queue_s, deadline_s=settings.answer_deadline_s),
         pool_of=gateway.pool,
         limits=SessionLimits(

@@ -1,32 +1,36 @@
 """The listener: WebSocket upgrades by path, and the few HTTP answers that live on the same port."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
+from ssl import SSLContext
 from urllib.parse import parse_qs
+from uuid import uuid4
 
-import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
 
 from bus.contract.client_protocol import Limits
-from bus.contract.errors import Unauthorized
-from stream_gateway.dialects.base import Handshake
+from bus.contract.errors import InvalidMessage, Unauthorized
+from stream_gateway.dialects.base import Dialect, Handshake
+from stream_gateway.dialects.refusals import OPENAI_PATHS, Refusal, spell
 from stream_gateway.dialects.table import DIALECTS
 from stream_gateway.gateway import Gateway
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.page import Page
 from stream_gateway.policy.keys import presented_key, tenant_for
+from stream_gateway.policy.read_ahead import read_ahead_frames
+from stream_gateway.policy.subprotocols import echoed, parse_offer
 
 log = logging.getLogger(__name__)
 
 _ADMISSION = "/v1/admission"
 """Answers over HTTP what an upgrade would be answered: a browser hides from its page why an upgrade was refused."""
-_PATHS = ("/", *DIALECTS, _ADMISSION, "/healthz", "/readyz", "/metrics")
-_READ_AHEAD_FRAMES = 8
-"""Frames that websockets holds before it stops reading the socket: the bound of what a flood can occupy."""
+_PLAIN_PATHS = ("/", _ADMISSION, "/healthz", "/readyz", "/metrics")
 
 _PING_INTERVAL_S = 20.0
 """Tells clients that the service lives. Their pongs are not waited for: while back-pressure holds a socket unread they
@@ -35,29 +39,54 @@ _CLOSE_TIMEOUT_S = 2.0
 """A socket whose read queue is full cannot see the client's close frame; it is cut after this long."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameLimits:
+    """Largest frames taken, by what is in them."""
+
+    binary_bytes: int
+    base64_bytes: int
+    """On the paths on which audio comes in text."""
+
+    def on(self, path: str) -> int:
+        """The limit on `path`."""
+        return self.base64_bytes if path in OPENAI_PATHS else self.binary_bytes
+
+
 class FrontDoor:
     """Answers what comes before the upgrade, and hands upgraded sockets to the gateway."""
 
-    def __init__(self, gateway: Gateway, *, metrics: GatewayMetrics, tenants: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        *,
+        metrics: GatewayMetrics,
+        tenants: Mapping[str, str],
+        frames: FrameLimits,
+        dialects: Mapping[str, Callable[[Handshake], Dialect]] = DIALECTS,
+    ) -> None:
         self._gateway = gateway
         self._metrics = metrics
         self._tenants = tenants
+        self._frames = frames
+        self._dialects = dialects
         self._page = Page.installed()
 
-    async def listen(self, host: str, port: int, *, max_frame_bytes: int, reuse_port: bool) -> Server:
+    async def listen(self, host: str, port: int, *, reuse_port: bool, tls: SSLContext | None = None) -> Server:
         """Open the port. Compression is declined: audio does not shrink, and inflating costs the loop."""
         return await serve(
             self._on_socket,
             host,
             port,
             process_request=self.answer,
+            select_subprotocol=lambda _, names: _subprotocol(names),
             compression=None,
-            max_size=max_frame_bytes,
-            max_queue=_READ_AHEAD_FRAMES,
+            max_size=self._frames.binary_bytes,
+            max_queue=read_ahead_frames(self._frames.binary_bytes),
             ping_interval=_PING_INTERVAL_S,
             ping_timeout=None,
             close_timeout=_CLOSE_TIMEOUT_S,
             reuse_port=reuse_port,
+            ssl=tls,
             server_header=None,
         )
 
@@ -78,34 +107,58 @@ class FrontDoor:
                 body = generate_latest(self._metrics.registry)
                 return _response(HTTPStatus.OK, body, CONTENT_TYPE_LATEST)
             case _ if path == _ADMISSION:
-                return self._admit(connection, request, path) or _text(HTTPStatus.OK, "admitted\n")
-            case _ if path in DIALECTS:
+                refusal = self._refusal(connection, request)
+                return _text(HTTPStatus.OK, "admitted\n") if refusal is None else _refused(path, refusal)
+            case _ if path in self._dialects:
                 return self._admit(connection, request, path)
             case _:
-                return _error(HTTPStatus.NOT_FOUND, "not_found", f"this service answers on {', '.join(_PATHS)}")
+                served = ", ".join((*self._dialects, *_PLAIN_PATHS))
+                message = f"this service answers on {served}"
+                return _refused(path, Refusal(status=HTTPStatus.NOT_FOUND, code="not_found", message=message))
 
     def _admit(self, connection: ServerConnection, request: Request, path: str) -> Response | None:
-        if path != _ADMISSION and not _wants_upgrade(request):
-            message = f"{path} is a WebSocket: connect with ws://, not http://"
-            return _error(HTTPStatus.UPGRADE_REQUIRED, "upgrade_required", message, {"Upgrade": "websocket"})
+        refusal = self._refusal(connection, request) if _wants_upgrade(request) else _no_socket(path)
+        if refusal is not None:
+            return _refused(path, refusal)
+        # websockets has one limit for all paths; it looks at it, and at the marks, with each frame.
+        limit_bytes, assembler = self._frames.on(path), connection.recv_messages
+        connection.protocol.max_message_size = limit_bytes
+        assembler.high = read_ahead_frames(limit_bytes)
+        assembler.low = assembler.high // 4
+        return None
+
+    def _refusal(self, connection: ServerConnection, request: Request) -> Refusal | None:
+        """Who may not come in, or not now. Otherwise `connection.username` is the tenant."""
+        headers = request.headers
         try:
-            tenant = tenant_for(presented_key(request.path, _first(request.headers, "Authorization")), self._tenants)
+            key = presented_key(
+                request.path,
+                authorization=_first(headers, "Authorization"),
+                api_key=_first(headers, "api-key"),
+                subprotocols=parse_offer(headers.get_all("Sec-WebSocket-Protocol")),
+            )
+            connection.username = tenant_for(key, self._tenants)
         except Unauthorized as error:
             self._metrics.refused.labels(error.code).inc()
-            return _error(HTTPStatus.UNAUTHORIZED, error.code, error.message)
+            return Refusal(status=HTTPStatus.UNAUTHORIZED, code=error.code, message=error.message)
+        except InvalidMessage as error:
+            return Refusal(status=HTTPStatus.BAD_REQUEST, code=error.code, message=error.message)
         admission = self._gateway.admission()
-        if not admission.admitted:
-            self._metrics.refused.labels(admission.reason).inc()
-            headers = {"Retry-After": str(admission.retry_after_s)}
-            return _error(HTTPStatus.SERVICE_UNAVAILABLE, admission.reason, admission.message, headers)
-        connection.username = tenant
-        return None
+        if admission.admitted:
+            return None
+        self._metrics.refused.labels(admission.reason).inc()
+        return Refusal(
+            status=HTTPStatus.SERVICE_UNAVAILABLE,
+            code=admission.reason,
+            message=admission.message,
+            retry_after_s=admission.retry_after_s,
+        )
 
     async def _on_socket(self, socket: ServerConnection) -> None:
         try:
             assert socket.request is not None
             handshake = _handshake(socket.request, self._gateway.limits)
-            await self._gateway.serve(socket, socket.username, DIALECTS[handshake.path](handshake))
+            await self._gateway.serve(socket, socket.username, self._dialects[handshake.path](handshake))
         except ExceptionGroup as group:
             log.error("connection crashed", extra={"errors": [type(one).__name__ for one in group.exceptions]})
             raise
@@ -117,6 +170,11 @@ def _handshake(request: Request, limits: Limits) -> Handshake:
     return Handshake(path=path, query=parse_qs(query, keep_blank_values=True), headers=headers, limits=limits)
 
 
+def _subprotocol(names: Sequence[Subprotocol]) -> Subprotocol | None:
+    name = echoed(names)
+    return None if name is None else Subprotocol(name)
+
+
 def _wants_upgrade(request: Request) -> bool:
     return (_first(request.headers, "Upgrade") or "").lower() == "websocket"
 
@@ -126,13 +184,22 @@ def _first(headers: Headers, name: str) -> str | None:
     return next(iter(headers.get_all(name)), None)
 
 
+def _no_socket(path: str) -> Refusal:
+    return Refusal(
+        status=HTTPStatus.UPGRADE_REQUIRED,
+        code="upgrade_required",
+        message=f"{path} is a WebSocket: connect with ws:// or wss://, not http:// or https://",
+        headers={"Upgrade": "websocket"},
+    )
+
+
+def _refused(path: str, refusal: Refusal) -> Response:
+    spelled = spell(path, refusal, str(uuid4()))
+    return _response(refusal.status, spelled.body, "application/json", spelled.headers)
+
+
 def _text(status: HTTPStatus, text: str) -> Response:
     return _response(status, text.encode(), "text/plain; charset=utf-8")
-
-
-def _error(status: HTTPStatus, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    body = msgspec.json.encode({"error": {"code": code, "message": message}})
-    return _response(status, body, "application/json", headers)
 
 
 def _response(status: HTTPStatus, body: bytes, content_type: str, headers: Mapping[str, str] | None = None) -> Response:

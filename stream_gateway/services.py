@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from bus.contract.client_protocol import Limits, SessionStart
 from bus.control.roster import Route
 from bus.transport.connection import BusConnection
@@ -50,6 +52,8 @@ class Services:
     follow_partials: bool
     """See `SessionConfig`."""
     patience: AnswerPatience
+    default_instructions: str
+    """System text of chats that bring none."""
 
     def announced_limits(self) -> Limits:
         """The limits as clients see them."""
@@ -69,7 +73,9 @@ def session_config(
     channels = 2 if audio is not None and audio.channels == 2 and audio.channel_mode == "separate" else 1
     chat = None
     if start.chat is not None:
-        chat = ChatConfig(session=session, tenant=tenant, options=start.chat, patience=services.patience)
+        instructions = start.chat.instructions or services.default_instructions
+        options = msgspec.structs.replace(start.chat, instructions=instructions)
+        chat = ChatConfig(session=session, tenant=tenant, options=options, patience=services.patience)
     return SessionConfig(
         session=session,
         tenant=tenant,

@@ -1,10 +1,12 @@
 """Settings of a gateway process: HARKEN_GATEWAY_* or flags."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from bus.contract.client_protocol import EndpointMode
 from bus.runtime.settings import setting
+from bus.runtime.tls import check_pair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +18,10 @@ class GatewaySettings:
     host: str = setting("127.0.0.1", help="Address to listen on; 0.0.0.0 for all.")
     port: int = setting(8080, help="Port to listen on.", minimum=0, maximum=65535)
     reuse_port: bool = setting(True, help="Let several gateway processes share the port.")
+    tls_cert: Path | None = setting(
+        None, help="Certificate chain (PEM); with it, and its key, the port speaks wss and https alone."
+    )
+    tls_key: Path | None = setting(None, help="Private key of the certificate (PEM, not encrypted).")
     api_keys: tuple[str, ...] = setting(
         (), help="Keys as tenant=key,tenant=key; without any, everyone is the tenant `default`."
     )
@@ -23,8 +29,16 @@ class GatewaySettings:
     default_chat_model: str | None = setting(
         None, help="Model that answers in sessions that name none; by default any that is served."
     )
+    default_instructions: str = setting(
+        "You are a helpful assistant.",
+        help="System text of chats that bring none; empty leaves it to the model's own template. Small models answer "
+        "better with one.",
+    )
     max_sessions: int = setting(500, help="Sockets held before upgrades are answered with 503.", minimum=1)
     max_frame_bytes: int = setting(1_048_576, help="Largest WebSocket frame taken.", minimum=1024)
+    max_base64_frame_bytes: int = setting(
+        33_554_432, help="The same where audio comes as base64: on /v1/realtime.", minimum=1024
+    )
     max_outbox_events: int = setting(256, help="Events that may wait for a slow reader.", minimum=16)
     start_timeout_s: float = setting(10.0, help="Time for session.start after the upgrade.", minimum=0.1)
     idle_timeout_s: float = setting(120.0, help="A session in which nothing comes for this long ends.", minimum=1)
@@ -58,3 +72,6 @@ class GatewaySettings:
     # The least is the window in which the broker tells repeated records: it may not be longer than they live.
     transcript_retention_s: float = setting(604_800.0, help="How long stored transcripts are kept.", minimum=600)
     connect_timeout_s: float = setting(30.0, help="How long to try to reach NATS at the start.", minimum=0.1)
+
+    def __post_init__(self) -> None:
+        check_pair(self.tls_cert, self.tls_key)

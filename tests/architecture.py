@@ -48,6 +48,8 @@ PURE = (
     "llm_workers/cancelled.py",
     "llm_workers/deltas.py",
     "llm_workers/engines/retries.py",
+    "llm_workers/engines/torch_budget.py",
+    "llm_workers/engines/torch_text.py",
     "clients/answers.py",
     "clients/inbox.py",
     "clients/session.py",

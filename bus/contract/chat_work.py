@@ -98,6 +98,8 @@ class ChatDelta(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
     seq: int
     """From 1 in each attempt, without gaps."""
     text: str
+    tokens: int = 0
+    """About as many it is of the engine's: how much of `max_tokens` is used up."""
 
 
 class ChatDone(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.done"):

@@ -5,6 +5,7 @@ import logging
 import os
 import resource
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from bus.transport.connection import BusConnection
 from bus.transport.server_binary import find_server_binary
 
 _CONNECT_TIMEOUT_S = 3.0
+_FILE = click.Path(path_type=Path)
 _STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
 
@@ -40,10 +42,14 @@ _STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
     show_default=True,
     help="Model of chat to check.",
 )
+@click.option("--tls-cert", envvar="HARKEN_GATEWAY_TLS_CERT", type=_FILE, help="Certificate chain to check.")
+@click.option("--tls-key", envvar="HARKEN_GATEWAY_TLS_KEY", type=_FILE, help="Its private key.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-def doctor(host: str, port: int, model: str, llm_model: str, as_json: bool) -> None:
+def doctor(
+    host: str, port: int, model: str, llm_model: str, tls_cert: Path | None, tls_key: Path | None, as_json: bool
+) -> None:
     """Check Python, NATS, weights, ports, audio and hardware; exit status 1 if something must be repaired."""
-    findings = list(examine(host, port, model, llm_model))
+    findings = [*examine(host, port, model, llm_model), checks.check_tls(tls_cert, tls_key, time.time())]
     broken = any(f.level is Level.FAIL for f in findings)
     if as_json:
         click.echo(msgspec.json.encode({"ok": not broken, "findings": findings}))

@@ -16,6 +16,7 @@ from bus.contract.errors import HarkenError
 from bus.control.probes import why_not_free
 from bus.runtime.model_store.errors import ModelStoreError
 from bus.runtime.model_store.store import find
+from bus.runtime.tls import TlsError, check_pair, expires_at
 
 MIN_PYTHON = (3, 11)
 _COMMAND_TIMEOUT_S = 10.0
@@ -25,6 +26,8 @@ _LOW_MEMORY_BYTES = 2 * _GIB
 _LOW_DISK_BYTES = 1 * _GIB
 _NO_DISK_BYTES = _GIB // 4
 _LOW_FILE_LIMIT = 4096
+_DAY_S = 86_400
+_FEW_DAYS = 14
 
 
 class Level(StrEnum):
@@ -114,6 +117,21 @@ def check_port(host: str, port: int) -> Finding:
         return Finding("port", Level.OK, f"{host}:{port} is free")
     advice = "If that is not a running harken, stop what uses it (ss -ltnp) or choose another port with --port"
     return Finding("port", Level.WARN, f"{host}:{port}: {reason}", advice)
+
+
+def check_tls(cert: Path | None, key: Path | None, now_s: float) -> Finding:
+    """Whether gateways could serve with these files, and for how long; `now_s` in seconds of the epoch."""
+    try:
+        check_pair(cert, key)
+        if cert is None or key is None:
+            return Finding("tls", Level.OK, "none: ws:// and http://")
+        days = int((expires_at(cert, key) - now_s) / _DAY_S)
+    except TlsError as error:
+        return Finding("tls", Level.FAIL, str(error), "Give the files of one certificate that is valid now")
+    detail = f"{cert} is valid for {days} days"
+    if days < _FEW_DAYS:
+        return Finding("tls", Level.WARN, detail, "Renew it, and send SIGHUP to the gateways")
+    return Finding("tls", Level.OK, detail)
 
 
 def check_microphone(load: Callable[[str], Any] = import_module) -> Finding:

@@ -114,7 +114,7 @@ async def _bring_up(options: StackOptions, supervisor: Supervisor, environ: Mapp
 
     async def is_ready() -> bool:
         nonlocal last_words
-        answer = await http_get(reachable_host(options.host), options.port, "/readyz")
+        answer = await http_get(reachable_host(options.host), options.port, "/readyz", tls=options.tls)
         last_words = f"{answer.status} {answer.body}"
         return answer.status == 200
 

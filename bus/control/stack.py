@@ -20,6 +20,8 @@ class StackOptions:
     data_dir: Path
     nats_url: str
     nats_port: int | None
+    tls: bool = False
+    """Whether gateways speak it; which certificate is among the settings."""
     settings: Mapping[str, str]
     """More environment for every child: the settings that were given as flags."""
 

@@ -22,6 +22,7 @@ from bus.runtime.model_store.errors import ModelStoreError
 from bus.runtime.model_store.store import default_cache_dir
 from bus.runtime.settings import click_options, refuse_unknown_environment, setting
 from bus.runtime.shared_settings import SharedSettings
+from bus.runtime.tls import check_pair, server_context
 from bus.transport.server_url import parse_server_url
 
 _NAME_WIDTH = 10
@@ -35,6 +36,14 @@ class UpSettings:
     host: str = setting("127.0.0.1", environment="HARKEN_GATEWAY_HOST", help="Address to listen on; 0.0.0.0 for all.")
     port: int = setting(
         8080, environment="HARKEN_GATEWAY_PORT", help="Port to listen on; 0 takes a free one.", minimum=0, maximum=65535
+    )
+    tls_cert: Path | None = setting(
+        None,
+        environment="HARKEN_GATEWAY_TLS_CERT",
+        help="Certificate chain (PEM); with it, and its key, gateways speak wss and https alone.",
+    )
+    tls_key: Path | None = setting(
+        None, environment="HARKEN_GATEWAY_TLS_KEY", help="Private key of the certificate (PEM, not encrypted)."
     )
     gateways: int = setting(1, help="Gateway processes; they share the port.", minimum=1, maximum=64)
     asr_workers: int = setting(1, help="Recognition processes; they share the cores.", minimum=1, maximum=64)
@@ -61,6 +70,9 @@ class UpSettings:
         help="Name of a model for chat, or path of a file; with HARKEN_LLM_BASE_URL, its name on that server.",
     )
 
+    def __post_init__(self) -> None:
+        check_pair(self.tls_cert, self.tls_key)
+
 
 def default_data_dir(environ: Mapping[str, str] = os.environ) -> Path:
     """`harken` below the user's XDG data folder."""
@@ -79,8 +91,9 @@ def up(settings: UpSettings, shared: SharedSettings) -> None:
     cache_dir = shared.cache_dir or default_cache_dir()
     try:
         refuse_unknown_environment(UpSettings.section, (UpSettings, SharedSettings), os.environ)
+        tls = _tls_settings(settings)
         port = gateway_port(settings.host, settings.port)
-        options = _stack_options(settings, shared, port, cache_dir)
+        options = _stack_options(settings, shared, port, cache_dir, tls)
         nats_servers = parse_server_url(options.nats_url).servers
         chat = chat_weights(settings.llm_model, os.environ) if settings.llm_workers else ()
         for name in (settings.model, SILERO_VAD.name, *chat):
@@ -89,11 +102,25 @@ def up(settings: UpSettings, shared: SharedSettings) -> None:
         raise click.ClickException(str(error)) from error
     console = Console(sys.stderr, width=_NAME_WIDTH, colour=sys.stderr.isatty())
     address = f"{url_host(reachable_host(settings.host))}:{port}"
-    ready_line = f"harken is ready: ws://{address}/v1/stream  http://{address}/  {','.join(nats_servers)}"
+    s = "s" if options.tls else ""
+    ready_line = f"harken is ready: ws{s}://{address}/v1/stream  http{s}://{address}/  {','.join(nats_servers)}"
     sys.exit(run_stack(options, console, announce=lambda: click.echo(ready_line)))
 
 
-def _stack_options(settings: UpSettings, shared: SharedSettings, port: int, cache_dir: Path) -> StackOptions:
+def _tls_settings(settings: UpSettings) -> Mapping[str, str]:
+    """Of the gateways; raises ValueError for files with which none would start."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        return {}
+    server_context(settings.tls_cert, settings.tls_key)
+    return {
+        "HARKEN_GATEWAY_TLS_CERT": str(settings.tls_cert.absolute()),
+        "HARKEN_GATEWAY_TLS_KEY": str(settings.tls_key.absolute()),
+    }
+
+
+def _stack_options(
+    settings: UpSettings, shared: SharedSettings, port: int, cache_dir: Path, tls: Mapping[str, str]
+) -> StackOptions:
     port_of_nats = _port_of_nats(settings.nats_port)
     return StackOptions(
         host=settings.host,
@@ -104,7 +131,9 @@ def _stack_options(settings: UpSettings, shared: SharedSettings, port: int, cach
         data_dir=(settings.data_dir or default_data_dir()).absolute(),
         nats_url=shared.nats_url if port_of_nats is None else managed_nats_url(port_of_nats),
         nats_port=port_of_nats,
+        tls=bool(tls),
         settings={
+            **tls,
             "HARKEN_ASR_MODEL": settings.model,
             "HARKEN_LLM_MODEL": settings.llm_model,
             "HARKEN_CACHE_DIR": str(cache_dir.absolute()),

@@ -6,6 +6,7 @@ from bus.contract.client_protocol import ChatFailed
 from bus.contract.errors import Draining, HarkenError, NoWorker, Unauthorized, UnknownModel
 from clients.failures import CannotConnect
 
+CUT_NOTE: Final = "(cut: the answer has as many tokens as --max-tokens or the model allow)"
 _NO_WORKER_ADVICE: Final = "Start one with: harken up"
 
 

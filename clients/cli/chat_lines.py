@@ -20,7 +20,7 @@ from bus.contract.client_protocol import (
 )
 from bus.contract.errors import HarkenError
 from clients.cli.answer_figures import figures_line
-from clients.cli.chat_advice import explain
+from clients.cli.chat_advice import CUT_NOTE, explain
 from clients.cli.chat_link import ChatSettings, listen, open_session
 from clients.cli.flow import printable
 from clients.cli.microphone import Microphone
@@ -52,6 +52,8 @@ class AnswerWriter:
         if self._in_line:
             self._write("\n")
             self._in_line = False
+        if done is not None and done.finish_reason == "length":
+            click.echo(CUT_NOTE, err=True)
         if done is not None and self._shows_figures:
             click.echo(figures_line(done), err=True)
 

@@ -5,6 +5,8 @@ from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
+import msgspec
+
 from bus.contract.client_protocol import (
     AudioCommit,
     AudioFormat,
@@ -143,7 +145,7 @@ async def _transmit(session: LiveSession, message: Message) -> None:
             await session.cancel_answer()
         case ChatReset():
             await session.reset_chat()
-        case ChatConfigure(instructions=instructions, model=model):
-            await session.configure_chat(instructions=instructions, model=model)
+        case ChatConfigure():
+            await session.configure_chat(**msgspec.structs.asdict(message))
         case AudioCommit():
             await session.commit()

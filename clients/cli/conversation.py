@@ -39,7 +39,7 @@ from bus.contract.client_protocol import (
 )
 from bus.contract.errors import HarkenError, UnknownModel
 from clients.cli.answer_figures import figures_line, figures_table
-from clients.cli.chat_advice import explain, explain_failed
+from clients.cli.chat_advice import CUT_NOTE, explain, explain_failed
 from clients.cli.chat_commands import COMMAND_ROWS, Instruct, Plain, Turn, Unknown, UseModel, parse_line
 from clients.cli.chat_effects import ClearLine, Effect, Leave, Open, Span, Tone, Transmit, show, show_all
 from clients.cli.flow import AnswerFlow, printable
@@ -229,7 +229,7 @@ class Conversation:
         self._figures.append(done)
         notes = []
         if done.finish_reason == "length":
-            notes.append(Span(Tone.NOTE, "(cut at the greatest number of tokens: --max-tokens)"))
+            notes.append(Span(Tone.NOTE, CUT_NOTE))
         if self._shows_figures:
             notes.append(Span(Tone.NOTE, figures_line(done)))
         return self._end_answer(*notes)

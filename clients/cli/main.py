@@ -93,7 +93,7 @@ def build_group(targets: Mapping[str, str]) -> LazyGroup:
     group = LazyGroup(
         targets,
         name="harken",
-        help="Live speech transcription: run the service, stream audio to it, look after its models.",
+        help="Live speech and chat: run the service, stream audio to it, talk with it, look after its models.",
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
     return click.version_option(installed_version(), prog_name="harken")(group)

@@ -23,7 +23,7 @@ class EngineOptions:
     slots: int = 0
     """Answers at the same time; 0 is the engine's own choice."""
     threads: int = 0
-    """CPU threads; 0 is one per core."""
+    """CPU threads; 0 is the engine's own choice."""
     context_tokens: int = 0
     """Of one answer with its conversation; 0 is what the model was made for, within the engine's own bound."""
     settings: Mapping[str, str] = field(default_factory=dict)

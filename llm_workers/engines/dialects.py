@@ -46,6 +46,8 @@ def chat_body(dialect: Dialect, *, model: str, prompt: Prompt) -> dict[str, Any]
         "stream_options": {"include_usage": True},
     }
     if dialect is Dialect.LLAMA_CPP:
+        # No slot is named: the server takes the one with the longest common beginning, and keeps in memory what another
+        # conversation pushes out of its slot. Six conversations on four slots find all their turns again.
         body["cache_prompt"] = True
     return {**body, **continuation(dialect, prompt.prefill)}
 

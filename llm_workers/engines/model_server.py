@@ -34,9 +34,12 @@ class ServerFacts:
 
 
 class ModelServer:
-    """One server, by its base URL (up to and with `/v1`). Loop thread only; calls may be made concurrently."""
+    """One server, by its base URL (up to and with `/v1`). Loop thread only; calls may be made concurrently.
 
-    def __init__(self, base_url: str, api_key: str) -> None:
+    `is_ours`: no proxy that the environment names stands before it.
+    """
+
+    def __init__(self, base_url: str, api_key: str, *, is_ours: bool) -> None:
         self._base_url = base_url
         self._root = base_url.removesuffix("/v1")
         # llama.cpp ends a connection after a stream without saying so, and the next request on it would be lost. On
@@ -45,6 +48,7 @@ class ModelServer:
         self._client = httpx2.AsyncClient(
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
             timeout=httpx2.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),
+            trust_env=not is_ours,
             limits=httpx2.Limits(max_keepalive_connections=kept, keepalive_expiry=_KEEP_ALIVE_S),
         )
 

@@ -57,9 +57,9 @@ class OpenAiCompatibleEngine:
         dialect = _dialect(options.settings.get("dialect"))
         child = None if options.base_url else await LlamaProcess.start(options)
         if child is None:
-            server = ModelServer(options.base_url, options.api_key)
+            server = ModelServer(options.base_url, options.api_key, is_ours=False)
         else:
-            server = ModelServer(f"{child.url}/v1", child.api_key)
+            server = ModelServer(f"{child.url}/v1", child.api_key, is_ours=True)
         try:
             model = options.settings.get("server_model", options.model_name)
             self = cls(server, child, await server.facts(model=model, dialect=dialect), options)

@@ -15,7 +15,7 @@ from transformers.utils import logging as transformers_logging
 from bus.contract.chat_work import ChatMessage
 from llm_workers.engines.base import EngineOptions, EngineUnavailable
 from llm_workers.engines.torch_budget import TorchSettings
-from llm_workers.engines.torch_text import prompt_tokens
+from llm_workers.engines.torch_text import ControlTokens, prompt_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,15 @@ class TorchModel:
     """That it was made for."""
     end_tokens: frozenset[int]
     """Any of them ends an answer."""
+    control_tokens: ControlTokens
 
     def prompt(self, messages: Sequence[ChatMessage], prefill: str) -> list[int]:
         """Tokens of a conversation by the model's own template, up to the end of the answer's given beginning.
 
         ValueError where the template refuses the conversation; it names no words of it.
         """
-        conversation = [{"role": message.role, "content": message.text} for message in messages]
+        plain = self.control_tokens.removed_from
+        conversation = [{"role": message.role, "content": plain(message.text)} for message in messages]
         try:
             opening = self.tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=True)
         except Exception:  # templates are programs of their own, and raise what they like
@@ -74,6 +76,9 @@ def load_model(options: EngineOptions, settings: TorchSettings) -> TorchModel:
         device=device,
         context_tokens=weights.config.get_text_config().max_position_embeddings,
         end_tokens=_end_tokens(weights, tokenizer),
+        control_tokens=ControlTokens(
+            token.content for token in tokenizer.added_tokens_decoder.values() if token.special
+        ),
     )
 
 

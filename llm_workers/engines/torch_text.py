@@ -3,7 +3,8 @@
 Pure: the tokenizer comes in as two functions.
 """
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 
 Encode = Callable[[str], list[int]]
 """Tokens of a text, none added."""
@@ -14,6 +15,18 @@ NO_CHARACTER = "\ufffd"
 CONTEXT_TOKENS = 6
 """Tokens before a piece that decide how it begins: some tokenizers drop the space of a first token."""
 _LETTER = "a"
+
+
+class ControlTokens:
+    """Texts that a tokenizer takes for control tokens, such as the end of a turn, wherever they stand."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        longest_first = sorted(filter(None, texts), key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+    def removed_from(self, text: str) -> str:
+        """Give a message's text with a space for each: nobody ends a turn, or begins one of another role, by typing."""
+        return self._pattern.sub(" ", text) if self._pattern else text
 
 
 def prompt_tokens(opening: str, prefill: str, encode: Encode, decode: Decode) -> list[int]:

@@ -21,10 +21,6 @@ from stream_gateway.chat.options import AnswerPatience
 from stream_gateway.session.effects import Ask, Effect, Emit, StopAnswer
 from stream_gateway.session.events import ChatDelta, Fault
 
-_CHARS_PER_TOKEN = 4
-"""Of text that was delivered already and counts against `max_tokens` of a later attempt."""
-
-
 class LlmWorkers(Protocol):
     """Who can answer, as `bus.control.roster.Roster` knows it."""
 
@@ -88,6 +84,8 @@ class Answer:
         """When the stage began; in TAKEN, when the worker was heard of last."""
         self._try_at = now
         self._deltas = 0
+        self._tokens = 0
+        """Of all that came."""
         self._failures = 0
         self._without_worker_since: float | None = None
         self._looked_at = now
@@ -194,6 +192,7 @@ class Answer:
         self._deltas += 1
         self._enter(_Stage.TAKEN, now)
         self.text += delta.text
+        self._tokens += delta.tokens
         if self.first_delta_at is None:
             self.first_delta_at = now
         return [Emit(ChatDelta(self.number, delta.text))]
@@ -239,7 +238,7 @@ class Answer:
                 worker=worker,
                 messages=self._wish.messages,
                 prefill=self.text,
-                max_tokens=max(1, self._wish.max_tokens - len(self.text) // _CHARS_PER_TOKEN),
+                max_tokens=max(1, self._wish.max_tokens - self._tokens),
                 temperature=self._wish.temperature,
                 deadline_s=self._patience.deadline_s,
             )

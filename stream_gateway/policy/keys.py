@@ -1,11 +1,12 @@
 """From an API key to a tenant."""
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qs
 
 from bus.contract.errors import Unauthorized
 from bus.contract.identifiers import check_identifier
+from stream_gateway.policy.subprotocols import offered_key
 
 DEFAULT_TENANT = "default"
 _SCHEMES = ("bearer", "token")
@@ -24,14 +25,29 @@ def parse_keys(pairs: tuple[str, ...]) -> dict[str, str]:
     return tenants
 
 
-def presented_key(path: str, authorization: str | None) -> str | None:
-    """The key a request carries: `Authorization: Bearer K` or `Token K`, else `?token=K`."""
-    if authorization is not None:
-        scheme, _, key = authorization.strip().partition(" ")
-        if scheme.lower() in _SCHEMES and key.strip():
-            return key.strip()
-    tokens = parse_qs(path.partition("?")[2]).get("token", [])
-    return tokens[0] if tokens else None
+def presented_key(
+    path: str, *, authorization: str | None = None, api_key: str | None = None, subprotocols: Sequence[str] = ()
+) -> str | None:
+    """The key that a request carries: the first of those that its sources hold, in the order of the arguments.
+
+    `Authorization: Bearer K` or `Token K`, the header `api-key: K`, a subprotocol, `?token=K` in the path.
+    """
+    return (
+        _key_of(_as_utf8(authorization or ""))
+        or _as_utf8(api_key or "").strip()
+        or offered_key(subprotocols)
+        or next(iter(parse_qs(path.partition("?")[2]).get("token", [])), None)
+    )
+
+
+def _key_of(authorization: str) -> str:
+    scheme, _, key = authorization.strip().partition(" ")
+    return key.strip() if scheme.lower() in _SCHEMES else ""
+
+
+def _as_utf8(value: str) -> str:
+    # websockets reads headers as ISO-8859-1, which stands for any bytes. Keys are configured in UTF-8.
+    return value.encode("iso-8859-1", "surrogateescape").decode(errors="surrogateescape")
 
 
 def tenant_for(key: str | None, tenants: Mapping[str, str]) -> str:
@@ -47,5 +63,5 @@ def tenant_for(key: str | None, tenants: Mapping[str, str]) -> str:
         if hmac.compare_digest(known.encode(), presented):
             found = tenant
     if not found:
-        raise Unauthorized("a valid key is needed: Authorization: Bearer KEY, or ?token=KEY")
+        raise Unauthorized("a valid key is needed: Authorization: Bearer KEY, api-key: KEY, or ?token=KEY")
     return found

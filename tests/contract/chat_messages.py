@@ -22,7 +22,7 @@ CHAT: dict[str, chat_work.ChatRequest | chat_work.ChatReply | chat_work.ChatCanc
         deadline_s=30.0,
     ),
     "chat_taken_v1.bin": chat_work.ChatTaken(session="s1", answer=3, attempt=2, worker="w1", model="smollm2"),
-    "chat_delta_v1.bin": chat_work.ChatDelta(session="s1", answer=3, attempt=2, seq=7, text="hello"),
+    "chat_delta_v1.bin": chat_work.ChatDelta(session="s1", answer=3, attempt=2, seq=7, text="hello", tokens=2),
     "chat_done_v1.bin": chat_work.ChatDone(
         session="s1",
         answer=3,

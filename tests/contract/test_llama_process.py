@@ -72,7 +72,7 @@ async def test_one_that_is_closed_is_gone_and_has_not_ended_by_itself(engine: Op
 @pytest.mark.weights
 async def test_it_leaves_the_cores_to_speech_and_its_worker_does_not(engine: OpenAiCompatibleEngine) -> None:
     assert engine._child is not None
-    assert os.getpriority(os.PRIO_PROCESS, engine._child.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 10
+    assert os.getpriority(os.PRIO_PROCESS, engine._child.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 5
 
 
 @pytest.mark.weights
@@ -107,3 +107,13 @@ async def test_a_folder_must_have_one_gguf_file(tmp_path: Path) -> None:
 async def test_without_weights_and_without_a_server_there_is_nothing_to_start() -> None:
     with pytest.raises(EngineUnavailable, match="no weights"):
         await LlamaProcess.start(options(None))
+
+
+@pytest.mark.weights
+async def test_no_proxy_of_the_environment_stands_before_it(
+    smollm2_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    engine = await OpenAiCompatibleEngine.open(options(smollm2_path))
+    await engine.aclose()

@@ -29,6 +29,7 @@ ENGINES = [
         "torch",
         marks=[
             pytest.mark.weights,
+            pytest.mark.timeout(600),
             pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed"),
         ],
     ),

@@ -22,8 +22,8 @@ def processes_of(run: str) -> list[psutil.Process]:
     return [one for one in psutil.process_iter(["environ"]) if (one.info["environ"] or {}).get(_MARK) == run]
 
 
-async def test_the_demo_shows_a_transcript_and_latencies_and_leaves_no_process_behind(
-    whisper_base_path: object, silero_path: object
+async def test_the_demo_shows_a_transcript_and_an_answer_to_a_spoken_question_and_leaves_no_process_behind(
+    whisper_base_path: object, silero_path: object, smollm2_path: object
 ) -> None:
     run = uuid.uuid4().hex
     environment = {name: value for name, value in os.environ.items() if name != "NATS_URL"} | {_MARK: run}
@@ -40,8 +40,12 @@ async def test_the_demo_shows_a_transcript_and_latencies_and_leaves_no_process_b
             await process.wait()
 
     assert process.returncode == 0, output
-    transcript, _, latencies = output.partition("real time\n")[2].partition("\nlatencies\n")
+    spoken, _, answered = output.partition("\nasking the assistant")
+    transcript, _, latencies = spoken.partition("real time\n")[2].partition("\nlatencies\n")
     assert word_error_rate(transcript.splitlines()) <= MAX_WORD_ERROR_RATE
     assert re.search(r"first partial after start of speech, p50 +\d+\.\d\d s", latencies)
     assert re.search(r"final after end of speech, p50 +\d+\.\d\d s", latencies)
+    assert re.search(r"^you: +What time is it\?$", answered, re.MULTILINE)
+    assert re.search(r"^assistant: \S.+$", answered, re.MULTILINE)
+    assert re.search(r"^first words of the answer \d+\.\d\d s after the end of speech$", answered, re.MULTILINE)
     assert processes_of(run) == []

@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -199,7 +200,7 @@ async def test_an_engine_that_breaks_off_is_asked_again_and_at_last_given_up(
     socket = await chat(gateway.port)
     await say(socket, "hello scripted:fail scripted:tokens=9")
     text, done = await end_of_answer(socket)
-    assert done["type"] == "chat.done", done  # three tokens further each time
+    assert done["type"] == "chat.done"  # three tokens further each time
     assert text == expected_answer("hello scripted:tokens=9")
     await say(socket, "hello scripted:refuse")
     _, failed = await end_of_answer(socket)
@@ -324,3 +325,28 @@ async def test_garbage_in_the_chat_inbox_is_counted_and_disturbs_nobody(
     await say(socket, "hello")
     assert (await end_of_answer(socket))[0] == expected_answer("hello")
     await bus.aclose()
+
+
+@pytest.mark.weights
+async def test_a_real_model_goes_on_in_the_same_words_when_its_worker_is_killed(
+    launch_gateway: Launch, launch_llm_worker: Launch, smollm2_path: Path
+) -> None:
+    real = {"HARKEN_LLM_ENGINE": "openai-compatible", "HARKEN_LLM_MODEL": str(smollm2_path)}
+    gateway = await launch_gateway()
+    first = await launch_llm_worker(**real)
+    question = "Write one long sentence about a river."
+    options = {"temperature": 0, "max_tokens": 60}
+    undisturbed = await chat(gateway.port, **options)
+    await say(undisturbed, question)
+    expected, _ = await end_of_answer(undisturbed)
+
+    socket = await chat(gateway.port, **options)
+    await say(socket, question)
+    head = await first_piece(socket) + await first_piece(socket)
+    second = asyncio.create_task(launch_llm_worker(**real))
+    await first.stop(signal.SIGKILL)
+    await second
+    rest, done = await end_of_answer(socket)
+
+    assert done["type"] == "chat.done"
+    assert head + rest == done["text"] == expected

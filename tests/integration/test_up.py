@@ -56,6 +56,11 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 server = HTTPServer((os.environ["HARKEN_GATEWAY_HOST"], int(os.environ["HARKEN_GATEWAY_PORT"])), Handler)
+if "HARKEN_GATEWAY_TLS_CERT" in os.environ:
+    import ssl
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(os.environ["HARKEN_GATEWAY_TLS_CERT"], os.environ["HARKEN_GATEWAY_TLS_KEY"])
+    server.socket = context.wrap_socket(server.socket, server_side=True)
 say("gateway listens")
 server.serve_forever()
 """

@@ -1,6 +1,7 @@
 from bus.contract.chat_work import ChatDelta, ChatDone, ChatFailed, ChatTaken, ChatTimings, ChatUsage
 from llm_workers import results
 from llm_workers.budget import Fitted
+from llm_workers.deltas import Gathered
 from llm_workers.engines.base import Finished
 from tests.unit.llm_workers.requests import request, said
 
@@ -19,7 +20,9 @@ def test_every_reply_names_the_attempt_that_it_belongs_to() -> None:
     assert results.taken(ASKED, worker="w1", model="m") == ChatTaken(
         session="s7", answer=3, attempt=2, worker="w1", model="m"
     )
-    assert results.delta(ASKED, seq=5, text="x") == ChatDelta(session="s7", answer=3, attempt=2, seq=5, text="x")
+    assert results.delta(ASKED, Gathered("x", 2), seq=5) == ChatDelta(
+        session="s7", answer=3, attempt=2, seq=5, text="x", tokens=2
+    )
     assert results.done(ASKED, finished, deltas=5, timings=TIMINGS, worker="w1", model="m") == ChatDone(
         session="s7",
         answer=3,

@@ -1,18 +1,15 @@
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import msgspec
 import pytest
 
-from bus.contract.chat_work import BUSY, LEAVING, ChatDone, ChatMessage, encode_chat
-from llm_workers.answer import Patience
-from llm_workers.engines.base import EngineOptions, Event, Piece, Prompt
+from bus.contract.chat_work import BUSY, LEAVING, ChatDone, ChatFailed, ChatMessage, encode_chat
+from llm_workers.engines.base import EngineOptions
 from llm_workers.engines.scripted import ScriptedEngine, expected_answer
 from llm_workers.results import BROKEN_AFTER
 from llm_workers.worker import EngineBroken
-from tests.unit.llm_workers.requests import request, said
-from tests.unit.llm_workers.workers import WITHIN_S, FakeJob, at_work
+from tests.unit.llm_workers.requests import request
+from tests.unit.llm_workers.workers import WITHIN_S, FakeJob, OddEngine, at_work
 
 
 async def test_a_request_is_taken_answered_in_pieces_ended_and_acknowledged() -> None:
@@ -28,32 +25,6 @@ async def test_a_request_is_taken_answered_in_pieces_ended_and_acknowledged() ->
         assert await job.wait() == "ack"
         assert bench.count("tokens_total", kind="completion") == 24
         assert bench.count("requests_total", way="queue") == 1
-
-
-async def test_the_first_piece_does_not_wait_for_others() -> None:
-    async with at_work(tokens_per_s="1") as bench:
-        bench.give(request("hello there"))
-        await bench.bus.taken()
-        assert (await bench.bus.delta()).text == "hello.1"
-
-
-async def test_the_pieces_are_counted_for_who_must_know_that_none_was_lost() -> None:
-    async with at_work(tokens_per_s="100") as bench:
-        bench.give(request("hello"))
-        await bench.bus.taken()
-        deltas = 0
-        while not isinstance(reply := await bench.bus.next(), ChatDone):
-            deltas += 1
-        assert reply.deltas == deltas > 1
-
-
-async def test_an_answer_goes_on_after_its_beginning() -> None:
-    whole = expected_answer("hello there")
-    async with at_work() as bench:
-        bench.give(request("hello there", prefill=whole[:20], attempt=2))
-        text, _ = await bench.bus.rest()
-        assert whole[:20] + text == whole
-        assert bench.count("continuations_total") == 1
 
 
 async def test_who_asks_directly_is_answered_like_all_others() -> None:
@@ -78,12 +49,10 @@ async def test_who_asks_directly_while_no_slot_is_free_is_told_at_once() -> None
 async def test_no_request_is_pulled_while_no_slot_is_free() -> None:
     async with at_work(slots=1) as bench:
         bench.ask(request("hello scripted:hang"))
-        await bench.bus.taken()
         await bench.source.idle.wait()
         waiting = bench.give(request("hello", session="s2"))
         assert bench.source.left == 1
         bench.cancel()
-        await bench.bus.taken()
         assert await waiting.wait() == "ack"
 
 
@@ -131,45 +100,11 @@ async def test_an_engine_that_fails_says_whether_to_try_again() -> None:
         assert bench.count("failures_total", code="chat_failed") == 2
 
 
-async def test_an_answer_over_its_deadline_is_ended() -> None:
+async def test_what_a_failing_engine_gave_is_told_before_its_failure() -> None:
     async with at_work() as bench:
-        job = bench.give(request("hi scripted:hang", deadline_s=0.01))
-        failed = await bench.bus.failed()
-        assert (failed.code, failed.retryable, await job.wait()) == ("chat_failed", True, "ack")
-        assert bench.engine.running == 0
-
-
-async def test_an_engine_that_falls_silent_is_not_waited_for() -> None:
-    patience = Patience(first_token_s=30.0, next_token_s=0.01)
-    async with at_work(patience=patience) as bench:
-        bench.give(request("hi scripted:hang"))
-        assert (await bench.bus.failed()).retryable
-        assert bench.engine.running == 0
-
-
-async def test_nor_is_one_that_never_begins() -> None:
-    patience = Patience(first_token_s=0.01, next_token_s=30.0)
-    async with at_work(patience=patience, first_token_s="60") as bench:
-        bench.give(request("hi"))
-        assert (await bench.bus.failed()).retryable
-
-
-async def test_a_conversation_that_is_too_long_loses_its_oldest_turns() -> None:
-    turns = tuple(message for _ in range(40) for message in (said("user", "w " * 200), said("assistant", "w " * 200)))
-    async with at_work() as bench:
-        bench.give(request(messages=(*turns, said("user", "hello there"))))
-        await bench.bus.rest()
-        (prompt,) = bench.engine.started
-        assert 0 < len(prompt.messages) < len(turns)
-        assert prompt.messages[-1] == said("user", "hello there")
-        assert bench.count("dropped_turns_total") > 0
-
-
-async def test_a_last_turn_that_is_too_long_is_refused_for_good() -> None:
-    async with at_work() as bench:
-        bench.give(request("word " * 5000))
-        failed = await bench.bus.failed()
-        assert (failed.code, failed.retryable) == ("invalid_message", False)
+        bench.give(request("hi scripted:fail"))
+        text, end = await bench.bus.rest()
+        assert (text, type(end)) == ("hi.1 hi.2 hi.3", ChatFailed)
 
 
 async def test_leases_are_renewed_while_an_answer_runs() -> None:
@@ -205,23 +140,6 @@ async def test_a_broker_that_cannot_be_told_is_counted_and_does_no_harm() -> Non
         assert bench.count("bus_errors_total", call="ack") == 1
 
 
-class OddEngine(ScriptedEngine):
-    """One that breaks its word."""
-
-    raises: Exception | None = None
-
-    async def generate(self, prompt: Prompt) -> AsyncIterator[Event]:
-        if self.raises is not None:
-            raise self.raises
-        yield Piece("no end")
-
-
-async def test_an_answer_without_an_end_is_a_failure() -> None:
-    async with at_work(OddEngine(EngineOptions(model_name="m"))) as bench:
-        bench.give(request())
-        assert (await bench.bus.failed()).retryable
-
-
 async def test_whatever_an_engine_raises_is_told_and_logged_without_its_words(caplog: pytest.LogCaptureFixture) -> None:
     engine = OddEngine(EngineOptions(model_name="m"))
     engine.raises = KeyError("secret words")
@@ -248,15 +166,6 @@ async def test_one_success_forgets_the_failures_before() -> None:
             bench.give(request(f"hi {directive}", answer=answer))
             await bench.bus.rest()
         assert not bench.running.done()
-
-
-async def test_an_engine_without_prefill_is_not_asked_to_go_on() -> None:
-    engine = ScriptedEngine(EngineOptions(model_name="m"))
-    engine._capabilities = replace(engine.capabilities, can_prefill=False)
-    async with at_work(engine) as bench:
-        bench.give(request(prefill="hello.1"))
-        failed = await bench.bus.failed()
-        assert (failed.code, failed.retryable) == ("chat_failed", False)
 
 
 class MortalEngine(ScriptedEngine):

@@ -22,7 +22,7 @@ from bus.contract.chat_work import (
 )
 from bus.contract.errors import BusUnavailable
 from llm_workers.answer import Patience
-from llm_workers.engines.base import Engine, EngineOptions
+from llm_workers.engines.base import Engine, EngineOptions, Event, Piece, Prompt
 from llm_workers.engines.scripted import ScriptedEngine
 from llm_workers.metrics import WorkerMetrics
 from llm_workers.worker import Worker, WorkerOptions
@@ -138,6 +138,17 @@ class FakeBus:
             if isinstance(reply, ChatDelta):
                 assert seq is None or reply.seq == seq + 1, "pieces come in order, without gaps"
                 seq, text = reply.seq, text + reply.text
+
+
+class OddEngine(ScriptedEngine):
+    """One that breaks its word."""
+
+    raises: Exception | None = None
+
+    async def generate(self, prompt: Prompt) -> AsyncIterator[Event]:
+        if self.raises is not None:
+            raise self.raises
+        yield Piece("no end")
 
 
 @dataclass(eq=False)

@@ -23,3 +23,9 @@ def test_transcripts_may_be_kept_no_shorter_than_the_broker_remembers_their_ids(
 
 def _exit_code(retention_s: str) -> int:
     return CliRunner().invoke(command, env={"HARKEN_GATEWAY_TRANSCRIPT_RETENTION_S": retention_s}).exit_code
+
+
+def test_a_certificate_without_its_key_is_no_use() -> None:
+    outcome = CliRunner().invoke(command, env={"HARKEN_GATEWAY_TLS_CERT": "cert.pem"})
+    assert outcome.exit_code == 2
+    assert "--tls-cert is given without --tls-key" in outcome.output

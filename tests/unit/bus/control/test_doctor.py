@@ -45,3 +45,11 @@ def test_a_nats_url_that_leads_nowhere_is_exit_status_1(runner: CliRunner) -> No
 
 def test_an_unknown_model_is_exit_status_1(runner: CliRunner) -> None:
     assert runner.invoke(doctor, ["--model", "whisper-huge"]).exit_code == 1
+
+
+def test_a_certificate_of_the_environment_is_looked_at(runner: CliRunner, tmp_path: Path) -> None:
+    environ = {"HARKEN_GATEWAY_TLS_CERT": str(tmp_path / "none"), "HARKEN_GATEWAY_TLS_KEY": str(tmp_path / "none")}
+    result = runner.invoke(doctor, ["--json"], env=environ)
+    assert result.exit_code == 1
+    finding = next(f for f in json.loads(result.stdout)["findings"] if f["check"] == "tls")
+    assert "cannot be read" in finding["detail"]

@@ -1,5 +1,6 @@
 import shutil
 import socket
+import time
 from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from bus.contract.errors import BusUnavailable
 from bus.control import doctor_checks as checks
 from bus.control.doctor_checks import Finding, Level
 from bus.transport.connection import BusConnection
+from tests.certificates import make_pair
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -111,6 +113,22 @@ def test_a_port_in_use_is_a_warning() -> None:
 
 def test_a_host_that_cannot_be_is_a_failure() -> None:
     assert checks.check_port("a..b", 80).level is Level.FAIL
+
+
+def test_a_certificate_is_fine_until_it_will_end_soon(tmp_path: Path) -> None:
+    assert checks.check_tls(None, None, 0.0).level is Level.OK
+    pair = make_pair(tmp_path, "one", days=30)
+    fine = checks.check_tls(pair.cert, pair.key, time.time())
+    assert (fine.level, fine.detail) == (Level.OK, f"{pair.cert} is valid for 29 days")
+    soon = checks.check_tls(pair.cert, pair.key, time.time() + 20 * 86_400)
+    assert (soon.level, soon.detail) == (Level.WARN, f"{pair.cert} is valid for 9 days")
+    assert "SIGHUP" in soon.advice
+
+
+def test_a_certificate_that_cannot_serve_is_a_failure(tmp_path: Path) -> None:
+    one, two = make_pair(tmp_path, "one"), make_pair(tmp_path, "two")
+    for cert, key in ((one.cert, None), (one.cert, two.key), (tmp_path, one.key)):
+        assert checks.check_tls(cert, key, time.time()).level is Level.FAIL
 
 
 def test_microphones_are_listed_by_name() -> None:

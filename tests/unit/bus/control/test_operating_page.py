@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from asr_workers.metrics import WorkerMetrics
-from bus.control.process_types import ASR, GATEWAY, NATS
+from asr_workers.metrics import WorkerMetrics as AsrMetrics
+from bus.control.process_types import ASR, GATEWAY, LLM, NATS
+from llm_workers.metrics import WorkerMetrics as LlmMetrics
 from stream_gateway.metrics import GatewayMetrics
 
 PAGE = (Path(__file__).parents[4] / "docs" / "operating.md").read_text()
@@ -35,7 +36,10 @@ def on_page(heading: str) -> Described:
     return {name: (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels, _ in rows}
 
 
-@pytest.mark.parametrize(("heading", "instruments"), [("Gateway:", GatewayMetrics), ("ASR worker;", WorkerMetrics)])
+@pytest.mark.parametrize(
+    ("heading", "instruments"),
+    [("Gateway:", GatewayMetrics), ("ASR worker;", AsrMetrics), ("LLM worker;", LlmMetrics)],
+)
 def test_the_tables_name_exactly_the_metrics_that_exist(
     heading: str, instruments: Callable[[CollectorRegistry], object]
 ) -> None:
@@ -43,6 +47,7 @@ def test_the_tables_name_exactly_the_metrics_that_exist(
 
 
 def test_the_page_says_how_long_each_process_may_take_to_stop() -> None:
+    assert ASR.stop_budget_s == LLM.stop_budget_s
     times = (f"{one.stop_budget_s:g}" for one in (GATEWAY, ASR, NATS))
     expected = "gateways (killed after {} s), then workers ({} s), then NATS ({} s)".format(*times)
     assert expected in " ".join(PAGE.split())

@@ -2,11 +2,14 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from bus.control import probes
 from bus.control.probes import HttpAnswer, free_port, http_get, nats_is_serving, url_host, why_not_free
+from bus.runtime.tls import server_context
+from tests.certificates import make_pair
 
 
 @contextlib.asynccontextmanager
@@ -79,3 +82,20 @@ async def test_an_answer_that_never_comes_has_status_0(monkeypatch: pytest.Monke
     monkeypatch.setattr(probes, "_ANSWER_TIMEOUT_S", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert (await http_get("127.0.0.1", silent.getsockname()[1], "/")).body == "no answer in time"
+
+
+async def test_a_server_with_any_certificate_answers_over_tls_and_one_without_does_not(tmp_path: Path) -> None:
+    pair = make_pair(tmp_path, "elsewhere")
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nready\n")
+        writer.close()
+
+    tls = server_context(pair.cert, pair.key)
+    async with await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls) as server:
+        port: int = server.sockets[0].getsockname()[1]
+        assert await http_get("127.0.0.1", port, "/readyz", tls=True) == HttpAnswer(200, "ready")
+        assert (await http_get("127.0.0.1", port, "/readyz")).status == 0
+    async with server_that_says(b"HTTP/1.1 200 OK\r\n\r\n", when_asked=False) as port:
+        assert (await http_get("127.0.0.1", port, "/readyz", tls=True)).status == 0

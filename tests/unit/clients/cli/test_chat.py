@@ -17,7 +17,7 @@ from bus.contract.client_protocol import AudioFormat, ChatOptions, ChatSend
 from clients.cli.chat import chat
 from tests.unit.clients.cli.fake_portaudio import with_microphone
 from tests.unit.clients.cli.terminal import environment, on_terminal
-from tests.unit.clients.events import chat_started, delta, error
+from tests.unit.clients.events import chat_started, delta, done, error
 from tests.unit.clients.stub_chat import FAIL, HALF, HOLD, ChatScript
 from tests.unit.clients.stub_service import StubService, StubSession, refusal
 
@@ -103,6 +103,21 @@ async def test_figures_go_to_stderr() -> None:
         code, out, err = await run("--once", "hi", "--stats", "--url", service.url)
     assert (code, out) == (0, "You said: hi.\n")
     assert err.startswith("first token 0.50 s, 18.7 tokens/s")
+
+
+async def test_an_answer_that_was_cut_is_told_on_stderr() -> None:
+    async def cut(session: StubSession) -> None:
+        await session.open()
+        await session.receive()
+        await session.send(chat_started(2))
+        await session.send(delta(3, "Half"))
+        await session.send(done(4, "Half", finish_reason="length"))
+        await session.socket.wait_closed()
+
+    async with StubService(cut) as service:
+        code, out, err = await run("--once", "hi", "--url", service.url)
+    assert (code, out) == (0, "Half\n")
+    assert err.startswith("(cut:")
 
 
 async def test_the_options_reach_the_service() -> None:

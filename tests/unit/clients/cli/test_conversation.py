@@ -1,24 +1,21 @@
-import msgspec
 import pytest
 
 from bus.contract.client_protocol import (
     AudioCommit,
     ChatCancel,
     ChatConfigure,
-    ChatOptions,
     ChatRequest,
     ChatReset,
     ChatSend,
     ErrorEvent,
-    ServerEvent,
     SessionDraining,
     SpeechEnded,
     SpeechStarted,
 )
 from clients.cli.chat_commands import COMMAND_ROWS
-from clients.cli.chat_effects import ClearLine, Effect, Leave, Open, Show, Tone, Transmit
+from clients.cli.chat_effects import ClearLine, Leave, Show, Tone, Transmit
 from clients.cli.conversation import MAX_FIGURES, Conversation
-from clients.failures import CannotConnect, ConnectionLost
+from tests.unit.clients.cli.conversations import OPTIONS, answering, feed, live, opened, sent, shown, texts
 from tests.unit.clients.events import (
     cancelled,
     chat_failed,
@@ -32,42 +29,6 @@ from tests.unit.clients.events import (
     partial,
     started,
 )
-
-OPTIONS = ChatOptions(instructions="Be brief.")
-
-
-def opened(*, listens: bool = False, shows_figures: bool = False, columns: int = 20) -> Conversation:
-    conversation = Conversation(OPTIONS, listens=listens, shows_figures=shows_figures, columns=columns)
-    conversation.on_opened(started(chat_model="smollm2"))
-    return conversation
-
-
-def feed(conversation: Conversation, *events: ServerEvent) -> list[str]:
-    return texts([effect for event in events for effect in conversation.on_event(event)])
-
-
-def texts(effects: list[Effect]) -> list[str]:
-    assert all(isinstance(effect, Show) for effect in effects)
-    return shown(effects)
-
-
-def shown(effects: list[Effect]) -> list[str]:
-    return [line.text for effect in effects if isinstance(effect, Show) for line in effect.lines]
-
-
-def sent(effects: list[Effect]) -> list[object]:
-    return [effect.message for effect in effects if isinstance(effect, Transmit)]
-
-
-def live(conversation: Conversation) -> list[str]:
-    return ["|".join(span.text for span in row) for row in conversation.live()]
-
-
-def answering(text: str = "Some words", *, listens: bool = False) -> Conversation:
-    conversation = opened(listens=listens)
-    conversation.on_line("hi")
-    feed(conversation, chat_started(2), delta(3, text))
-    return conversation
 
 
 def test_the_beginning_names_who_answers() -> None:
@@ -259,7 +220,7 @@ def test_trouble_of_the_service_does_not_end_the_wait_for_an_answer() -> None:
 def test_an_answer_that_was_cut_says_by_what() -> None:
     assert feed(answering(), done(4, finish_reason="length")) == [
         "Some words",
-        "(cut at the greatest number of tokens: --max-tokens)",
+        "(cut: the answer has as many tokens as --max-tokens or the model allow)",
     ]
 
 
@@ -338,65 +299,6 @@ def test_a_service_that_goes_away_says_so() -> None:
     assert feed(opened(), SessionDraining(seq=2, within_s=8.0)) == [
         "the service is going away: this conversation ends within 8 s"
     ]
-
-
-def test_what_could_not_be_sent_is_told() -> None:
-    assert "was not sent" in texts(opened().on_not_sent())[0]
-
-
-def test_a_lost_session_is_opened_again_by_the_next_line_with_what_was_changed_meanwhile() -> None:
-    conversation = answering()
-    conversation.on_line("typed into it")
-    assert texts(conversation.on_lost(ConnectionLost("the connection closed"))) == [
-        "Some words",
-        "> typed into it",
-        "the connection closed",
-        "the next line opens a new conversation; /retry sends your last turn again",
-    ]
-    assert not conversation.is_busy
-    assert sent(conversation.on_line("/system Rhyme.")) == []
-    effects = conversation.on_line("hello?")
-    assert effects[0] == Open(msgspec.structs.replace(OPTIONS, instructions="Rhyme."))
-    assert (shown(effects), sent(effects)) == (["> hello?"], [ChatSend(text="hello?")])
-    assert sent(conversation.on_line("still there?")) == [ChatSend(text="still there?")]
-    assert texts(conversation.on_opened(started(chat_model="smollm2"))) == ["smollm2 answers; a new conversation"]
-
-
-def test_the_turn_that_was_lost_with_its_session_is_sent_again_by_retry() -> None:
-    conversation = answering()
-    conversation.on_lost(CannotConnect("nobody there"))
-    effects = conversation.on_line("/retry")
-    assert effects[0] == Open(OPTIONS)
-    assert sent(effects) == [ChatSend(text="hi")]
-
-
-@pytest.mark.parametrize("end", [done(4), cancelled(4)])
-def test_a_turn_that_had_its_answer_is_not_sent_again(end: ServerEvent) -> None:
-    conversation = answering()
-    feed(conversation, end)
-    assert texts(conversation.on_lost(None)) == [
-        "the service ended the session",
-        "the next line opens a new conversation",
-    ]
-    assert texts(conversation.on_line("/retry")) == ["there is nothing to answer"]
-    assert texts(conversation.on_line("/new")) == ["the next line opens a new conversation"]
-
-
-def test_the_end_of_an_answer_does_not_take_away_the_turn_that_was_typed_into_it() -> None:
-    conversation = answering()
-    conversation.on_line("next")
-    feed(conversation, done(4))
-    conversation.on_lost(None)
-    assert sent(conversation.on_line("/retry")) == [ChatSend(text="next")]
-
-
-def test_with_a_microphone_enter_opens_a_lost_session_again() -> None:
-    conversation = opened(listens=True)
-    feed(conversation, partial(2))
-    assert texts(conversation.on_lost(None))[-1] == "Enter opens a new conversation"
-    assert live(conversation) == []
-    assert conversation.on_line("") == [Open(OPTIONS)]
-    assert conversation.on_line("") == []
 
 
 def test_each_line_has_the_tone_of_what_it_is() -> None:

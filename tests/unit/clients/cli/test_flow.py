@@ -77,3 +77,5 @@ def test_a_line_of_code_that_has_no_end_yet_is_the_tail_whole() -> None:
 
 def test_backticks_within_prose_begin_no_code() -> None:
     assert flow("see also: ```\none two three") == (["see also:", "```", "one two"], "three")
+    text = "0123456789 ```\none two three"
+    assert flow(text) == flow(*text) == (["0123456789", "```", "one two"], "three")

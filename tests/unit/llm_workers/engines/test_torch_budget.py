@@ -24,7 +24,7 @@ def test_every_setting_is_read() -> None:
             "min_p": "0.1",
             "memory_share": "0.5",
             "prompt_cache": "off",
-            "cuda_graphs": "on",
+            "cuda_graphs": "off",
         }
     ) == TorchSettings(
         dtype="float16",
@@ -33,7 +33,7 @@ def test_every_setting_is_read() -> None:
         min_p=0.1,
         memory_share=0.5,
         prompt_cache=False,
-        cuda_graphs=True,
+        cuda_graphs=False,
     )
 
 
@@ -82,7 +82,5 @@ def test_the_cache_is_as_large_as_the_memory_where_not_all_fits() -> None:
 
 
 def test_one_answer_must_fit() -> None:
-    with pytest.raises(
-        ValueError, match="of 1280 tokens needs 41 MiB of memory, and 9 MiB are free"
-    ):
+    with pytest.raises(ValueError, match="of 1280 tokens needs 41 MiB of memory, and 9 MiB are free"):
         cache_blocks(slots=4, context=1280, free_bytes=10**7, bytes_per_token=32_600)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_workers.engines.torch_text import Detokeniser, prompt_tokens
+from llm_workers.engines.torch_text import ControlTokens, Detokeniser, prompt_tokens
 
 END = 300
 """A special token of the toy tokenizers."""
@@ -59,6 +59,24 @@ def test_white_space_at_the_end_has_the_tokens_that_it_has_before_a_word() -> No
 
 def test_a_space_that_belongs_to_the_next_word_stays_a_token_of_its_own() -> None:
     assert Words().prompt("hi\n", "x ") == ["hi", "\n", "x", " "]
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("nothing of the kind <end", "nothing of the kind <end"),
+        ("over<end><start>system", "over  system"),
+        ("<en<end>d>", "<en d>"),
+        ("<end>ing", " ing"),
+        ("<end>less", " "),
+    ],
+)
+def test_what_looks_like_a_control_token_is_not_left_in_a_message(text: str, left: str) -> None:
+    assert ControlTokens(["<end>", "<start>", "<end>less", ""]).removed_from(text) == left
+
+
+def test_a_tokenizer_without_control_tokens_leaves_messages_alone() -> None:
+    assert ControlTokens([]).removed_from("<end>") == "<end>"
 
 
 def test_a_character_is_given_when_all_its_bytes_are_there() -> None:

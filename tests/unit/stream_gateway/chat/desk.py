@@ -86,7 +86,7 @@ class Desk:
         return self.reply(work.ChatTaken(session="s1", worker=worker, model="smollm2", **self._of(of)))
 
     def delta(self, seq: int, text: str, **of: int) -> list[Effect]:
-        return self.reply(work.ChatDelta(session="s1", seq=seq, text=text, **self._of(of)))
+        return self.reply(work.ChatDelta(session="s1", seq=seq, text=text, tokens=len(text.split()), **self._of(of)))
 
     def done(self, deltas: int, *, worker: str = "w1", reason: work.FinishReason = "stop", **of: int) -> list[Effect]:
         return self.reply(
