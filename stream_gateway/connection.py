@@ -11,11 +11,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from bus.contract.chat_work import ChatReply
-from bus.contract.client_protocol import (
-    AudioCommit,
-    AudioEnd,
-    SessionStart,
-)
+from bus.contract.client_protocol import AudioCommit, AudioEnd, SessionStart
 from bus.contract.errors import (
     AudioBeforeStart,
     BusUnavailable,
@@ -28,21 +24,12 @@ from bus.contract.errors import (
 )
 from bus.contract.records import SegmentFailed, SegmentRecord
 from bus.contract.work import AsrResult
-from stream_gateway.dialects.base import Action, Audio, Dialect, Reply
+from stream_gateway.dialects.base import Action, Audio, AudioClear, Awake, Dialect, Later, Reply
 from stream_gateway.intake import AudioIntake
 from stream_gateway.services import Services, session_config
+from stream_gateway.session import events
 from stream_gateway.session.config import SessionConfig, check_start
-from stream_gateway.session.effects import (
-    Cancel,
-    Close,
-    Decode,
-    Dropped,
-    Effect,
-    Emit,
-    Release,
-    Store,
-)
-from stream_gateway.session.events import ChatCancelled, ChatDone, ChatFailed, Final, Partial, SessionEvent, Spelled
+from stream_gateway.session.effects import Cancel, Close, Decode, Dropped, Effect, Emit, Release, Store
 from stream_gateway.session.outbox import Outbox
 from stream_gateway.session.session import Phase, Session
 from stream_gateway.session_chat import SessionChat
@@ -67,6 +54,8 @@ class Connection:
         limits = services.limits
         if dialect.starts_late:
             limits = replace(limits, start_timeout_s=limits.idle_timeout_s)
+        if dialect.idle_timeout_s is not None:
+            limits = replace(limits, idle_timeout_s=min(limits.idle_timeout_s, dialect.idle_timeout_s))
         self._machine = Session(limits=limits, now=self._loop.time())
         self._outbox = Outbox(max_events=services.max_outbox_events)
         self._work: SessionWork | None = None
@@ -190,11 +179,17 @@ class Connection:
                 case Audio(data):
                     await self._on_audio(data)
                 case Reply(text):
-                    self._emit(Spelled(text))
+                    self._emit(events.Spelled(text))
+                case Later(spell):
+                    self._emit(events.Deferred(spell))
+                case Awake():
+                    self._machine.on_bytes(self._now())
                 case SessionStart():
                     self._open(action)
                 case AudioCommit():
                     self._commit()
+                case AudioClear():
+                    self._apply(self._machine.on_clear(self._now()))
                 case AudioEnd():
                     await self._finish_audio()
                 case _:  # of the chat
@@ -283,7 +278,7 @@ class Connection:
         try:
             while True:
                 while (event := self._outbox.take()) is not None:
-                    for text in (event.text,) if isinstance(event, Spelled) else self._dialect.render(event):
+                    for text in self._spelled(event):
                         await self._socket.send(text)
                 if self._closing is not None:
                     await self._socket.close(*self._dialect.close(self._closing.code, self._closing.reason))
@@ -292,6 +287,15 @@ class Connection:
                 await self._something_to_write.wait()
         except ConnectionClosed:
             self._client_gone = True
+
+    def _spelled(self, event: events.SessionEvent) -> Sequence[str]:
+        match event:
+            case events.Spelled(text):
+                return (text,)
+            case events.Deferred(spell):
+                return spell()
+            case _:
+                return self._dialect.render(event)
 
     def _apply(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
@@ -323,13 +327,13 @@ class Connection:
             self._has_room.set()
         self._rearm()
 
-    def _emit(self, event: SessionEvent) -> None:
+    def _emit(self, event: events.SessionEvent) -> None:
         match event:
-            case Final():
+            case events.Final():
                 self._services.metrics.on_final(event)
-            case Partial():
+            case events.Partial():
                 self._services.metrics.on_partial(event)
-            case ChatDone() | ChatCancelled() | ChatFailed():
+            case events.ChatDone() | events.ChatCancelled() | events.ChatFailed():
                 self._services.metrics.on_answer(event)
         if self._client_gone or self._closing is not None:
             return

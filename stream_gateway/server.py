@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from ssl import SSLContext
 from urllib.parse import parse_qs
@@ -112,7 +113,7 @@ class FrontDoor:
             case _ if path in self._dialects:
                 return self._admit(connection, request, path)
             case _:
-                served = ", ".join((*self._dialects, *_PLAIN_PATHS))
+                served = ", ".join(dict.fromkeys((*self._dialects, *_PLAIN_PATHS)))
                 message = f"this service answers on {served}"
                 return _refused(path, Refusal(status=HTTPStatus.NOT_FOUND, code="not_found", message=message))
 
@@ -167,7 +168,9 @@ class FrontDoor:
 def _handshake(request: Request, limits: Limits) -> Handshake:
     path, _, query = request.path.partition("?")
     headers = {name.lower(): value for name, value in reversed(list(request.headers.raw_items()))}
-    return Handshake(path=path, query=parse_qs(query, keep_blank_values=True), headers=headers, limits=limits)
+    opened_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    fields = parse_qs(query, keep_blank_values=True)
+    return Handshake(path=path, query=fields, headers=headers, limits=limits, opened_at=opened_at)
 
 
 def _subprotocol(names: Sequence[Subprotocol]) -> Subprotocol | None:

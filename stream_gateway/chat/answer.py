@@ -21,6 +21,7 @@ from stream_gateway.chat.options import AnswerPatience
 from stream_gateway.session.effects import Ask, Effect, Emit, StopAnswer
 from stream_gateway.session.events import ChatDelta, Fault
 
+
 class LlmWorkers(Protocol):
     """Who can answer, as `bus.control.roster.Roster` knows it."""
 

@@ -4,7 +4,7 @@ Theory of operation. Turns of the user enter the conversation in the order in wh
 comes while somebody speaks waits for that utterance's text. Once nobody speaks and something is to be answered, the
 answer begins; there is never more than one. Whoever begins to speak, or sends another turn, stops it: of a stopped
 answer the conversation keeps what was delivered, no more. What a stopped or failed answer did not reach can be asked
-for again.
+for again. A client may have it that speech stops nothing: then a spoken turn begins when the speech is over.
 
 Every turn is stored once it is over, one at a time and in order, each under an id that makes a repeated store harmless.
 """
@@ -18,7 +18,6 @@ from typing import Literal, TypeAlias, assert_never
 from bus.contract import chat_work as work
 from bus.contract.client_protocol import (
     ChatCancel,
-    ChatCommand,
     ChatConfigure,
     ChatOptions,
     ChatRequest,
@@ -30,6 +29,7 @@ from bus.contract.client_protocol import (
 from bus.contract.errors import InvalidMessage, NothingToAnswer, NoWorker, UnknownModel
 from bus.contract.records import ChatTurn
 from stream_gateway.chat.answer import Answer, Failed, LlmWorkers, Wish
+from stream_gateway.chat.commands import AddTurn, AskAnswer, ChatInput, ForgetTurns, MindSpeech, TurnRef
 from stream_gateway.chat.conversation import Conversation
 from stream_gateway.chat.options import ChatConfig, check_text, configured
 from stream_gateway.chat.turn_store import TurnStore
@@ -41,6 +41,7 @@ _MAX_WAITING = 64
 
 StopReason: TypeAlias = Literal["client", "speech", "turn", "session"]
 End: TypeAlias = Literal["complete", "length", "cancelled", "failed"]
+Source: TypeAlias = Literal["speech", "typed", "model"]
 
 
 @dataclass(slots=True)
@@ -50,6 +51,8 @@ class _Began:
     segment: int | None
     text: str | None = field(repr=False)
     answer: bool
+    role: work.Role = "user"
+    ref: TurnRef | None = None
 
 
 class Chat:
@@ -66,6 +69,11 @@ class Chat:
         self._answers = 0
         self._wanted = False
         """Something is to be answered as soon as nobody speaks."""
+        self._asked: AskAnswer | None = None
+        """How that answer is wanted, if a client has asked for it; then of the one that runs."""
+        self._answers_to: TurnRef | None = None
+        """The newest turn that the running answer knows."""
+        self._interrupts = True
         self._cut_off = False
         """Somebody began to speak before anything came of an answer. If they said nothing, it is begun again."""
         self._last_worker: str | None = None
@@ -89,7 +97,7 @@ class Chat:
         except (NoWorker, UnknownModel):
             return None
 
-    def on_command(self, command: ChatCommand, now: float) -> list[Effect]:
+    def on_command(self, command: ChatInput, now: float) -> list[Effect]:
         """The client typed something, or wants something. Raises a ClientError, and then nothing has changed."""
         match command:
             case ChatSend(text=text, answer=answer):
@@ -100,17 +108,26 @@ class Chat:
                 self._wanted = self._answer is None
                 return []
             case ChatCancel():
-                self._wanted = False
-                return self._stop("client")
+                return self._abandon("client")
             case ChatConfigure():
                 self._options = self._changed(command, now)
                 return []
             case ChatReset():
-                self._wanted = False
                 self._began = deque(turn for turn in self._began if turn.segment is not None)
-                effects = self._stop("client")
+                effects = self._abandon("client")
                 self._conversation.clear()
                 return [*effects, self._save()]
+            case AddTurn():
+                return self._on_added(command)
+            case ForgetTurns(refs):
+                self._conversation.forget(refs)
+                self._began = deque(turn for turn in self._began if turn.ref not in refs)
+                return [*self._take_turns(), self._save()]
+            case AskAnswer():
+                return self._on_asked_for(command)
+            case MindSpeech(interrupts):
+                self._interrupts = interrupts
+                return []
             case _:
                 assert_never(command)
 
@@ -119,9 +136,13 @@ class Chat:
         heard: list[Effect] = []
         for effect in effects:
             match effect:
-                case Emit(events.SpeechStarted(segment=segment)):
-                    self._began.append(_Began(segment, None, answer=self._options.auto))
+                case Emit(events.SpeechStarted(segment=segment)) if self._interrupts:
+                    self._on_turn_spoken(segment)
                     heard += self._stop("speech")
+                case Emit(events.SpeechEnded(segment=segment)):
+                    self._on_turn_spoken(segment)
+                case Emit(events.SpeechCleared(segment=segment)):
+                    heard += self._on_text(segment, "")
                 case Emit(events.Final(segment=segment, text=text)):
                     heard += self._on_text(segment, text)
                 case Emit(events.Failed(segment=segment)):
@@ -164,8 +185,7 @@ class Chat:
     def on_gone(self) -> list[Effect]:
         """Nobody reads answers any more. What was said is still stored."""
         self._listened_to = False
-        self._wanted = False
-        return self._stop("session")
+        return self._abandon("session")
 
     def settle(self, now: float) -> list[Effect]:
         """What follows from any change."""
@@ -193,6 +213,34 @@ class Chat:
         self._began.append(_Began(None, text, answer))
         return effects + self._take_turns()
 
+    def _on_added(self, turn: AddTurn) -> list[Effect]:
+        check_text(turn.text)
+        if len(self._began) >= _MAX_WAITING:
+            raise InvalidMessage(f"{_MAX_WAITING} turns wait for the text of what is being said")
+        began = _Began(None, turn.text, answer=False, role=turn.role, ref=turn.ref)
+        refs = [one.ref for one in self._began]
+        if turn.after is None:
+            self._began.append(began)
+        elif turn.after in refs:
+            self._began.insert(refs.index(turn.after) + 1, began)
+        else:
+            self._add(turn.role, turn.text, source="typed", ref=turn.ref, after=turn.after)
+            return [self._save()]
+        return self._take_turns()
+
+    def _on_asked_for(self, asked: AskAnswer) -> list[Effect]:
+        self._options_of(asked)
+        accepted = not self.is_answering
+        if accepted:
+            self._wanted, self._asked = True, asked
+        return [Emit(events.AnswerWanted(asked.key, accepted))]
+
+    def _on_turn_spoken(self, segment: int) -> None:
+        """A turn of speech begins, unless it has."""
+        ref = TurnRef("segment", segment)
+        if all(turn.ref != ref for turn in self._began):
+            self._began.append(_Began(segment, None, answer=self._options.auto, ref=ref))
+
     def _on_text(self, segment: int, text: str) -> list[Effect]:
         for turn in self._began:
             if turn.segment == segment:
@@ -205,7 +253,8 @@ class Chat:
         while self._began and self._began[0].text is not None:
             turn = self._began.popleft()
             if turn.text:
-                self._add("user", turn.text, source="typed" if turn.segment is None else "speech", segment=turn.segment)
+                source: Source = "typed" if turn.segment is None else "speech"
+                self._add(turn.role, turn.text, source=source, segment=turn.segment, ref=turn.ref)
             wanted = turn.answer if turn.text else self._cut_off
             self._wanted = (self._wanted or wanted) and self._listened_to
             self._cut_off = False
@@ -213,13 +262,16 @@ class Chat:
 
     def _begin(self, now: float) -> list[Effect]:
         self._wanted = False
-        if not self._conversation.is_unanswered:
+        asked = self._asked
+        if asked is None and not self._conversation.is_unanswered:
             return []
         self._answers += 1
-        options = self._options
+        self._answers_to = self._conversation.newest
+        options = self._options_of(asked)
+        known = self._conversation if asked is None or asked.context is None else Conversation(asked.context)
         wish = Wish(
             number=self._answers,
-            messages=self._conversation.prompt(options.instructions),
+            messages=known.prompt(options.instructions, must_answer=asked is not None),
             model=options.model,
             max_tokens=options.max_tokens,
             temperature=options.temperature,
@@ -239,11 +291,11 @@ class Chat:
     def _finish(self, answer: Answer, outcome: work.ChatDone | Failed, now: float) -> list[Effect]:
         self._answer = None
         if isinstance(outcome, Failed):
-            self._store.add("assistant", answer.text, source="model", answer=answer.number, end="failed")
+            self._add_answer(answer, end="failed")
             return [Emit(events.ChatFailed(answer.number, answer.text, outcome.error))]
         self._last_worker = answer.worker
         end: End = "complete" if outcome.finish_reason == "stop" else "length"
-        self._add("assistant", answer.text, source="model", answer=answer.number, end=end, model=outcome.model)
+        self._add_answer(answer, end=end, model=outcome.model)
         first_at = now if answer.first_delta_at is None else answer.first_delta_at
         done = events.ChatDone(
             answer=answer.number,
@@ -264,29 +316,51 @@ class Chat:
         )
         return [Emit(done), self._save()]
 
+    def _abandon(self, reason: StopReason) -> list[Effect]:
+        """Neither the answer that runs nor the one that waits is wanted any more."""
+        self._wanted = False
+        effects = self._stop(reason)
+        self._asked = None
+        return effects
+
     def _stop(self, reason: StopReason) -> list[Effect]:
         answer, self._answer = self._answer, None
         if answer is None:
             return []
         self._last_worker = answer.worker
         self._cut_off = reason == "speech" and not answer.text
-        self._add("assistant", answer.text, source="model", answer=answer.number, end="cancelled")
+        self._add_answer(answer, end="cancelled")
         return [*answer.stop(), Emit(events.ChatCancelled(answer.number, answer.text, reason)), self._save()]
 
     def _add(
         self,
-        role: Literal["user", "assistant"],
+        role: work.Role,
         text: str,
         *,
-        source: Literal["speech", "typed", "model"],
+        source: Source,
         segment: int | None = None,
-        answer: int | None = None,
-        end: End = "complete",
-        model: str = "",
+        ref: TurnRef | None,
+        after: TurnRef | Literal["start"] | None = None,
     ) -> None:
-        if text:
-            self._conversation.add(role, text)
-        self._store.add(role, text, source=source, segment=segment, answer=answer, end=end, model=model)
+        self._conversation.add(role, text, ref, after=after)
+        if role != "system":
+            self._store.add(role, text, source=source, segment=segment)
+
+    def _add_answer(self, answer: Answer, *, end: End, model: str = "") -> None:
+        """Keep what came of an answer, if anybody wants that, behind the turn that it answers."""
+        asked, self._asked = self._asked, None
+        if asked is not None and not asked.remembered:
+            return
+        if answer.text and end != "failed":
+            ref = TurnRef("answer", answer.number)
+            self._conversation.add("assistant", answer.text, ref, after=self._answers_to)
+        self._store.add("assistant", answer.text, source="model", answer=answer.number, end=end, model=model)
+
+    def _options_of(self, asked: AskAnswer | None) -> ChatOptions:
+        """The session's options with what was asked of one answer; raises InvalidMessage."""
+        if asked is None:
+            return self._options
+        return configured(self._options, ChatConfigure(instructions=asked.instructions, max_tokens=asked.max_tokens))
 
     def _changed(self, change: ChatConfigure, now: float) -> ChatOptions:
         options = configured(self._options, change)

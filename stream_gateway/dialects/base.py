@@ -1,14 +1,15 @@
 """What every dialect is: a translation between frames of one client protocol and the one session machine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from bus.contract.client_protocol import AudioCommit, AudioEnd, ChatCommand, Limits, SessionStart
+from bus.contract.client_protocol import AudioCommit, AudioEnd, Limits, SessionStart
+from stream_gateway.chat.commands import ChatInput
 from stream_gateway.session.events import SessionEvent
 
-Command: TypeAlias = SessionStart | AudioCommit | AudioEnd | ChatCommand
-"""What a client can ask for, in native terms."""
+Command: TypeAlias = SessionStart | AudioCommit | AudioEnd | ChatInput
+"""What a client can ask for, in native terms where v1 has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,24 @@ class Reply:
     text: str = field(repr=False)
 
 
-Action: TypeAlias = Command | Audio | Reply
+@dataclass(frozen=True, slots=True)
+class Awake:
+    """The client asks for nothing and is there: the session is not idle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Text frames to be spelled when all that was told before is, so in the order in which `render` is called."""
+
+    spell: Callable[[], Sequence[str]] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AudioClear:
+    """Take back the audio since the last turn ended."""
+
+
+Action: TypeAlias = Command | Audio | AudioClear | Reply | Later | Awake
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +56,8 @@ class Handshake:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Names in lower case; the first of each. Never to be logged or echoed: a key may be among them."""
     limits: Limits
+    opened_at: str = "1970-01-01T00:00:00.000Z"
+    """Time of the upgrade, for protocols that tell it: dialects have no clock."""
 
 
 class Dialect(Protocol):
@@ -47,6 +67,8 @@ class Dialect(Protocol):
     """Rate in which the client counts the samples it has sent; set once its audio format is known."""
     starts_late: bool
     """Whether `SessionStart` may come as late as the client's first audio or turn."""
+    idle_timeout_s: float | None
+    """A session in which nothing comes for this long ends; None: as the service says, and never later than that."""
 
     def on_open(self) -> Sequence[Action]:
         """The socket is there. Raises ClientError for a handshake that asks for what cannot be."""

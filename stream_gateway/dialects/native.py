@@ -15,6 +15,9 @@ _CLIENT_TYPES = tuple(kind.__struct_config__.tag for kind in get_args(wire.Clien
 _TYPE_NAMES = f"{', '.join(_CLIENT_TYPES[:-1])} and {_CLIENT_TYPES[-1]}"
 
 
+_UNSPOKEN = (events.SpeechCleared, events.CommitDone, events.AnswerWanted, events.Flushed)
+
+
 class _Tag(msgspec.Struct):
     """Only the type: whether a message is unknown is decided before whether its fields are right."""
 
@@ -29,6 +32,7 @@ class NativeDialect:
     """Numbers the events of one socket. `offset_rate_hz` is the rate in which this client counts its audio."""
 
     starts_late = False
+    idle_timeout_s: float | None = None
 
     def __init__(self, handshake: Handshake) -> None:
         self._limits = handshake.limits
@@ -61,7 +65,9 @@ class NativeDialect:
         return code, reason
 
     def render(self, event: events.SessionEvent) -> Sequence[str]:
-        """Spell one session event as one text frame."""
+        """Spell one session event as one text frame. Some have none: they answer what this protocol cannot ask for."""
+        if isinstance(event, _UNSPOKEN):
+            return ()
         message = self._translate(event, self._next_seq)
         self._next_seq += 1
         return (wire.encode_message(message),)
@@ -106,8 +112,10 @@ class NativeDialect:
                 | events.ChatFailed()
             ):
                 return _about_chat(event, seq)
-            case events.Spelled():
-                raise AssertionError("what is spelled already is not rendered")
+            case events.SpeechCleared() | events.CommitDone() | events.AnswerWanted() | events.Flushed():
+                raise AssertionError("this protocol has no words for it")
+            case events.Spelled() | events.Deferred():
+                raise AssertionError("what dialects spell themselves is not rendered")
             case _:
                 return self._about_session(event, seq)
 

@@ -13,6 +13,7 @@ from stream_gateway.segmentation.segmenter import (
     SAMPLE_RATE_HZ,
     SegmenterOptions,
     SegmentEvent,
+    UtteranceCleared,
     UtteranceEnded,
     UtteranceStarted,
 )
@@ -63,6 +64,12 @@ class ManualSegmenter:
     def commit(self, end_sample: int) -> list[SegmentEvent]:
         """The client ends the utterance at `end_sample`, where its audio ends: the half frame included."""
         return self._end_here(end_sample, "commit")
+
+    def clear(self, end_sample: int) -> list[SegmentEvent]:
+        """The client takes back all audio before `end_sample` that it did not commit."""
+        events: list[SegmentEvent] = [UtteranceCleared()] if self._is_open else []
+        self._start, self._is_open = end_sample, False
+        return events
 
     def flush(self, end_sample: int | None = None) -> list[SegmentEvent]:
         """End of audio, at `end_sample` if that is beyond the last frame: the last utterance ends. Call it last."""

@@ -101,7 +101,12 @@ class UtteranceEnded:
     reason: Literal["silence", "max_length", "commit", "flush"]
 
 
-SegmentEvent: TypeAlias = UtteranceStarted | TentativeEnd | SpeechResumed | UtteranceEnded
+@dataclass(frozen=True, slots=True)
+class UtteranceCleared:
+    """The open utterance was taken back by the client."""
+
+
+SegmentEvent: TypeAlias = UtteranceStarted | TentativeEnd | SpeechResumed | UtteranceEnded | UtteranceCleared
 
 
 class _State(Enum):
@@ -185,6 +190,13 @@ class Segmenter:
     def commit(self, _end_sample: int) -> list[SegmentEvent]:
         """The client ends its turn: an open utterance ends at the last frame, whoever goes on opens another."""
         return [self._end("commit")] if self._is_open else []
+
+    def clear(self, _end_sample: int) -> list[SegmentEvent]:
+        """The client takes back what was not ended: no utterance reaches before the last frame."""
+        events: list[SegmentEvent] = [UtteranceCleared()] if self._is_open else []
+        self._state = _State.IDLE
+        self._previous_end = self._now
+        return events
 
     def flush(self, end_sample: int | None = None) -> list[SegmentEvent]:
         """End of audio: an open utterance ends. Call it last.

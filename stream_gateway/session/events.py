@@ -3,6 +3,7 @@
 All times are audio time in seconds from the session's first sample, all samples are at 16 kHz.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -40,6 +41,8 @@ class SpeechEnded:
     segment: int
     channel: int
     end_s: float
+    reason: Literal["silence", "max_length", "commit", "flush"] = "silence"
+    """Who ended it: its speaker, its length, the client, or the end of the audio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class Partial:
     language: str | None
     lag_s: float
     """Wall time from the newest sample of its window to this event."""
+    words: tuple[Word, ...] = ()
+    language_probability: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,7 @@ class Final:
     language: str | None
     model: str
     times: StageTimes
+    language_probability: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +91,41 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechCleared:
+    """The client took an open utterance back: nothing follows of its segment."""
+
+    segment: int
+    channel: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommitDone:
+    """A commit of the client was carried out; whatever it ended was told before."""
+
+    ended: bool
+    """Whether there was anything to end."""
+
+
+@dataclass(frozen=True, slots=True)
 class Committed:
     """All audio before `sample` is stored as text or held no speech."""
 
     sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    """All that was said until the client's commit at `sample` is final, and was told. One for each commit."""
+
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerWanted:
+    """What became of an `AskAnswer`: if accepted, its answer begins once nobody speaks."""
+
+    key: str
+    accepted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +190,13 @@ class Spelled:
 
 
 @dataclass(frozen=True, slots=True)
+class Deferred:
+    """Frames that a dialect spells when it is their turn; the machine never emits it."""
+
+    spell: Callable[[], Sequence[str]] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class DrainNotice:
     """The gateway goes away within `within_s`."""
 
@@ -173,13 +217,18 @@ SessionEvent: TypeAlias = (
     Started
     | SpeechStarted
     | SpeechEnded
+    | SpeechCleared
+    | CommitDone
     | Partial
     | Final
     | Failed
     | Committed
+    | Flushed
+    | AnswerWanted
     | ChatEvent
     | Fault
     | DrainNotice
     | Spelled
+    | Deferred
     | Ended
 )

@@ -49,6 +49,7 @@ def event_of(job: FinalJob, config: SessionConfig, clock: AudioClock, now: float
         case SegmentFailed() as failed:
             return Failed(failed.segment, failed.channel, failed.start_s, failed.end_s, failed.code, failed.message)
         case TranscriptFinal() as final:
+            assert job.result is not None
             return Final(
                 segment=final.segment,
                 channel=final.channel,
@@ -59,6 +60,7 @@ def event_of(job: FinalJob, config: SessionConfig, clock: AudioClock, now: float
                 language=final.language,
                 model=final.model,
                 times=_times(job, clock, now),
+                language_probability=job.result.language_probability,
             )
         case unknown:
             assert_never(unknown)

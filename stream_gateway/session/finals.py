@@ -42,6 +42,11 @@ class Finals:
     def __len__(self) -> int:
         return len(self._jobs)
 
+    @property
+    def first_segment_owed(self) -> int | None:
+        """The oldest utterance that is not stored, or None."""
+        return min(self._jobs, default=None)
+
     def first_sample_owed(self, channel: int) -> int | None:
         """Start of the oldest utterance of `channel` that is not stored, or None."""
         return min((job.utterance.start_sample for job in self._of_channel(channel)), default=None)

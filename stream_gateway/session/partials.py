@@ -101,6 +101,8 @@ class Partials:
                     text=running.text,
                     language=result.language,
                     lag_s=max(0.0, now - self._clock.received_at(sent.end_sample)),
+                    words=utterance.stabiliser.words,
+                    language_probability=result.language_probability,
                 )
             )
         ]

@@ -17,7 +17,7 @@ from enum import Enum, auto
 from itertools import count
 from typing import assert_never
 
-from bus.contract.client_protocol import ChatCancel, ChatCommand
+from bus.contract.client_protocol import ChatCancel
 from bus.contract.errors import (
     BusUnavailable,
     ClientError,
@@ -30,17 +30,18 @@ from bus.contract.errors import (
 )
 from bus.contract.records import SegmentRecord
 from bus.contract.work import SAMPLE_RATE_HZ, AsrResult
+from stream_gateway.chat.commands import ChatInput
 from stream_gateway.chat.turns import Chat
 from stream_gateway.session.audio_clock import AudioClock
 from stream_gateway.session.commits import Commits
 from stream_gateway.session.config import SessionConfig, SessionLimits
 from stream_gateway.session.effects import Close, Decode, Dropped, Effect, Emit
-from stream_gateway.session.events import DrainNotice, Ended, Fault, Started
+from stream_gateway.session.events import CommitDone, DrainNotice, Ended, Fault, Started
 from stream_gateway.session.finals import Finals
 from stream_gateway.session.languages import SpokenLanguage
 from stream_gateway.session.partials import Partials
 from stream_gateway.session.time_limits import overdue, time_is_up
-from stream_gateway.session.track import Track
+from stream_gateway.session.track import Track, open_tracks
 from stream_gateway.session.utterance import Utterance
 
 _CLOSE_NORMAL = 1000
@@ -107,18 +108,7 @@ class Session:
                 task=config.task,
                 lag=config.pool.lag,
             )
-        self._tracks = tuple(
-            Track(
-                channel=channel,
-                options=config.segmenter,
-                endpoint=config.endpoint,
-                lag=config.pool.lag,
-                finals=self._finals,
-                next_segment=self._next_segment,
-                vad=config.vad,
-            )
-            for channel in range(config.channels)
-        )
+        self._tracks = open_tracks(config, finals=self._finals, next_segment=self._next_segment)
         return self._settle(self._started(config, now), now)
 
     def _started(self, config: SessionConfig, now: float) -> list[Effect]:
@@ -156,9 +146,19 @@ class Session:
         effects: list[Effect] = []
         for track in self._tracks:
             effects += track.commit(self._clock.received_sample, now)
+        self._commits.on_commit(self._segments)
+        return self._settle([*effects, Emit(CommitDone(bool(effects)))], now)
+
+    def on_clear(self, now: float) -> list[Effect]:
+        """The client takes back the audio since its last turn ended: nothing follows of an open utterance."""
+        if self.phase is not Phase.OPEN:
+            return []
+        effects: list[Effect] = []
+        for track in self._tracks:
+            effects += track.clear(self._clock.received_sample, now)
         return self._settle(effects, now)
 
-    def on_command(self, command: ChatCommand, now: float) -> list[Effect]:
+    def on_command(self, command: ChatInput, now: float) -> list[Effect]:
         """The client wants something of the chat. While the session ends it may only stop the last answer."""
         if self.phase is Phase.HELLO:
             return self.on_fault(InvalidMessage("the first message must be session.start"), now, fatal=True)
@@ -356,7 +356,7 @@ class Session:
             effects += self._chat.hear(effects)
             effects += self._chat.settle(now)
         done = self.phase is Phase.ENDING and not len(self._finals) and (self._chat is None or self._chat.is_idle)
-        effects += self._commits.settle(self._tracks, done=done)
+        effects += self._commits.settle(self._tracks, self._finals.first_segment_owed, done=done)
         if done:
             audio_s = self._clock.received_sample / SAMPLE_RATE_HZ
             reason = self._ending_error.code if self._ending_error else "audio_end"

@@ -44,6 +44,11 @@ class Stabiliser:
         """The words that will not change."""
         return tuple(self._agreed)
 
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The words of the running text."""
+        return (*self._agreed, *self._tail)
+
     def window_start_s(self, utterance_start_s: float, end_s: float) -> float:
         """Where the next window should begin: its cost must not grow with the utterance."""
         if end_s - utterance_start_s <= self._trim_after_s or not self._agreed:

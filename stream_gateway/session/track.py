@@ -14,17 +14,35 @@ from stream_gateway.segmentation.segmenter import (
     SegmentEvent,
     SpeechResumed,
     TentativeEnd,
+    UtteranceCleared,
     UtteranceEnded,
     UtteranceStarted,
 )
+from stream_gateway.session.config import SessionConfig
 from stream_gateway.session.effects import Effect, Emit
-from stream_gateway.session.events import SpeechEnded, SpeechStarted
+from stream_gateway.session.events import SpeechCleared, SpeechEnded, SpeechStarted
 from stream_gateway.session.finals import Finals
 from stream_gateway.session.utterance import FinalWindow, Utterance
 
 _RELEASE_STEP_SAMPLES = SAMPLE_RATE_HZ // 4
 _UNHEARD_SAMPLES = SAMPLE_RATE_HZ // 8
 """A partial whose window ends further before the end of speech than this does not know the last word."""
+
+
+def open_tracks(config: SessionConfig, *, finals: Finals, next_segment: Callable[[], int]) -> tuple["Track", ...]:
+    """One for each channel of the session."""
+    return tuple(
+        Track(
+            channel=channel,
+            options=config.segmenter,
+            endpoint=config.endpoint,
+            lag=config.pool.lag,
+            finals=finals,
+            next_segment=next_segment,
+            vad=config.vad,
+        )
+        for channel in range(config.channels)
+    )
 
 
 class Track:
@@ -98,6 +116,10 @@ class Track:
         """The client ends its turn here."""
         return self._take(self._segmenter.commit(received_sample), now)
 
+    def clear(self, received_sample: int, now: float) -> list[Effect]:
+        """The client takes back what it said since its last turn ended: an open utterance gets no final."""
+        return self._take(self._segmenter.clear(received_sample), now)
+
     def flush(self, received_sample: int, now: float) -> list[Effect]:
         """No more audio: an open utterance ends here, with the half frame that was never scored.
 
@@ -122,6 +144,8 @@ class Track:
                     effects += self._finals.withdraw(self._utterance.segment)
                 case UtteranceEnded():
                     effects.append(self._close(event, now))
+                case UtteranceCleared():
+                    effects += self._drop()
                 case _:
                     assert_never(event)
         if events:
@@ -142,7 +166,12 @@ class Track:
         window = self._window(event.end_sample, event.speech_end_sample)
         self._finals.confirm(window, now)
         self.utterance = None
-        return Emit(SpeechEnded(window.segment, self.channel, event.speech_end_sample / SAMPLE_RATE_HZ))
+        end_s = event.speech_end_sample / SAMPLE_RATE_HZ
+        return Emit(SpeechEnded(window.segment, self.channel, end_s, event.reason))
+
+    def _drop(self) -> list[Effect]:
+        segment, self.utterance = self._utterance.segment, None
+        return [*self._finals.withdraw(segment), Emit(SpeechCleared(segment, self.channel))]
 
     def _window(self, end_sample: int, speech_end_sample: int) -> FinalWindow:
         utterance = self._utterance

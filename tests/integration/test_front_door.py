@@ -152,6 +152,8 @@ async def test_who_comes_too_late_is_told_before_the_upgrade_when_to_come_again(
 async def test_plain_http_and_other_paths_are_told_what_is_served() -> None:
     async with open_door(Lobby()) as port:
         for path in PATHS:
+            if path == "/":
+                continue  # over plain HTTP this is the page
             said = await answer(port, f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
             assert b" 426 " in said
             assert b"Upgrade: websocket" in said

@@ -335,7 +335,7 @@ async def test_a_real_model_goes_on_in_the_same_words_when_its_worker_is_killed(
     gateway = await launch_gateway()
     first = await launch_llm_worker(**real)
     question = "Write one long sentence about a river."
-    options = {"temperature": 0, "max_tokens": 60}
+    options: dict[str, Any] = {"temperature": 0, "max_tokens": 60}
     undisturbed = await chat(gateway.port, **options)
     await say(undisturbed, question)
     expected, _ = await end_of_answer(undisturbed)
@@ -343,7 +343,7 @@ async def test_a_real_model_goes_on_in_the_same_words_when_its_worker_is_killed(
     socket = await chat(gateway.port, **options)
     await say(socket, question)
     head = await first_piece(socket) + await first_piece(socket)
-    second = asyncio.create_task(launch_llm_worker(**real))
+    second = asyncio.ensure_future(launch_llm_worker(**real))
     await first.stop(signal.SIGKILL)
     await second
     rest, done = await end_of_answer(socket)

@@ -9,6 +9,7 @@ from bus.contract.client_protocol import StageTimes
 from bus.contract.presence import WorkerPresence
 from bus.contract.records import ChatTurn
 from bus.control.roster import Roster
+from stream_gateway.chat.commands import ChatInput
 from stream_gateway.chat.options import AnswerPatience, ChatConfig
 from stream_gateway.chat.turns import Chat
 from stream_gateway.session import events
@@ -61,7 +62,7 @@ class Desk:
             pending = following
         return self.effects[since:]
 
-    def command(self, command: client.ChatCommand) -> list[Effect]:
+    def command(self, command: ChatInput) -> list[Effect]:
         return self.do(lambda: self.chat.on_command(command, self.now))
 
     def say(self, text: str, *, answer: bool = True) -> list[Effect]:

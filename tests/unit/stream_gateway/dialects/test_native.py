@@ -224,3 +224,12 @@ def test_binary_frames_are_audio_and_nothing_follows_from_the_upgrade_alone() ->
     dialect = a_dialect()
     assert (list(dialect.on_open()), list(dialect.on_binary(b"ab"))) == ([], [Audio(b"ab")])
     assert dialect.close(4404, "unknown_model") == (4404, "unknown_model")
+
+
+@pytest.mark.parametrize(
+    "event", [events.SpeechCleared(1, 0), events.CommitDone(ended=True), events.AnswerWanted("k", accepted=True)]
+)
+def test_what_this_protocol_cannot_ask_for_is_not_told_and_not_counted(event: events.SessionEvent) -> None:
+    dialect = a_dialect()
+    assert dialect.render(event) == ()
+    assert rendered(events.DrainNotice(1.0), dialect)["seq"] == 1

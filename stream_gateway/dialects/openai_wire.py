@@ -1,0 +1,212 @@
+"""What OpenAI Realtime clients send, field by field, and how what they sent is refused. Unknown fields are ignored."""
+
+import re
+from collections.abc import Mapping
+from typing import Final, Literal, TypeAlias, TypeVar, get_args
+
+import msgspec
+
+Event: TypeAlias = dict[str, object]
+"""A server event without its `event_id`."""
+_T = TypeVar("_T")
+
+
+class Refusal(Exception):
+    """What a client asked for cannot be; the session goes on. Texts hold none of its words."""
+
+    def __init__(self, message: str, *, code: str = "invalid_value", param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.param = param
+
+    def event(self, event_id: str | None) -> Event:
+        """The `error` event that answers the client's event of this id."""
+        return error_event(self.message, code=self.code, param=self.param, event_id=event_id)
+
+
+def error_event(
+    message: str,
+    *,
+    code: str,
+    kind: str = "invalid_request_error",
+    param: str | None = None,
+    event_id: str | None = None,
+) -> Event:
+    """Spell an `error`; what is not known is left out, for some clients choke on null."""
+    error = {"type": kind, "code": code, "message": message, "param": param, "event_id": event_id}
+    return {"type": "error", "error": {name: value for name, value in error.items() if value is not None}}
+
+
+class FromClient(msgspec.Struct, kw_only=True, tag_field="type"):
+    """Any event of a client."""
+
+    event_id: object = None
+
+    @property
+    def id(self) -> str | None:
+        """Echoed where the event is refused."""
+        return self.event_id if isinstance(self.event_id, str) else None
+
+
+class SessionUpdate(FromClient, tag="session.update"):
+    """Change what the session is; only what is present changes."""
+
+    session: msgspec.Raw
+
+
+class TranscriptionSessionUpdate(SessionUpdate, tag="transcription_session.update"):
+    """The same, as transcription sessions of the beta spell it."""
+
+
+class Append(FromClient, tag="input_audio_buffer.append"):
+    """Audio, in any chunking."""
+
+    audio: bytes
+
+
+class Commit(FromClient, tag="input_audio_buffer.commit"):
+    """The turn ends here."""
+
+
+class Clear(FromClient, tag="input_audio_buffer.clear"):
+    """Take back what was not committed."""
+
+
+class OutputClear(FromClient, tag="output_audio_buffer.clear"):
+    """Stop playing what was said: there is nothing to stop."""
+
+
+class ContentPart(msgspec.Struct):
+    """One part of a message."""
+
+    type: str
+    text: str | None = None
+    audio: bytes | None = None
+    transcript: str | None = None
+
+
+class ItemDraft(msgspec.Struct):
+    """A message as a client writes it; in the context of a response also a reference to one."""
+
+    type: str = "message"
+    id: str | None = None
+    role: Literal["user", "assistant", "system"] = "user"
+    content: tuple[ContentPart, ...] | None = None
+
+
+class ItemCreate(FromClient, tag="conversation.item.create"):
+    """Put an item into the conversation."""
+
+    item: ItemDraft
+    previous_item_id: str | None = None
+
+
+class ItemDelete(FromClient, tag="conversation.item.delete"):
+    """Forget an item."""
+
+    item_id: str
+
+
+class ItemRetrieve(FromClient, tag="conversation.item.retrieve"):
+    """Tell an item."""
+
+    item_id: str
+
+
+class ItemTruncate(FromClient, tag="conversation.item.truncate"):
+    """So much of an answer was played: without audio it changes nothing."""
+
+    item_id: str
+    content_index: int = 0
+    audio_end_ms: int = 0
+
+
+class ResponseDraft(msgspec.Struct):
+    """How one response is wanted; null is what the session has."""
+
+    instructions: str | None = None
+    input: tuple[ItemDraft, ...] | None = None
+    conversation: str | None = None
+    max_output_tokens: int | Literal["inf"] | None = None
+    metadata: Mapping[str, object] | None = None
+
+
+class ResponseCreate(FromClient, tag="response.create"):
+    """Answer now."""
+
+    response: ResponseDraft | None = None
+
+
+class ResponseCancel(FromClient, tag="response.cancel"):
+    """Stop the response that is active."""
+
+    response_id: str | None = None
+
+
+ClientEvent: TypeAlias = (
+    SessionUpdate
+    | TranscriptionSessionUpdate
+    | Append
+    | Commit
+    | Clear
+    | OutputClear
+    | ItemCreate
+    | ItemDelete
+    | ItemRetrieve
+    | ItemTruncate
+    | ResponseCreate
+    | ResponseCancel
+)
+
+
+class _Head(msgspec.Struct):
+    """Read first: whether an event is unknown is decided before whether its fields are right."""
+
+    type: str
+    event_id: object = None
+
+
+_TYPES: Final = tuple(str(kind.__struct_config__.tag) for kind in get_args(ClientEvent))
+_head_decoder = msgspec.json.Decoder(_Head)
+_decoder: msgspec.json.Decoder[ClientEvent] = msgspec.json.Decoder(ClientEvent)
+_PLACE = re.compile(r" - at `\$\.?(.*)`$")
+
+
+def read_id(text: str) -> str | None:
+    """The id of an event that may be wrong otherwise."""
+    try:
+        event_id = _head_decoder.decode(text).event_id
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    return event_id if isinstance(event_id, str) else None
+
+
+def read_event(text: str) -> ClientEvent:
+    """Read one frame; raises Refusal."""
+    try:
+        head = _head_decoder.decode(text)
+    except (msgspec.MsgspecError, RecursionError):
+        raise Refusal("a frame must be a JSON object with a string `type`", code="invalid_json") from None
+    if head.type not in _TYPES:
+        raise Refusal(f"unknown event type; supported are {', '.join(_TYPES)}", param="type")
+    try:
+        return _decoder.decode(text)
+    except msgspec.MsgspecError as error:
+        raise _misfit(error) from None
+
+
+def read_part(raw: msgspec.Raw, kind: type[_T], *, within: str) -> _T:
+    """Read the part of an event that lies at `within`; raises Refusal that names the place below it."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.MsgspecError as error:
+        raise _misfit(error, within=within) from None
+
+
+def _misfit(error: msgspec.MsgspecError, *, within: str = "") -> Refusal:
+    """Where a value has the wrong type or range, without the value."""
+    text = str(error)
+    place = _PLACE.search(text)
+    param = ".".join(part for part in (within, place[1] if place else "") if part)
+    return Refusal(_PLACE.sub("", text), param=param or None)
