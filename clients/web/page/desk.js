@@ -13,7 +13,6 @@ export class Desk {
     this._opening = null;
     this._sessions = 0;
     this._sentBytes = 0;
-    this._again = null;
   }
 
   get isListening() {
@@ -25,7 +24,6 @@ export class Desk {
     return this._sentBytes / 32000;
   }
 
-  /** Does again what failed last. */
   retry() {
     this._again?.();
   }
@@ -153,7 +151,8 @@ export class Desk {
 
   _open(options, label) {
     const { key } = this._wishes();
-    const session = new LiveSession({ url: this._url, ...(key && { key }), ...options, language: options.language || null });
+    const keyIn = /^[\w.~-]*$/.test(key) ? "protocol" : "query"; // of the two only the address is ever logged
+    const session = new LiveSession({ url: this._url, key, keyIn, ...options, language: options.language || null });
     this._sessions += 1;
     const record = { session, stream: this._transcript.beginStream(), number: this._sessions };
     Object.assign(record, { audio: options.audio, hasChat: Boolean(options.chat), label });
