@@ -6,10 +6,10 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage lint types check bench lock clean
+.PHONY: help setup demo test test-clients coverage lint types check bench lock clean
 
 help: ## List these targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup: $(READY) ## Make the virtual environment with pinned packages (repeated only when they change)
 
@@ -17,12 +17,16 @@ $(READY): requirements/dev.lock pyproject.toml scripts/make_venv.sh
 	@./scripts/make_venv.sh "$(PYTHON)" "$(VENV)"
 	@touch $@
 
-demo: $(READY) ## Stream a recording through the whole service and show its transcript
+demo: $(READY) ## Stream a recording through the whole service, show its transcript, and ask something by voice
 	@$(PY) examples/demo.py
 
 test: $(READY) ## Fetch the weights if they are missing and run all tests (more arguments: PYTEST_ARGS)
 	$(VENV)/bin/harken models pull
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+test-clients: $(READY) ## Test with clients of others, which it installs into .clients (1.5 GB; Node and npm needed)
+	@./scripts/make_client_envs.sh $(PY) .clients
+	. .clients/environment && $(PY) -m pytest tests/clients $(PYTEST_ARGS)
 
 coverage: $(READY) ## Check that the unit tests take every branch of the pure core
 	$(PY) -m pytest tests/unit --quiet --cov --cov-branch
