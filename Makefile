@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-clients coverage lint types check bench lock clean
+.PHONY: help setup demo test test-browser test-clients coverage lint types check bench lock clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -27,6 +27,9 @@ test: $(READY) ## Fetch the weights if they are missing and run all tests (more 
 test-clients: $(READY) ## Test with clients of others, which it installs into .clients (1.5 GB; Node and npm needed)
 	@./scripts/make_client_envs.sh $(PY) .clients
 	. .clients/environment && $(PY) -m pytest tests/clients $(PYTEST_ARGS)
+
+test-browser: $(READY) ## Test the page in a real browser (Debian: apt install chromium)
+	HARKEN_TEST_BROWSER=1 $(PY) -m pytest tests/browser $(PYTEST_ARGS)
 
 coverage: $(READY) ## Check that the unit tests take every branch of the pure core
 	$(PY) -m pytest tests/unit --quiet --cov --cov-branch
