@@ -373,12 +373,6 @@ class World:
                 assert record.text == " ".join(word.text for word in spoken)
             elif not (self.trouble.lost or self.trouble.failing or self.trouble.bus_outages or self._may_be_late()):
                 raise AssertionError("a segment failed though no answer was lost")
-
-    def _may_be_late(self) -> bool:
-        """Whether an answer may take longer than all tries together: a worker that comes back begins anew."""
-        outages = self.trouble.worker_outages
-        longest_s = self.trouble.slowest_s * (1 + len(outages)) + sum(outage.lasts_s for outage in outages)
-        return longest_s > RETRY.deadline_s * RETRY.max_misses
         stored = {record.segment for record in self.broker.stored.values()}
         assert self.opened <= stored, "an utterance without a record"
         if self.trouble.ending != "fault":
@@ -389,6 +383,12 @@ class World:
         outages = [*self.trouble.bus_outages, *self.trouble.worker_outages]
         calm_s = max([self.trouble.lasts_s, self.ends_s, *(one.starts_s + one.lasts_s for one in outages)])
         assert self.now <= calm_s + self.trouble.slowest_s + SETTLES_WITHIN_S, "the end took too long"
+
+    def _may_be_late(self) -> bool:
+        """Whether an answer may take longer than all tries together: a worker that comes back begins anew."""
+        outages = self.trouble.worker_outages
+        longest_s = self.trouble.slowest_s * (1 + len(outages)) + sum(outage.lasts_s for outage in outages)
+        return longest_s > RETRY.deadline_s * RETRY.max_misses
 
 
 def own_start(decode: Decode) -> int:
