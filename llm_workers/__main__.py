@@ -165,10 +165,14 @@ async def _work(settings: LlmSettings, bus: BusConnection, engine: Engine, worke
     await asyncio.wait((working, *waiters), return_when=asyncio.FIRST_COMPLETED)
 
     async def leave() -> None:
-        for task in (beating, *waiters):
+        for task in waiters:
             task.cancel()
-        await asyncio.gather(beating, *waiters, return_exceptions=True)
+        await asyncio.gather(*waiters, return_exceptions=True)
         await beats.leave()
+
+    async def fall_silent() -> None:
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
 
     if working.done() and (error := working.exception()) is not None:
         await Drain([DrainStep("leave", leave, 1.0), DrainStep("close_engine", engine.aclose, _CLOSE_S)]).run()
@@ -183,6 +187,7 @@ async def _work(settings: LlmSettings, bus: BusConnection, engine: Engine, worke
                 lambda: worker.drain(settings.drain_timeout_s),
                 settings.drain_timeout_s + _LAST_WORDS_S,
             ),
+            DrainStep("fall_silent", fall_silent, 1.0),
             DrainStep("close_pull", requests.aclose, 2.0),
         ]
     ).run()

@@ -68,7 +68,7 @@ class Answer:
             raise AttemptFailed(results.LATE) from None
         except GenerationFailed as error:
             failure = results.broke_off(str(error), retryable=error.retryable)
-            raise AttemptFailed(failure, by_engine=error.retryable) from None
+            raise AttemptFailed(failure, by_engine=error.by_engine) from None
         return results.done(
             request, finished, deltas=self._deltas, timings=self._timings(), worker=self._worker, model=model
         )

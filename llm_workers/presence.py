@@ -38,13 +38,14 @@ class Heartbeats:
         self._aliases = aliases
         self._free_slots = free_slots
         self._said_free = False
+        self._leaving = False
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
         """Beat until cancelled. A beat that cannot be sent is skipped: the next one follows at once."""
         while True:
             self._changed.clear()
-            await self._say("ready")
+            await self._say("leaving" if self._leaving else "ready")
             with suppress(TimeoutError):
                 async with asyncio.timeout(HEARTBEAT_INTERVAL_S):
                     await self._changed.wait()
@@ -55,7 +56,8 @@ class Heartbeats:
             self._changed.set()
 
     async def leave(self) -> None:
-        """Tell gateways not to count on this worker any more. Cancel `run` first."""
+        """Tell gateways to send nothing more; `run` goes on to tell that what is here is still worked on."""
+        self._leaving = True
         await self._say("leaving")
 
     async def _say(self, state: Literal["ready", "leaving"]) -> None:

@@ -78,7 +78,8 @@ class Worker:
         self._leaving = False
         self._is_over = False
         """From here on no task may begin; gateways have heard long before that this worker leaves."""
-        self._failed_in_a_row = 0
+        self._engine_failures: set[AnswerKey] = set()
+        """Answers that the engine failed since it last succeeded: one that no engine can give is no sign."""
         self._broken = asyncio.Event()
 
     @property
@@ -251,22 +252,22 @@ class Worker:
             done = work.result()
         except AttemptFailed as error:
             if error.by_engine:
-                self._on_engine_failure()
+                self._on_engine_failure(request)
             return self._failed(request, error.failure)
         except BusUnavailable:
             self._metrics.bus_errors.labels("publish").inc()
             return self._failed(request, results.BUS_LOST)
         except Exception as error:  # an engine may raise anything; it concerns this answer. Its text may quote the user
             _log.error("engine raised what it should not", extra={"error": type(error).__name__})
-            self._on_engine_failure()
+            self._on_engine_failure(request)
             return self._failed(request, results.INTERNAL)
-        self._failed_in_a_row = 0
+        self._engine_failures.clear()
         self._metrics.on_done(done.usage, done.timings)
         return done
 
-    def _on_engine_failure(self) -> None:
-        self._failed_in_a_row += 1
-        if self._failed_in_a_row >= results.BROKEN_AFTER:
+    def _on_engine_failure(self, request: ChatRequest) -> None:
+        self._engine_failures.add(results.key_of(request))
+        if len(self._engine_failures) >= results.BROKEN_AFTER:
             self._broken.set()
 
     async def _watch_engine(self) -> None:

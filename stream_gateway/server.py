@@ -140,7 +140,8 @@ class FrontDoor:
             )
             connection.username = tenant_for(key, self._tenants)
             handshake = _handshake(request, self._gateway.limits)
-            self._dialects[handshake.path](handshake).on_open()  # the socket, if it comes to one, gets its own
+            if handshake.path in self._dialects:
+                self._dialects[handshake.path](handshake).on_open()  # the socket, if it comes to one, gets its own
         except Unauthorized as error:
             self._metrics.refused.labels(error.code).inc()
             return Refusal(status=HTTPStatus.UNAUTHORIZED, code=error.code, message=error.message)

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import msgspec
-
 from bus.contract.client_protocol import Limits, SessionStart
 from bus.control.roster import Route
 from bus.transport.connection import BusConnection
@@ -73,9 +71,13 @@ def session_config(
     channels = 2 if audio is not None and audio.channels == 2 and audio.channel_mode == "separate" else 1
     chat = None
     if start.chat is not None:
-        instructions = start.chat.instructions or services.default_instructions
-        options = msgspec.structs.replace(start.chat, instructions=instructions)
-        chat = ChatConfig(session=session, tenant=tenant, options=options, patience=services.patience)
+        chat = ChatConfig(
+            session=session,
+            tenant=tenant,
+            options=start.chat,
+            default_instructions=services.default_instructions,
+            patience=services.patience,
+        )
     return SessionConfig(
         session=session,
         tenant=tenant,

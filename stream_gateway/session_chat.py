@@ -81,14 +81,14 @@ class SessionChat:
     def on_reply(self, reply: ChatReply) -> None:
         """A worker said something."""
         now = self._now()
-        self._apply(self._machine.on_chat(lambda chat: chat.on_reply(reply, now), now))
+        self._apply(self._machine.on_chat(lambda chat: chat.on_reply(reply, now), now, progress=True))
 
     def on_given_up(self, stream_seq: int) -> None:
         """The broker will not deliver this message again; it may be another session's."""
         attempt = self._in_broker.pop(stream_seq, None)
         if attempt is not None:
             now = self._now()
-            self._apply(self._machine.on_chat(lambda chat: chat.on_given_up(*attempt, now), now))
+            self._apply(self._machine.on_chat(lambda chat: chat.on_given_up(*attempt, now), now, progress=False))
 
     def on_bus_lost(self) -> None:
         """A broker that restarts counts from 1 again: the numbers known so far mean nothing to it."""
@@ -98,13 +98,19 @@ class SessionChat:
         succeeded = await self._ask(ask)
         now = self._now()
         self._apply(
-            self._machine.on_chat(lambda chat: chat.on_asked(ask.answer, ask.attempt, now, succeeded=succeeded), now)
+            self._machine.on_chat(
+                lambda chat: chat.on_asked(ask.answer, ask.attempt, now, succeeded=succeeded), now, progress=succeeded
+            )
         )
 
     async def _report_stored(self, turn: ChatTurn) -> None:
         succeeded = await self._store(turn)
         now = self._now()
-        self._apply(self._machine.on_chat(lambda chat: chat.on_turn_stored(turn, now, succeeded=succeeded), now))
+        self._apply(
+            self._machine.on_chat(
+                lambda chat: chat.on_turn_stored(turn, now, succeeded=succeeded), now, progress=succeeded
+            )
+        )
 
     async def _ask(self, ask: Ask) -> bool:
         """Publish a request; tell whether the broker, or the network to the worker asked directly, has it."""
@@ -160,7 +166,7 @@ class SessionChat:
     async def _put(self, save: SaveChat) -> None:
         record = {"version": 1, "messages": save.messages, "turns": save.turns, "answers": save.answers}
         subject = subjects.session_record(self._tenant, self._session)
-        msg_id = f"{self._session}:{save.turns}:{save.answers}:{len(save.messages)}:chat"
+        msg_id = f"{self._session}:{save.version}:chat"
         try:
             await self._bus.publish_stored(subject, msgspec.json.encode(record), msg_id=msg_id)
         except HarkenError as error:  # the next turn brings all of it again

@@ -24,7 +24,8 @@ class _Heard:
 class Roster:
     """One gateway's view of all workers. Same heartbeats and `now`, same answers.
 
-    A worker counts from its first heartbeat until it says that it leaves, or falls silent for `EXPIRES_AFTER_S`.
+    A worker counts from its first heartbeat until it says that it leaves, or falls silent for `EXPIRES_AFTER_S`. One
+    that leaves gets nothing more, and lives on for what it has: only `presence` tells of it.
     """
 
     def __init__(self, *, default_model: str | None = None, kind: str = "ASR") -> None:
@@ -36,10 +37,9 @@ class Roster:
     def on_presence(self, presence: WorkerPresence, now: float) -> None:
         """Take in a heartbeat. ValueError for a pool name that no subject could hold."""
         check_identifier(presence.pool, "pool")
-        if presence.state == "leaving":
-            self._workers.pop(presence.worker, None)
-            return
         self._workers[presence.worker] = _Heard(presence, now)
+        if presence.state == "leaving":
+            return
         self._models_seen |= {presence.model, *presence.aliases}
 
     def expire(self, now: float) -> tuple[str, ...]:
@@ -102,7 +102,11 @@ class Roster:
         return [presence for presence in self._live(now) if model == presence.model or model in presence.aliases]
 
     def _live(self, now: float) -> list[WorkerPresence]:
-        return [heard.presence for heard in self._workers.values() if _is_live(heard, now)]
+        return [
+            heard.presence
+            for heard in self._workers.values()
+            if heard.presence.state != "leaving" and _is_live(heard, now)
+        ]
 
 
 def _is_live(heard: _Heard, now: float) -> bool:

@@ -37,10 +37,12 @@ class EngineUnavailable(Exception):
 class GenerationFailed(Exception):
     """An answer broke off. The text holds no user words."""
 
-    def __init__(self, message: str, *, retryable: bool) -> None:
+    def __init__(self, message: str, *, retryable: bool, by_engine: bool | None = None) -> None:
         super().__init__(message)
         self.retryable = retryable
         """Whether another worker, or this one later, may do better."""
+        self.by_engine = retryable if by_engine is None else by_engine
+        """Whether the engine may be broken: not where a server only has too much to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from bus.contract.chat_work import ChatMessage
 from llm_workers.engines.base import EngineUnavailable, GenerationFailed
 from llm_workers.engines.chat_stream import error_type
 from llm_workers.engines.dialects import Dialect, continuation, estimate_tokens, wire_messages
-from llm_workers.engines.retries import Retries, is_passing
+from llm_workers.engines.retries import Retries, is_busy, is_passing
 
 _CONNECT_TIMEOUT_S = 5.0
 _READ_TIMEOUT_S = 300.0
@@ -163,7 +163,8 @@ def _refusal(response: httpx2.Response) -> GenerationFailed:
     if kind in _CONTEXT_ERRORS:
         return GenerationFailed("the prompt does not fit the context", retryable=False)
     text = f"the server refused with status {response.status_code}: {kind}"
-    return GenerationFailed(text, retryable=is_passing(response.status_code))
+    passing, busy = is_passing(response.status_code), is_busy(response.status_code)
+    return GenerationFailed(text, retryable=passing, by_engine=passing and not busy)
 
 
 def _json_object(response: httpx2.Response) -> dict[str, Any]:

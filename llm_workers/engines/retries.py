@@ -4,6 +4,7 @@ _PAUSES_S = (0.1, 0.3, 1.0)
 _LONGEST_PAUSE_S = 5.0
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
+_UNAVAILABLE = 503
 _NOT_IMPLEMENTED = 501
 
 
@@ -31,3 +32,8 @@ class Retries:
 def is_passing(status: int) -> bool:
     """Whether this server or another may do better later."""
     return status == _TOO_MANY_REQUESTS or (status >= _SERVER_ERROR and status != _NOT_IMPLEMENTED)
+
+
+def is_busy(status: int) -> bool:
+    """Whether nothing is wrong with the server but that it has too much to do."""
+    return status in (_TOO_MANY_REQUESTS, _UNAVAILABLE)

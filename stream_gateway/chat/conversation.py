@@ -32,8 +32,9 @@ class Conversation:
 
     @property
     def is_unanswered(self) -> bool:
-        """Whether the newest turn is the user's."""
-        return bool(self._messages) and self._messages[-1].role == "user"
+        """Whether the newest turn, those of the system aside, is the user's."""
+        newest = next((one for one in reversed(self._messages) if one.role != "system"), None)
+        return newest is not None and newest.role == "user"
 
     @property
     def newest(self) -> TurnRef | None:
@@ -90,7 +91,8 @@ class Conversation:
         return (ChatMessage("system", system), *runs) if system else tuple(runs)
 
     def _bound(self) -> None:
-        chars = sum(len(message.text) for message in self._messages)
-        while chars > self._max_chars and len(self._messages) > 1:
-            chars -= len(self._messages.pop(0).text)
-            del self._refs[0]
+        chars, gone = sum(len(message.text) for message in self._messages), 0
+        while chars > self._max_chars and gone < len(self._messages) - 1:
+            chars -= len(self._messages[gone].text)
+            gone += 1
+        del self._messages[:gone], self._refs[:gone]

@@ -39,6 +39,8 @@ class ChatConfig:
     session: str
     tenant: str
     options: ChatOptions = field(default_factory=ChatOptions)
+    default_instructions: str = ""
+    """In place of empty ones."""
     patience: AnswerPatience = field(default_factory=AnswerPatience)
 
 

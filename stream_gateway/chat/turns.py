@@ -67,6 +67,7 @@ class Chat:
         self._began: deque[_Began] = deque()
         self._answer: Answer | None = None
         self._answers = 0
+        self._saves = 0
         self._wanted = False
         """Something is to be answered as soon as nobody speaks."""
         self._asked: AskAnswer | None = None
@@ -271,7 +272,9 @@ class Chat:
         known = self._conversation if asked is None or asked.context is None else Conversation(asked.context)
         wish = Wish(
             number=self._answers,
-            messages=known.prompt(options.instructions, must_answer=asked is not None),
+            messages=known.prompt(
+                options.instructions or self._config.default_instructions, must_answer=asked is not None
+            ),
             model=options.model,
             max_tokens=options.max_tokens,
             temperature=options.temperature,
@@ -328,7 +331,7 @@ class Chat:
         if answer is None:
             return []
         self._last_worker = answer.worker
-        self._cut_off = reason == "speech" and not answer.text
+        self._cut_off = reason == "speech" and not answer.text and self._asked is None
         self._add_answer(answer, end="cancelled")
         return [*answer.stop(), Emit(events.ChatCancelled(answer.number, answer.text, reason)), self._save()]
 
@@ -370,4 +373,5 @@ class Chat:
         return options
 
     def _save(self) -> SaveChat:
-        return SaveChat(self._conversation.messages, self._store.turns, self._answers)
+        self._saves += 1
+        return SaveChat(self._conversation.messages, self._store.turns, self._answers, self._saves)

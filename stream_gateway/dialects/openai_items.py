@@ -11,8 +11,11 @@ from stream_gateway.dialects.openai_wire import ContentPart, Event, ItemDraft, R
 Status: TypeAlias = Literal["in_progress", "completed", "incomplete"]
 ROOT: Final = "root"
 _MAX_ITEMS = 500
+_MAX_PARTS = 256
+_AUDIO_PART = "input_audio"
 """Kept to be retrieved; in text 16 million characters at most. The oldest are forgotten, and asking for one is answered
 like asking for one that never was."""
+_SPOKEN_PARTS: Final = ("output_audio", "audio")
 _TEXT_PARTS: Final = ("input_text", "output_text", "text")
 
 
@@ -108,10 +111,11 @@ def drafted(draft: ItemDraft, item_id: str) -> tuple[Item, bytes | None]:
     if draft.type != "message":
         raise Refusal("only items of type message are supported", param="item.type")
     item = Item(item_id, draft.role)
-    audio = b""
-    for part in draft.content or ():
-        audio += part.audio or b""
-        item.content.append(_content(part, draft.role))
+    parts = draft.content or ()
+    if len(parts) > _MAX_PARTS:
+        raise Refusal(f"an item may have {_MAX_PARTS} parts", code="array_too_long", param="item.content")
+    audio = b"".join(part.audio or b"" for part in parts if part.type == _AUDIO_PART)
+    item.content += [_content(part, draft.role) for part in parts]
     if len(item.text) > MAX_TURN_CHARS:
         raise Refusal(f"an item may have {MAX_TURN_CHARS} characters", code="string_too_long", param="item.content")
     return item, audio or None
@@ -124,6 +128,8 @@ def spoken_part(transcript: str | None = None) -> Event:
 
 def context(drafts: tuple[ItemDraft, ...], items: Items) -> tuple[ChatMessage, ...]:
     """What a response is to answer in place of the conversation; raises Refusal."""
+    if len(drafts) > _MAX_ITEMS:
+        raise Refusal(f"a response may have {_MAX_ITEMS} items", code="array_too_long", param="response.input")
     messages = []
     for draft in drafts:
         if draft.type == "item_reference":
@@ -138,9 +144,11 @@ def context(drafts: tuple[ItemDraft, ...], items: Items) -> tuple[ChatMessage, .
 
 
 def _content(part: ContentPart, role: Role) -> Event:
+    if part.type in _SPOKEN_PARTS and role == "assistant":
+        return {"type": "output_text", "text": part.transcript or ""}  # an answer that some other service had spoken
     if part.type in _TEXT_PARTS:
         return {"type": "output_text" if role == "assistant" else "input_text", "text": part.text or ""}
-    if part.type == "input_audio" and role == "user":
+    if part.type == _AUDIO_PART and role == "user":
         return spoken_part(part.transcript)
     if part.type in ("output_audio", "audio") and role == "assistant":
         return {"type": "output_text", "text": part.transcript or ""}  # of what was spoken once, the words count

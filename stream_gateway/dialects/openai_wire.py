@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Mapping
-from typing import Final, Literal, TypeAlias, TypeVar, get_args
+from typing import Annotated, Final, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
 
 Event: TypeAlias = dict[str, object]
 """A server event without its `event_id`."""
 _T = TypeVar("_T")
+_MAX_NAME_CHARS: Final = 512
+Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=_MAX_NAME_CHARS)]
+"""An id that a client has chosen: it is kept, and told back."""
 
 
 class Refusal(Exception):
@@ -46,7 +49,7 @@ class FromClient(msgspec.Struct, kw_only=True, tag_field="type"):
     @property
     def id(self) -> str | None:
         """Echoed where the event is refused."""
-        return self.event_id if isinstance(self.event_id, str) else None
+        return _echoed(self.event_id)
 
 
 class SessionUpdate(FromClient, tag="session.update"):
@@ -90,7 +93,7 @@ class ItemDraft(msgspec.Struct):
     """A message as a client writes it; in the context of a response also a reference to one."""
 
     type: str = "message"
-    id: str | None = None
+    id: Name | None = None
     role: Literal["user", "assistant", "system"] = "user"
     content: tuple[ContentPart, ...] | None = None
 
@@ -99,25 +102,25 @@ class ItemCreate(FromClient, tag="conversation.item.create"):
     """Put an item into the conversation."""
 
     item: ItemDraft
-    previous_item_id: str | None = None
+    previous_item_id: Name | None = None
 
 
 class ItemDelete(FromClient, tag="conversation.item.delete"):
     """Forget an item."""
 
-    item_id: str
+    item_id: Name
 
 
 class ItemRetrieve(FromClient, tag="conversation.item.retrieve"):
     """Tell an item."""
 
-    item_id: str
+    item_id: Name
 
 
 class ItemTruncate(FromClient, tag="conversation.item.truncate"):
     """So much of an answer was played: without audio it changes nothing."""
 
-    item_id: str
+    item_id: Name
     content_index: int = 0
     audio_end_ms: int = 0
 
@@ -141,7 +144,7 @@ class ResponseCreate(FromClient, tag="response.create"):
 class ResponseCancel(FromClient, tag="response.cancel"):
     """Stop the response that is active."""
 
-    response_id: str | None = None
+    response_id: Name | None = None
 
 
 ClientEvent: TypeAlias = (
@@ -167,6 +170,9 @@ class _Head(msgspec.Struct):
     event_id: object = None
 
 
+_WITH_AUDIO: Final = frozenset(str(kind.__struct_config__.tag) for kind in (Append, ItemCreate))
+_MAX_PLAIN_CHARS: Final = 1_048_576
+"""Of an event that holds no audio."""
 _TYPES: Final = tuple(str(kind.__struct_config__.tag) for kind in get_args(ClientEvent))
 _head_decoder = msgspec.json.Decoder(_Head)
 _decoder: msgspec.json.Decoder[ClientEvent] = msgspec.json.Decoder(ClientEvent)
@@ -179,7 +185,12 @@ def read_id(text: str) -> str | None:
         event_id = _head_decoder.decode(text).event_id
     except (msgspec.MsgspecError, RecursionError):
         return None
-    return event_id if isinstance(event_id, str) else None
+    return _echoed(event_id)
+
+
+def _echoed(event_id: object) -> str | None:
+    """What is told back of a client's id: nothing of one that is none."""
+    return event_id if isinstance(event_id, str) and len(event_id) <= _MAX_NAME_CHARS else None
 
 
 def read_event(text: str) -> ClientEvent:
@@ -190,6 +201,8 @@ def read_event(text: str) -> ClientEvent:
         raise Refusal("a frame must be a JSON object with a string `type`", code="invalid_json") from None
     if head.type not in _TYPES:
         raise Refusal(f"unknown event type; supported are {', '.join(_TYPES)}", param="type")
+    if head.type not in _WITH_AUDIO and len(text) > _MAX_PLAIN_CHARS:
+        raise Refusal(f"an event without audio may have {_MAX_PLAIN_CHARS} characters", code="string_too_long")
     try:
         return _decoder.decode(text)
     except msgspec.MsgspecError as error:

@@ -97,6 +97,8 @@ class SaveChat:
     messages: tuple[ChatMessage, ...] = field(repr=False)
     turns: int
     answers: int
+    version: int
+    """Grows with every save of the session."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,15 @@
 - `Partial`: only the newest of a segment waits; its `Final` or `Failed` makes it stale.
 - `Committed`: only the newest waits.
 - `ChatDelta`: those of an answer that wait are joined into one, and none is lost.
-- everything else is kept in order, and never dropped: when more than `max_events` wait, the client is too slow.
+- everything else is kept in order, and never dropped: when more than `max_events` wait, or frames that a dialect has
+  spelled of more than `_MAX_SPELLED_CHARS`, the client is too slow.
 """
 
 from collections import OrderedDict
 
-from stream_gateway.session.events import ChatDelta, Committed, Failed, Final, Partial, SessionEvent
+from stream_gateway.session.events import ChatDelta, Committed, Failed, Final, Partial, SessionEvent, Spelled
+
+_MAX_SPELLED_CHARS = 4 * 1024 * 1024
 
 
 class Outbox:
@@ -18,6 +21,7 @@ class Outbox:
         self._max_events = max_events
         self._waiting: OrderedDict[object, SessionEvent] = OrderedDict()
         self._next_key = 0
+        self._spelled_chars = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -36,15 +40,21 @@ class Outbox:
             case Final(segment=segment) | Failed(segment=segment):
                 self._waiting.pop(("partial", segment), None)
                 self._append(event)
+            case Spelled(text):
+                self._spelled_chars += len(text)
+                self._append(event)
             case _:
                 self._append(event)
-        return len(self._waiting) <= self._max_events
+        return len(self._waiting) <= self._max_events and self._spelled_chars <= _MAX_SPELLED_CHARS
 
     def take(self) -> SessionEvent | None:
         """Remove and return the event that is next in line, or None."""
         if not self._waiting:
             return None
-        return self._waiting.popitem(last=False)[1]
+        event = self._waiting.popitem(last=False)[1]
+        if isinstance(event, Spelled):
+            self._spelled_chars -= len(event.text)
+        return event
 
     def _append(self, event: SessionEvent) -> None:
         self._waiting[self._next_key] = event

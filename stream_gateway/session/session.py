@@ -164,10 +164,10 @@ class Session:
             return self.on_fault(InvalidMessage("the first message must be session.start"), now, fatal=True)
         if self.phase is Phase.ENDING and not isinstance(command, ChatCancel):
             return []
-        return self.on_chat(lambda chat: chat.on_command(command, now), now)
+        return self.on_chat(lambda chat: chat.on_command(command, now), now, progress=self.phase is Phase.OPEN)
 
-    def on_chat(self, take: Callable[[Chat], list[Effect]], now: float) -> list[Effect]:
-        """Something happened to the chat: `take` is one of its inputs."""
+    def on_chat(self, take: Callable[[Chat], list[Effect]], now: float, *, progress: bool = True) -> list[Effect]:
+        """Something happened to the chat: `take` is one of its inputs. `progress`: what is owed has time anew."""
         if self.phase not in (Phase.OPEN, Phase.ENDING):
             return []
         if self._chat is None:
@@ -176,7 +176,8 @@ class Session:
             effects = take(self._chat)
         except ClientError as error:
             return self.on_fault(error, now, fatal=False)
-        self._active_at = self._ending_at = now
+        if progress:
+            self._active_at = self._ending_at = now
         return self._settle(effects, now)
 
     def on_audio_end(self, now: float, error: HarkenError | None = None) -> list[Effect]:

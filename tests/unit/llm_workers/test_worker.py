@@ -159,6 +159,14 @@ async def test_an_engine_that_fails_time_after_time_ends_the_worker() -> None:
         assert ended.group_contains(EngineBroken)
 
 
+async def test_one_answer_that_fails_time_after_time_ends_nothing() -> None:
+    async with at_work() as bench:
+        for attempt in range(1, BROKEN_AFTER + 2):
+            bench.give(request("hi scripted:fail", attempt=attempt))
+            await bench.bus.failed()
+        assert not bench.running.done()
+
+
 async def test_one_success_forgets_the_failures_before() -> None:
     async with at_work() as bench:
         for answer in range(1, 2 * BROKEN_AFTER):

@@ -27,6 +27,13 @@ def test_a_worker_that_leaves_is_gone_at_once() -> None:
     assert not roster.is_ready(now=0.1)
 
 
+def test_a_worker_that_leaves_lives_on_for_what_it_has() -> None:
+    roster = _roster(_worker("w1"))
+    roster.on_presence(_worker("w1", state="leaving"), now=0.1)
+    assert roster.presence("w1", now=0.2) is not None
+    assert roster.presence("w1", now=0.1 + EXPIRES_AFTER_S) is None
+
+
 def test_a_worker_never_heard_of_may_leave() -> None:
     roster = _roster(_worker("w1", state="leaving"))
     assert not roster.is_ready(now=0.0)

@@ -1,6 +1,6 @@
 import pytest
 
-from llm_workers.engines.retries import Retries
+from llm_workers.engines.retries import Retries, is_busy
 
 
 def test_a_refused_connection_is_tried_a_few_times_with_longer_pauses() -> None:
@@ -37,3 +37,8 @@ def test_after_the_last_try_nothing_helps() -> None:
     for _ in range(3):
         retries.after_status(503, None)
     assert retries.after_status(503, "1") is None
+
+
+@pytest.mark.parametrize(("status", "busy"), [(429, True), (503, True), (500, False), (400, False)])
+def test_a_server_that_has_too_much_to_do_is_told_from_one_that_fails(status: int, busy: bool) -> None:
+    assert is_busy(status) is busy

@@ -21,7 +21,14 @@ TIMINGS = work.ChatTimings(queue_s=0.25, prefill_s=0.5, emit_s=0.0, generate_s=1
 
 
 class Desk:
-    def __init__(self, *, workers: tuple[str, ...] = ("w1",), patience: AnswerPatience | None = None, **options: Any):
+    def __init__(
+        self,
+        *,
+        workers: tuple[str, ...] = ("w1",),
+        patience: AnswerPatience | None = None,
+        service: str = "",
+        **options: Any,
+    ):
         self.now = 100.0
         self.roster = Roster(kind="LLM")
         self.alive = set(workers)
@@ -30,7 +37,11 @@ class Desk:
         self.stores_succeed = True
         self.effects: list[Effect] = []
         config = ChatConfig(
-            session="s1", tenant="t1", options=client.ChatOptions(**options), patience=patience or AnswerPatience()
+            session="s1",
+            tenant="t1",
+            options=client.ChatOptions(**options),
+            default_instructions=service,
+            patience=patience or AnswerPatience(),
         )
         self.beat()
         self.chat = Chat(config, workers=self.roster)

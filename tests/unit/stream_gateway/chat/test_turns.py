@@ -3,10 +3,14 @@
 import pytest
 
 from bus.contract import client_protocol as client
+from bus.contract.chat_work import ChatMessage
 from bus.contract.errors import InvalidMessage, NothingToAnswer, UnknownModel
+from stream_gateway.chat.commands import AddTurn, AskAnswer, TurnRef
 from stream_gateway.session import events
-from stream_gateway.session.effects import Emit
+from stream_gateway.session.effects import Emit, SaveChat
 from tests.unit.stream_gateway.chat.desk import Desk
+
+ELSEWHERE = (ChatMessage("user", "something else"),)
 
 
 def test_a_typed_turn_is_answered() -> None:
@@ -94,6 +98,41 @@ def test_a_cough_begins_the_answer_again_that_it_cut_off() -> None:
     desk.begin_speech(1)
     desk.final(1, "")
     assert [ask.answer for ask in desk.asks()] == [1, 2]
+
+
+def test_a_cough_asks_nothing_in_place_of_an_answer_that_was_asked_for_by_name() -> None:
+    desk = Desk(auto=False)
+    desk.say("hi", answer=False)
+    desk.do(lambda: desk.chat.on_command(AskAnswer(key="k", context=ELSEWHERE, remembered=False), desk.now))
+    desk.taken()
+    desk.begin_speech(1)
+    desk.final(1, "")
+    assert len(desk.asks()) == 1
+
+
+def test_a_system_turn_that_comes_while_somebody_speaks_leaves_them_their_answer() -> None:
+    desk = Desk()
+    desk.begin_speech(1)
+    added = AddTurn(ref=TurnRef("item", "i1"), role="system", text="the user is Bo")
+    desk.do(lambda: desk.chat.on_command(added, desk.now))
+    desk.final(1, "who am I")
+    assert desk.asked() == [("system", "the user is Bo"), ("user", "who am I")]
+
+
+def test_without_instructions_of_its_own_a_chat_has_the_services_whatever_is_configured_later() -> None:
+    desk = Desk(service="be helpful")
+    desk.command(client.ChatConfigure(instructions=""))
+    desk.say("hello")
+    assert desk.asked()[0] == ("system", "be helpful")
+
+
+def test_every_save_of_a_conversation_has_a_version_of_its_own() -> None:
+    desk = Desk()
+    desk.say("hello")
+    desk.answered("hi")
+    desk.command(client.ChatReset())
+    versions = [save.version for save in desk.of(SaveChat)]
+    assert versions == sorted(set(versions))
 
 
 def test_a_cough_does_not_repeat_an_answer_that_was_shown_in_part() -> None:

@@ -111,3 +111,21 @@ def test_a_context_is_written_out_or_refers_to_items() -> None:
         with pytest.raises(Refusal) as caught:
             context((wrong,), items)
         assert caught.value.code == "item_not_found"
+
+
+def test_an_item_has_a_bounded_number_of_parts_and_a_response_of_items() -> None:
+    parts = [{"type": "input_text", "text": ""}] * 257
+    with pytest.raises(Refusal, match="256 parts"):
+        drafted(draft(content=parts), "i1")
+    with pytest.raises(Refusal, match="500 items"):
+        context((text_draft("x"),) * 501, Items())
+
+
+def test_only_what_a_user_said_is_heard_and_what_an_assistant_said_is_its_text() -> None:
+    spoken = {"type": "output_audio", "audio": "AAAA", "transcript": "hello"}
+    item, audio = drafted(draft(role="assistant", content=[spoken]), "i1")
+    assert (item.text, audio) == ("hello", None)
+    _, audio = drafted(draft(content=[{"type": "input_text", "text": "x", "audio": "AAAA"}]), "i1")
+    assert audio is None
+    _, audio = drafted(draft(content=[{"type": "input_audio", "audio": "AAAA"}] * 2), "i1")
+    assert audio == b"\0\0\0\0\0\0"

@@ -65,3 +65,24 @@ def test_a_refusal_is_spelled_without_what_is_not_known() -> None:
         "param": "p",
         "event_id": "e",
     }
+
+
+def test_names_of_any_length_are_neither_kept_nor_told_back() -> None:
+    name = "x" * 513
+    assert wire.read_event(json.dumps({"type": "response.cancel", "event_id": name})).id is None
+    assert wire.read_id(json.dumps({"type": "x", "event_id": name})) is None
+    for fields in (
+        {"type": "conversation.item.delete", "item_id": name},
+        {"type": "conversation.item.create", "item": {"id": name}},
+        {"type": "response.cancel", "response_id": name},
+    ):
+        with pytest.raises(wire.Refusal):
+            wire.read_event(json.dumps(fields))
+
+
+def test_only_events_with_audio_may_be_long() -> None:
+    with pytest.raises(wire.Refusal, match="1048576 characters") as caught:
+        wire.read_event(json.dumps({"type": "response.create", "response": {"instructions": "x" * 1_048_576}}))
+    assert caught.value.code == "string_too_long"
+    audio = wire.read_event(json.dumps({"type": "input_audio_buffer.append", "audio": "AAAA" * 300_000}))
+    assert isinstance(audio, wire.Append) and len(audio.audio) == 900_000

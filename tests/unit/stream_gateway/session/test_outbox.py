@@ -1,5 +1,14 @@
 from bus.contract.client_protocol import StageTimes
-from stream_gateway.session.events import ChatDelta, Committed, Failed, Final, Partial, SessionEvent, SpeechStarted
+from stream_gateway.session.events import (
+    ChatDelta,
+    Committed,
+    Failed,
+    Final,
+    Partial,
+    SessionEvent,
+    SpeechStarted,
+    Spelled,
+)
 from stream_gateway.session.outbox import Outbox
 
 NO_TIMES = StageTimes(
@@ -81,3 +90,13 @@ def test_pieces_of_an_answer_that_wait_are_joined_and_none_is_lost() -> None:
     outbox.offer(ChatDelta(1, "d"))
     outbox.offer(ChatDelta(2, "e"))
     assert [outbox.take(), outbox.take()] == [ChatDelta(1, "d"), ChatDelta(2, "e")]
+
+
+def test_frames_that_a_dialect_has_spelled_are_bounded_by_their_length_too() -> None:
+    outbox = Outbox(max_events=1000)
+    frame = "x" * 1024 * 1024
+    assert all(outbox.offer(Spelled(frame)) for _ in range(4))
+    assert not outbox.offer(Spelled(frame))
+    while outbox.take():
+        pass
+    assert outbox.offer(Spelled(frame))

@@ -205,3 +205,19 @@ def test_the_time_of_a_session_that_drains_ends_its_answer() -> None:
     (cancelled,) = emitted(harness.effects, events.ChatCancelled)
     assert cancelled.reason == "session"
     assert harness.closes() == [Close(1012, "draining")]
+
+
+def test_a_record_that_cannot_be_stored_keeps_no_session_for_ever() -> None:
+    harness = without_audio(limits=SessionLimits(ending_timeout_s=10.0))
+    harness.say()
+    harness.finish_answer()
+    harness.do(lambda: harness.session.on_audio_end(harness.now))
+    for _ in range(12):
+        turn = of_type(harness.effects, StoreTurn)[-1].turn
+        harness.do(
+            lambda turn=turn: harness.session.on_chat(  # type: ignore[misc]
+                lambda chat: chat.on_turn_stored(turn, harness.now, succeeded=False), harness.now, progress=False
+            )
+        )
+        harness.pass_time(1.0)
+    assert harness.session.phase is Phase.CLOSED
