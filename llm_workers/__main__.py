@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -165,14 +165,8 @@ async def _work(settings: LlmSettings, bus: BusConnection, engine: Engine, worke
     await asyncio.wait((working, *waiters), return_when=asyncio.FIRST_COMPLETED)
 
     async def leave() -> None:
-        for task in waiters:
-            task.cancel()
-        await asyncio.gather(*waiters, return_exceptions=True)
+        await _end(*waiters)
         await beats.leave()
-
-    async def fall_silent() -> None:
-        beating.cancel()
-        await asyncio.gather(beating, return_exceptions=True)
 
     if working.done() and (error := working.exception()) is not None:
         await Drain([DrainStep("leave", leave, 1.0), DrainStep("close_engine", engine.aclose, _CLOSE_S)]).run()
@@ -187,7 +181,7 @@ async def _work(settings: LlmSettings, bus: BusConnection, engine: Engine, worke
                 lambda: worker.drain(settings.drain_timeout_s),
                 settings.drain_timeout_s + _LAST_WORDS_S,
             ),
-            DrainStep("fall_silent", fall_silent, 1.0),
+            DrainStep("fall_silent", lambda: _end(beating), 1.0),
             DrainStep("close_pull", requests.aclose, 2.0),
         ]
     ).run()
@@ -195,6 +189,12 @@ async def _work(settings: LlmSettings, bus: BusConnection, engine: Engine, worke
         _end_at_once("drain incomplete", "a step failed or took too long")
     await working
     return 0 if stopped else 1
+
+
+async def _end(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

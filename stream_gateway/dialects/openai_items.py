@@ -15,7 +15,6 @@ _MAX_PARTS = 256
 _AUDIO_PART = "input_audio"
 """Kept to be retrieved; in text 16 million characters at most. The oldest are forgotten, and asking for one is answered
 like asking for one that never was."""
-_SPOKEN_PARTS: Final = ("output_audio", "audio")
 _TEXT_PARTS: Final = ("input_text", "output_text", "text")
 
 
@@ -144,8 +143,6 @@ def context(drafts: tuple[ItemDraft, ...], items: Items) -> tuple[ChatMessage, .
 
 
 def _content(part: ContentPart, role: Role) -> Event:
-    if part.type in _SPOKEN_PARTS and role == "assistant":
-        return {"type": "output_text", "text": part.transcript or ""}  # an answer that some other service had spoken
     if part.type in _TEXT_PARTS:
         return {"type": "output_text" if role == "assistant" else "input_text", "text": part.text or ""}
     if part.type == _AUDIO_PART and role == "user":
