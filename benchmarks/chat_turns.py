@@ -17,6 +17,9 @@ from clients.sdk import NO_AUDIO, ChatOptions, LiveSession, connect
 _DATA = b"data: "
 _DONE = b"[DONE]"
 
+_INSTRUCTIONS = "You are a helpful assistant."
+"""The same both ways: a prompt of another text is computed anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelServer:
@@ -35,7 +38,8 @@ class ModelServer:
 @asynccontextmanager
 async def chat_session(url: str, *, max_tokens: int) -> AsyncIterator[LiveSession]:
     """A session of typed turns, answered by always the most probable tokens."""
-    async with connect(url, audio=NO_AUDIO, chat=ChatOptions(max_tokens=max_tokens, temperature=0)) as session:
+    options = ChatOptions(instructions=_INSTRUCTIONS, max_tokens=max_tokens, temperature=0)
+    async with connect(url, audio=NO_AUDIO, chat=options) as session:
         yield session
 
 
@@ -72,7 +76,10 @@ async def ask_directly(server: ModelServer, question: str, *, max_tokens: int) -
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     body = msgspec.json.encode(
         {
-            "messages": [{"role": "user", "content": question}],
+            "messages": [
+                {"role": "system", "content": _INSTRUCTIONS},
+                {"role": "user", "content": question},
+            ],
             "max_tokens": max_tokens,
             "temperature": 0,
             "stream": True,
