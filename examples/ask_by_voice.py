@@ -28,7 +28,9 @@ from clients.cli.media import MediaError, decode
 from clients.sdk import DEFAULT_URL, ChatOptions, LiveSession, connect
 
 QUESTION = Path(__file__).parents[1] / "samples" / "question.flac"
-INSTRUCTIONS = "You are a clock. The time is {now:%H:%M}. Answer in one short sentence."
+INSTRUCTIONS = (
+    "You are a helpful assistant. It is {now:%H:%M} now. When you are asked for the time, say: The time is {now:%H:%M}."
+)
 """The bundled model is a very small one: it knows little but what it is told, here the one thing it is asked for."""
 CHUNK_S = 0.1
 BYTES_PER_S = 2 * 16_000
