@@ -5,11 +5,9 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
@@ -27,7 +25,7 @@ from asr_workers.worker import Worker, WorkerOptions
 from bus.contract import subjects
 from bus.contract.errors import HarkenError
 from bus.runtime import logs
-from bus.runtime.lifecycle import Drain, DrainStep, run_until_signal
+from bus.runtime.lifecycle import Drain, DrainStep, end_at_once, error_names, run_until_signal
 from bus.runtime.metrics import MetricsServer, serve_metrics
 from bus.runtime.model_store.errors import ModelStoreError
 from bus.runtime.model_store.store import default_cache_dir, resolve
@@ -160,7 +158,7 @@ async def _work(
         log.info("worker ready", extra={"worker": worker_id, "pool": settings.pool, "model": able.model})
         await asyncio.wait((working, *waiters), return_when=asyncio.FIRST_COMPLETED)
         if working.done() and (error := working.exception()) is not None:
-            _end_at_once("worker failed", ", ".join(sorted({type(one).__name__ for one in _leaves(error)})))
+            end_at_once("worker failed", error_names(error))
 
         async def leave() -> None:
             for task in (beating, *waiters):
@@ -181,24 +179,8 @@ async def _work(
             ]
         ).run()
         if not well:
-            _end_at_once("drain incomplete", "a step failed or took too long")
+            end_at_once("drain incomplete", "a step failed or took too long")
         return 0 if stopped else 1
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """What went wrong, without the groups that task groups make of it."""
-    if isinstance(error, BaseExceptionGroup):
-        for one in error.exceptions:
-            yield from _leaves(one)
-    else:
-        yield error
-
-
-def _end_at_once(what: str, reason: str) -> NoReturn:
-    """End the process. A thread that is stuck in a model call cannot be joined; the jobs return by their leases."""
-    log.critical(what, extra={"reason": reason})
-    logging.shutdown()
-    os._exit(1)
 
 
 if __name__ == "__main__":

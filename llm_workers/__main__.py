@@ -5,17 +5,16 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from bus.contract import subjects
 from bus.contract.errors import HarkenError
 from bus.runtime import logs
-from bus.runtime.lifecycle import Drain, DrainStep, run_until_signal
+from bus.runtime.lifecycle import Drain, DrainStep, end_at_once, error_names, run_until_signal
 from bus.runtime.metrics import MetricsServer, serve_metrics
 from bus.runtime.model_store.errors import ModelStoreError
 from bus.runtime.model_store.store import default_cache_dir, resolve
@@ -171,7 +170,7 @@ async def _work(settings: LlmSettings, bus: BusConnection, engine: Engine, worke
     if working.done() and (error := working.exception()) is not None:
         await Drain([DrainStep("leave", leave, 1.0), DrainStep("close_engine", engine.aclose, _CLOSE_S)]).run()
         await bus.aclose()
-        _end_at_once("worker failed", ", ".join(sorted({type(one).__name__ for one in _leaves(error)})))
+        end_at_once("worker failed", error_names(error))
     stopped = stop.is_set()
     well = await Drain(
         [
@@ -186,7 +185,7 @@ async def _work(settings: LlmSettings, bus: BusConnection, engine: Engine, worke
         ]
     ).run()
     if not well:
-        _end_at_once("drain incomplete", "a step failed or took too long")
+        end_at_once("drain incomplete", "a step failed or took too long")
     await working
     return 0 if stopped else 1
 
@@ -195,22 +194,6 @@ async def _end(*tasks: asyncio.Task[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """What went wrong, without the groups that task groups make of it."""
-    if isinstance(error, BaseExceptionGroup):
-        for one in error.exceptions:
-            yield from _leaves(one)
-    else:
-        yield error
-
-
-def _end_at_once(what: str, reason: str) -> NoReturn:
-    """End the process, whatever still runs in it: an engine that is broken may not be joined."""
-    log.critical(what, extra={"reason": reason})
-    logging.shutdown()
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from contextlib import suppress
 from websockets.asyncio.server import ServerConnection
 
 from bus.contract import subjects
-from bus.contract.advisories import decode_given_up
+from bus.contract.advisories import GivenUp, decode_given_up
 from bus.contract.chat_work import decode_chat_reply
 from bus.contract.client_protocol import Limits
 from bus.contract.errors import HarkenError
@@ -216,13 +216,9 @@ class Gateway:
             connection.on_result(result)
 
     def _on_given_up(self, subject: str, data: bytes) -> None:
-        try:
-            advisory = decode_given_up(data)
-        except ValueError as error:
-            log.warning("bad advisory", extra={"error": str(error)})
-            return
-        for connection in list(self._connections.values()):
-            connection.on_given_up(advisory.stream_seq, advisory.deliveries)
+        if (advisory := _given_up(data)) is not None:
+            for connection in list(self._connections.values()):
+                connection.on_given_up(advisory.stream_seq, advisory.deliveries)
 
     def _on_chat_inbox(self, subject: str, data: bytes) -> None:
         try:
@@ -239,13 +235,9 @@ class Gateway:
             connection.on_reply(reply)
 
     def _on_chat_given_up(self, subject: str, data: bytes) -> None:
-        try:
-            advisory = decode_given_up(data)
-        except ValueError as error:
-            log.warning("bad advisory", extra={"error": str(error)})
-            return
-        for connection in list(self._connections.values()):
-            connection.on_chat_given_up(advisory.stream_seq)
+        if (advisory := _given_up(data)) is not None:
+            for connection in list(self._connections.values()):
+                connection.on_chat_given_up(advisory.stream_seq)
 
     def _on_llm_presence(self, subject: str, data: bytes) -> None:
         try:
@@ -259,3 +251,11 @@ class Gateway:
             self._heard.set()
         except ValueError as error:
             log.warning("bad heartbeat", extra={"error": str(error)})
+
+
+def _given_up(data: bytes) -> GivenUp | None:
+    try:
+        return decode_given_up(data)
+    except ValueError as error:
+        log.warning("bad advisory", extra={"error": str(error)})
+        return None

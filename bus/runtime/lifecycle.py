@@ -5,8 +5,9 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 import uvloop
 
@@ -44,6 +45,30 @@ class Drain:
     async def _run(self) -> bool:
         results = [await _run_step(step) for step in self._steps]
         return all(results)
+
+
+def end_at_once(what: str, reason: str) -> NoReturn:
+    """Log what went wrong and end the process, whatever still runs in it.
+
+    For what cannot be waited for, such as a thread that is stuck in a model call. Work from the broker returns by its
+    lease.
+    """
+    _log.critical(what, extra={"reason": reason})
+    logging.shutdown()
+    os._exit(1)
+
+
+def error_names(error: BaseException) -> str:
+    """The kinds of what went wrong, without the groups that task groups make of it, and without its words."""
+    return ", ".join(sorted({type(one).__name__ for one in _leaves(error)}))
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _leaves(one)
+    else:
+        yield error
 
 
 def run_until_signal(serve: Serve) -> int:

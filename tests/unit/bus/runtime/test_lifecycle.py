@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from bus.runtime.lifecycle import Drain, DrainStep
+from bus.runtime.lifecycle import Drain, DrainStep, error_names
 from tests.process_output import read_line
 
 _PROCESS = """
@@ -110,3 +110,9 @@ def _step(name: str, order: list[str]) -> DrainStep:
         order.append(name)
 
     return DrainStep(name, run, budget_s=5.0)
+
+
+def test_what_went_wrong_is_named_without_groups_and_words() -> None:
+    error = ExceptionGroup("g", [ValueError("secret"), ExceptionGroup("h", [KeyError("secret"), ValueError("again")])])
+    assert error_names(error) == "KeyError, ValueError"
+    assert error_names(OSError("secret")) == "OSError"
