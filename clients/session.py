@@ -23,6 +23,7 @@ from bus.contract.client_protocol import (
     ChatDone,
     ChatFailed,
     ChatStarted,
+    ChatTurnStored,
     ErrorEvent,
     ServerEvent,
     SessionDraining,
@@ -192,7 +193,7 @@ class ClientSession:
                     self._fail(from_code(event.code, event.message, retryable=event.retryable))
             case SpeechStarted() | SpeechEnded() | TranscriptPartial() | TranscriptFinal() | TranscriptFailed():
                 pass
-            case ChatStarted() | ChatDelta() | ChatDone() | ChatCancelled() | ChatFailed():
+            case ChatTurnStored() | ChatStarted() | ChatDelta() | ChatDone() | ChatCancelled() | ChatFailed():
                 pass
             case _:
                 assert_never(event)

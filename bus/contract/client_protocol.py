@@ -10,6 +10,23 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from bus.contract.client_chat import ChatCancel as ChatCancel
+from bus.contract.client_chat import ChatCancelled as ChatCancelled
+from bus.contract.client_chat import ChatCommand as ChatCommand
+from bus.contract.client_chat import ChatConfigure as ChatConfigure
+from bus.contract.client_chat import ChatDelta as ChatDelta
+from bus.contract.client_chat import ChatDone as ChatDone
+from bus.contract.client_chat import ChatEvent as ChatEvent
+from bus.contract.client_chat import ChatFailed as ChatFailed
+from bus.contract.client_chat import ChatOptions as ChatOptions
+from bus.contract.client_chat import ChatRequest as ChatRequest
+from bus.contract.client_chat import ChatReset as ChatReset
+from bus.contract.client_chat import ChatSend as ChatSend
+from bus.contract.client_chat import ChatStarted as ChatStarted
+from bus.contract.client_chat import ChatTimes as ChatTimes
+from bus.contract.client_chat import ChatTurnStored as ChatTurnStored
+from bus.contract.client_chat import ChatUsage as ChatUsage
+from bus.contract.client_chat import HeldAnswer as HeldAnswer
 from bus.contract.work import Task, Word
 
 EndpointMode: TypeAlias = Literal["fixed", "adaptive"]
@@ -46,21 +63,6 @@ class VadOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """False: everything is speech, and `audio.commit` ends an utterance."""
 
 
-class ChatOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How the assistant of this session answers."""
-
-    instructions: str = ""
-    """The system text."""
-    model: str | None = None
-    """A name that a live LLM worker announces; None takes the default."""
-    max_tokens: int = 512
-    """Longest answer, 1 to 32768 tokens."""
-    temperature: float = 0.7
-    """0 (always the most probable token) to 2."""
-    auto: bool = True
-    """Answer every spoken utterance; False: only on `chat.send` and `chat.request`."""
-
-
 class SessionStart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="session.start"):
     """First message of a client."""
 
@@ -79,6 +81,25 @@ class SessionStart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
     """None: nobody answers."""
 
 
+class SessionResume(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="session.resume"):
+    """First message of a client that lost its socket: what it has of the session, which goes on as it was started.
+
+    What it has missed follows, then `session.resumed`.
+    """
+
+    session: str
+    token: str
+    """From `session.started`."""
+    seq: int
+    """Of the last event received; numbers go on behind it."""
+    offset: int = 0
+    """First sample that can still be sent: that of the last `audio.committed`."""
+    segments: tuple[int, ...] = ()
+    """For each channel the newest segment whose final, or failure, was received; 0 for none."""
+    answer: HeldAnswer | None = None
+    """The newest answer of which anything was received."""
+
+
 class AudioCommit(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="audio.commit"):
     """The open utterance ends here, whatever voice activity detection makes of it; audio goes on."""
 
@@ -87,38 +108,7 @@ class AudioEnd(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
     """No more audio and no more turns: all finals and the running answer follow, then `session.ended`."""
 
 
-class ChatSend(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.send"):
-    """A typed turn. It stops an answer that is running."""
-
-    text: str
-    answer: bool = True
-    """False: it is remembered, and not answered yet."""
-
-
-class ChatRequest(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.request"):
-    """Answer what was said or typed since the last answer, or try again where the last one failed."""
-
-
-class ChatCancel(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.cancel"):
-    """Stop the running answer, if there is one; what was delivered of it stays in the conversation."""
-
-
-class ChatConfigure(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.configure"):
-    """Change what `session.start` said of chat, from the next answer on. None leaves it as it is."""
-
-    instructions: str | None = None
-    model: str | None = None
-    max_tokens: int | None = None
-    temperature: float | None = None
-    auto: bool | None = None
-
-
-class ChatReset(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.reset"):
-    """Forget the conversation so far. It stops an answer that is running."""
-
-
-ChatCommand: TypeAlias = ChatSend | ChatRequest | ChatCancel | ChatConfigure | ChatReset
-ClientMessage: TypeAlias = SessionStart | AudioCommit | AudioEnd | ChatCommand
+ClientMessage: TypeAlias = SessionStart | SessionResume | AudioCommit | AudioEnd | ChatCommand
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +118,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_session_s: float
     idle_timeout_s: float
     max_buffered_audio_s: float
+
+
+class ResumeGrant(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client that loses its socket needs to take the session up again, on any gateway."""
+
+    token: str
+    within_s: float
+    """How long from now on it is good for."""
 
 
 class SessionStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="session.started"):
@@ -145,6 +143,15 @@ class SessionStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"
     limits: Limits
     chat_model: str | None = None
     """Who answers; None if there is no chat, or no LLM worker at the moment."""
+    resume: ResumeGrant | None = None
+    """None: this session ends with its socket."""
+
+
+class SessionResumed(SessionStarted, frozen=True, kw_only=True, tag_field="type", tag="session.resumed"):
+    """All that was missed has been told. Send audio from `audio_offset`, which is not before the `offset` asked for.
+
+    A segment without a final begins again, and its number may be another utterance's.
+    """
 
 
 class SpeechStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="speech.started"):
@@ -226,76 +233,6 @@ class AudioCommitted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"
     time_s: float
 
 
-class ChatStarted(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.started"):
-    """An answer was asked for; its deltas follow. One answer runs at a time."""
-
-    seq: int
-    answer: int
-    """Number of the answer within the session, from 1."""
-    model: str
-
-
-class ChatDelta(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.delta"):
-    """The next piece of the answer: append it."""
-
-    seq: int
-    answer: int
-    text: str
-
-
-class ChatUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens, as the engine counts them."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    cached_tokens: int
-    """Of the prompt, those that the engine still had."""
-
-
-class ChatTimes(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the time of an answer went, in seconds of wall time."""
-
-    queue_s: float
-    prefill_s: float
-    first_delta_s: float
-    """Asked for until its first delta was sent."""
-    total_s: float
-    """Asked for until its end."""
-
-
-class ChatDone(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.done"):
-    """The answer is complete; `text` is all of its deltas."""
-
-    seq: int
-    answer: int
-    text: str
-    finish_reason: Literal["stop", "length"]
-    usage: ChatUsage
-    times: ChatTimes
-    model: str
-
-
-class ChatCancelled(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.cancelled"):
-    """The answer was stopped; `text` is all of its deltas, and what the conversation keeps of it."""
-
-    seq: int
-    answer: int
-    text: str
-    reason: Literal["client", "speech", "turn", "session"]
-    """`chat.cancel` or `chat.reset`, somebody who began to speak, another typed turn, or the session's end."""
-
-
-class ChatFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.failed"):
-    """The answer has no end; `text` is all of its deltas. The turn stays: `chat.request` tries again if `retryable`."""
-
-    seq: int
-    answer: int
-    text: str
-    code: str
-    message: str
-    retryable: bool
-
-
 class SessionEnded(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="session.ended"):
     """Last event of a session; the socket then closes with 1000."""
 
@@ -324,17 +261,14 @@ class ErrorEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 
 ServerEvent: TypeAlias = (
     SessionStarted
+    | SessionResumed
     | SpeechStarted
     | SpeechEnded
     | TranscriptPartial
     | TranscriptFinal
     | TranscriptFailed
     | AudioCommitted
-    | ChatStarted
-    | ChatDelta
-    | ChatDone
-    | ChatCancelled
-    | ChatFailed
+    | ChatEvent
     | SessionEnded
     | SessionDraining
     | ErrorEvent

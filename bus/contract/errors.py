@@ -13,6 +13,8 @@ HarkenError
  |   |- NothingToAnswer
  |   |- Unauthorized
  |   |- StartTimeout, IdleTimeout, SessionTooLong
+ |   |- CannotResume            an unknown session, a wrong or old token
+ |   |- SessionTaken            the session goes on on another socket
  |   `- ClientTooSlow
  `- ServiceError                the service's state; the same request may work later
      |- NoWorker
@@ -137,6 +139,20 @@ class SessionTooLong(ClientError):
     code = "session_too_long"
     close_code = 4409
     retryable = True
+
+
+class CannotResume(ClientError):
+    """A session that is not known, or a token that is not its own or too old: start a new one."""
+
+    code = "cannot_resume"
+    close_code = 4410
+
+
+class SessionTaken(ClientError):
+    """The client, or whoever has its token, has taken the session up on another socket."""
+
+    code = "session_taken"
+    close_code = 4412
 
 
 class ClientTooSlow(ClientError):

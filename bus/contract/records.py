@@ -26,6 +26,8 @@ class TranscriptFinal(msgspec.Struct, frozen=True, kw_only=True, tag_field="type
     start_s: float
     """Seconds from the session's first sample."""
     end_s: float
+    until_s: float = 0.0
+    """Where its audio ends: the next segment of this channel begins no earlier. 0 in records of before this field."""
     text: str
     """May be empty: something sounded like speech and was not."""
     language: str | None = None
@@ -44,6 +46,8 @@ class SegmentFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     channel: int = 0
     start_s: float
     end_s: float
+    until_s: float = 0.0
+    """As in `TranscriptFinal`."""
     code: str
     message: str
 
@@ -66,10 +70,28 @@ class ChatTurn(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
     """Of an assistant's turn: the number of the answer, as the client saw it."""
     end: Literal["complete", "length", "cancelled", "failed"] = "complete"
     model: str = ""
+    id: str | None = None
+    """Of a typed turn: the client's own name for it, if it gave one."""
+    asks: bool = False
+    """Of a user's turn: an answer to it is wanted."""
+    prompt_tokens: int = 0
+    """Of a complete answer, as the engine counts them; so are the next two."""
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+
+class SessionResumed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="session.resumed"):
+    """Another gateway has taken the session over. What the gateway before it would still store is refused."""
+
+    version: int = VERSION
+    tenant: str
+    session: str
+    epoch: int
+    """How often the session was taken over."""
 
 
 SegmentRecord: TypeAlias = TranscriptFinal | SegmentFailed
-Record: TypeAlias = SegmentRecord | ChatTurn
+Record: TypeAlias = SegmentRecord | ChatTurn | SessionResumed
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
@@ -91,6 +113,11 @@ def decode_record(data: bytes) -> Record:
 def record_id(session: str, segment: int) -> str:
     """The `Nats-Msg-Id` under which the record of a segment is stored, whatever was retried."""
     return f"{session}:{segment}:final"
+
+
+def resumed_id(session: str, epoch: int) -> str:
+    """The `Nats-Msg-Id` under which it is stored that a session was taken over."""
+    return f"{session}:{epoch}:resumed"
 
 
 def turn_id(session: str, turn: int) -> str:

@@ -166,6 +166,11 @@ def parse_chat_inbox(subject: str) -> InboxAddress:
     return InboxAddress(gateway=tokens[2], session=tokens[3])
 
 
+def takeover(gateway: str) -> str:
+    """Where a gateway hears that another one has taken a session of its own over."""
+    return f"takeover.{check_identifier(gateway, 'gateway id')}"
+
+
 def presence_llm(pool: str, worker: str) -> str:
     """Heartbeat subject of one LLM worker."""
     return f"presence.llm.{_pool(pool)}.{check_identifier(worker, 'worker id')}"

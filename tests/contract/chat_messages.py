@@ -52,12 +52,17 @@ RECORDS: dict[str, records.Record] = {
         answer=3,
         end="cancelled",
         model="smollm2",
+        id="c1",
+        asks=True,
+        prompt_tokens=11,
+        completion_tokens=5,
+        cached_tokens=4,
     )
 }
 
 CLIENT: dict[str, client_protocol.ClientMessage] = {
-    "client_chat_send_v1.json": client_protocol.ChatSend(text="hello", answer=False),
-    "client_chat_request_v1.json": client_protocol.ChatRequest(),
+    "client_chat_send_v1.json": client_protocol.ChatSend(text="hello", answer=False, id="c1"),
+    "client_chat_request_v1.json": client_protocol.ChatRequest(id="c2"),
     "client_chat_cancel_v1.json": client_protocol.ChatCancel(),
     "client_chat_configure_v1.json": client_protocol.ChatConfigure(
         instructions="be brief", model="smollm2", max_tokens=64, temperature=0.25, auto=False
@@ -66,7 +71,8 @@ CLIENT: dict[str, client_protocol.ClientMessage] = {
 }
 
 EVENTS: dict[str, client_protocol.ServerEvent] = {
-    "event_chat_started_v1.json": client_protocol.ChatStarted(seq=11, answer=3, model="smollm2"),
+    "event_chat_turn_v1.json": client_protocol.ChatTurnStored(seq=15, turn=4, source="typed", segment=2, id="c1"),
+    "event_chat_started_v1.json": client_protocol.ChatStarted(seq=11, answer=3, model="smollm2", id="c1"),
     "event_chat_delta_v1.json": client_protocol.ChatDelta(seq=12, answer=3, text="hello"),
     "event_chat_done_v1.json": client_protocol.ChatDone(
         seq=13,

@@ -1,7 +1,7 @@
 """One message of each kind with every field set, as the golden files hold them."""
 
+from bus.contract import chat_work, presence, records, session_record, work
 from bus.contract import client_protocol as client
-from bus.contract import presence, records, work
 from tests.contract import chat_messages
 
 WORD = work.Word(text="hello", start_s=0.25, end_s=0.5, probability=0.75)
@@ -63,6 +63,21 @@ PRESENCE = {
     )
 }
 
+SESSION: dict[str, session_record.SessionRecord | session_record.Takeover] = {
+    "session_record_v2.json": session_record.SessionRecord(
+        epoch=2,
+        gateway="g1",
+        token_sha256="9f86d081884c7d65",
+        expires_at=1_790_000_000.0,
+        start=client.SessionStart(audio=client.AudioFormat(sample_rate=8_000)),
+        chat=client.ChatOptions(max_tokens=64),
+        messages=(chat_work.ChatMessage("user", "hello"),),
+        turns=4,
+        answers=3,
+    ),
+    "takeover_v1.json": session_record.Takeover(session="s1", epoch=2),
+}
+
 RECORDS: dict[str, records.Record] = {
     "transcript_final_v1.json": records.TranscriptFinal(
         tenant="t1",
@@ -71,6 +86,7 @@ RECORDS: dict[str, records.Record] = {
         channel=1,
         start_s=0.25,
         end_s=1.5,
+        until_s=1.75,
         text="hello",
         language="en",
         task="transcribe",
@@ -84,9 +100,11 @@ RECORDS: dict[str, records.Record] = {
         channel=1,
         start_s=0.25,
         end_s=1.5,
+        until_s=1.75,
         code="decode_failed",
         message="it raised",
     ),
+    "session_resumed_v1.json": records.SessionResumed(tenant="t1", session="s1", epoch=2),
     **chat_messages.RECORDS,
 }
 
@@ -115,6 +133,14 @@ CLIENT: dict[str, client.ClientMessage] = {
         word_times=False,
         chat=client.ChatOptions(instructions="be brief", model="smollm2", max_tokens=64, temperature=0.25, auto=False),
     ),
+    "client_session_resume_v1.json": client.SessionResume(
+        session="s1",
+        token="opaque",
+        seq=17,
+        offset=24_000,
+        segments=(3, 2),
+        answer=client.HeldAnswer(answer=3, text="hel"),
+    ),
     "client_audio_commit_v1.json": client.AudioCommit(),
     "client_audio_end_v1.json": client.AudioEnd(),
     **chat_messages.CLIENT,
@@ -132,6 +158,20 @@ EVENTS: dict[str, client.ServerEvent] = {
             max_frame_bytes=65_536, max_session_s=3600.0, idle_timeout_s=60.0, max_buffered_audio_s=30.0
         ),
         chat_model="smollm2",
+        resume=client.ResumeGrant(token="opaque", within_s=3600.0),
+    ),
+    "event_session_resumed_v1.json": client.SessionResumed(
+        seq=18,
+        session="s1",
+        audio_offset=24_000,
+        sample_rate=8_000,
+        channels=2,
+        model="base",
+        limits=client.Limits(
+            max_frame_bytes=65_536, max_session_s=3600.0, idle_timeout_s=60.0, max_buffered_audio_s=30.0
+        ),
+        chat_model="smollm2",
+        resume=client.ResumeGrant(token="opaque", within_s=3600.0),
     ),
     "event_speech_started_v1.json": client.SpeechStarted(seq=2, segment=3, channel=1, start_s=0.25),
     "event_speech_ended_v1.json": client.SpeechEnded(seq=3, segment=3, channel=1, end_s=1.5),

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bus.contract import chat_work, presence, records, work
+from bus.contract import chat_work, presence, records, session_record, work
 from bus.contract import client_protocol as client
 from tests.contract import chat_messages, messages
 
@@ -64,6 +64,16 @@ def test_stored_records_never_change_on_the_wire(name: str) -> None:
     assert records.decode_record(_golden(name)) == messages.RECORDS[name]
 
 
+@pytest.mark.parametrize("name", messages.SESSION)
+def test_what_gateways_tell_one_another_of_a_session_never_changes_on_the_wire(name: str) -> None:
+    message, golden = messages.SESSION[name], _golden(name)
+    assert session_record.encode_session(message) == golden
+    if isinstance(message, session_record.SessionRecord):
+        assert session_record.decode_session_record(golden) == message
+    else:
+        assert session_record.decode_takeover(golden) == message
+
+
 @pytest.mark.parametrize("name", messages.EVENTS)
 def test_server_events_never_change_on_the_wire(name: str) -> None:
     assert client.encode_message(messages.EVENTS[name]).encode() == _golden(name)
@@ -82,6 +92,7 @@ def test_every_message_has_a_golden_file_and_every_file_a_message() -> None:
         messages.WORK,
         messages.PRESENCE,
         messages.RECORDS,
+        messages.SESSION,
         messages.EVENTS,
         messages.CLIENT,
         chat_messages.CHAT,
@@ -95,6 +106,8 @@ def test_every_message_has_a_golden_file_and_every_file_a_message() -> None:
         chat_work.ChatRequest,
         chat_work.ChatCancel,
         presence.WorkerPresence,
+        session_record.SessionRecord,
+        session_record.Takeover,
         *(kind for union in unions for kind in union.__args__),
     }
     assert covered == every
@@ -106,6 +119,7 @@ def test_every_field_of_a_golden_message_differs_from_its_default() -> None:
     for message in (
         *messages.WORK.values(),
         *messages.RECORDS.values(),
+        *messages.SESSION.values(),
         *messages.CLIENT.values(),
         *chat_messages.CHAT.values(),
     ):
@@ -119,6 +133,7 @@ def _every_message() -> dict[str, msgspec.Struct]:
         **messages.WORK,
         **messages.PRESENCE,
         **messages.RECORDS,
+        **messages.SESSION,
         **messages.EVENTS,
         **messages.CLIENT,
         **chat_messages.CHAT,
