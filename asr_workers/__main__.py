@@ -152,6 +152,8 @@ async def _work(
             metrics=WorkerMetrics(),
         )
         await bus.subscribe(subjects.cancel_asr(settings.pool), lambda _, data: worker.on_cancel(data))
+        # Before the first final: while the broker knows of this, gateways count on what this worker has.
+        await bus.subscribe(subjects.alive_asr(worker_id), lambda *_: None)
         working = asyncio.create_task(worker.run(finals, partials), name="work")
         beating = asyncio.create_task(beats.run(), name="heartbeats")
         waiters = (asyncio.create_task(stop.wait()), asyncio.create_task(bus.closed.wait()))

@@ -148,6 +148,7 @@ async def _run(
         asyncio.create_task(work, name=name)
         for name, work in (
             ("watch", gateway.watch()),
+            ("probe workers", gateway.probe_workers()),
             ("follow queues", gateway.follow_queues()),
             ("stop", stop.wait()),
             ("bus closed", bus.closed.wait()),

@@ -11,11 +11,12 @@ from bus.contract import subjects
 from bus.contract.advisories import GivenUp, decode_given_up
 from bus.contract.chat_work import decode_chat_reply
 from bus.contract.client_protocol import Limits
-from bus.contract.errors import HarkenError
+from bus.contract.errors import BusUnavailable, HarkenError
 from bus.contract.presence import decode_presence
-from bus.contract.work import decode_result
+from bus.contract.work import decode_result, decode_taken
 from bus.control.roster import Roster, Route
 from bus.transport.connection import BusConnection
+from bus.transport.delivery import DELIVER_AGAIN
 from bus.transport.queues import finals_queue
 from stream_gateway.connection import Connection
 from stream_gateway.dialects.base import Dialect
@@ -24,6 +25,7 @@ from stream_gateway.policy.admission import Admission, GatewayView, admit
 from stream_gateway.policy.cadence import PoolLag
 from stream_gateway.policy.hedging import Hedging
 from stream_gateway.policy.pool import Pool
+from stream_gateway.policy.taken import TakenFinals
 from stream_gateway.services import Services
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,8 @@ _FOLLOW_EVERY_S = 1.0
 """How often the queues are read: far below any deadline that depends on it."""
 _LOOK_EVERY_S = 0.25
 """How often the roster and the bus connection are looked at: half of what a client may wait for a notice."""
+_PROBE_EVERY_S = 0.25
+"""How often it is asked who of those that have finals is still connected: a dead one is noticed as much later."""
 
 
 class Gateway:
@@ -50,6 +54,7 @@ class Gateway:
     ) -> None:
         self.roster = Roster(default_model=default_model)
         self.llm = Roster(default_model=default_chat_model, kind="LLM")
+        self._taken = TakenFinals()
         self._known_pools: set[str] = set()
         self._known_llm_pools: set[str] = set()
         self._pools: dict[str, Pool] = {}
@@ -100,6 +105,7 @@ class Gateway:
         """Listen on the bus. Once, after the bus is connected and its assets are ensured."""
         self._bus.on_reconnect(self._on_bus_back)
         await self._bus.subscribe(subjects.inbox_all(self._gateway), self._on_inbox)
+        await self._bus.subscribe(subjects.taken_all(self._gateway), self._on_taken)
         await self._bus.subscribe(subjects.PRESENCE_ASR_ALL, self._on_presence)
         await self._bus.subscribe(subjects.chat_inbox_all(self._gateway), self._on_chat_inbox)
         await self._bus.subscribe(subjects.PRESENCE_LLM_ALL, self._on_llm_presence)
@@ -118,10 +124,11 @@ class Gateway:
         """Tell connections when the bus or their workers go or come back. Runs until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
-            self.look()
+            for worker in self.look():
+                await self._on_worker_gone(worker)
 
-    def look(self) -> None:
-        """One round of `watch`."""
+    def look(self) -> tuple[str, ...]:
+        """One round of `watch`; returns the workers that fell silent."""
         now = self._loop.time()
         connected = self._bus.is_connected
         self._metrics.bus_connected.set(connected)
@@ -130,8 +137,8 @@ class Gateway:
             for connection in list(self._connections.values()):
                 connection.on_bus(connected=False)
         if not connected:
-            return  # heartbeats cannot arrive either: nothing is known about workers
-        self.roster.expire(now)
+            return ()  # heartbeats cannot arrive either: nothing is known about workers
+        silent = self.roster.expire(now)
         self.llm.expire(now)
         self._known_llm_pools |= set(self.llm.pools(now))
         for pool in self._known_llm_pools:
@@ -143,6 +150,31 @@ class Gateway:
         for pool in self._known_pools:
             self._metrics.worker_slots.labels("asr", pool).set(self.roster.slots(pool, now))
             self.pool(pool).hedging.on_workers(self.roster.workers(pool, now))
+        return silent
+
+    async def probe_workers(self) -> None:
+        """Notice at once that a worker with finals of ours has lost its connection. Runs until cancelled.
+
+        A worker that is killed is silent no sooner than any other; but the broker knows that nobody listens to it.
+        """
+        while True:
+            await asyncio.sleep(_PROBE_EVERY_S)
+            workers = self._taken.workers(self._loop.time())
+            await asyncio.gather(*(self._probe(worker) for worker in workers))
+
+    async def _probe(self, worker: str) -> None:
+        with suppress(BusUnavailable):
+            if not await self._bus.someone_listens(subjects.alive_asr(worker), within_s=_PROBE_EVERY_S):
+                self.roster.forget(worker)
+                await self._on_worker_gone(worker)
+
+    async def _on_worker_gone(self, worker: str) -> None:
+        """Hand back what it had, in its name, for others to take now."""
+        lost = self._taken.on_gone(worker, self._loop.time())
+        log.info("worker gone", extra={"worker": worker, "finals": len(lost)})
+        for ack_subject in lost:
+            with suppress(BusUnavailable):  # then the lease runs out, a little later
+                await self._bus.publish(ack_subject, DELIVER_AGAIN)
 
     async def follow_queues(self) -> None:
         """Tell connections which of their finals a worker has. Runs until cancelled."""
@@ -181,6 +213,7 @@ class Gateway:
             outcome = "done"
         finally:
             del self._connections[connection.session_id]
+            self._taken.on_closed(connection.session_id)
             self._metrics.sessions.set(self.sessions)
             self._metrics.sessions_total.labels(outcome).inc()
             if not self._connections:
@@ -195,6 +228,7 @@ class Gateway:
 
     async def _on_bus_back(self) -> None:
         self._bus_was_connected = True
+        self._taken.clear()
         # Heartbeats were lost with the connection; workers get their time to be heard again.
         self.roster.renew(self._loop.time())
         self.llm.renew(self._loop.time())
@@ -205,6 +239,8 @@ class Gateway:
         try:
             address = subjects.parse_inbox(subject)
             result = decode_result(data)
+            if result.session != address.session:
+                raise ValueError("a result of one session in the inbox of another")
         except ValueError as error:
             log.warning("bad message in the inbox", extra={"error": str(error)})
             self._metrics.dropped.labels("result", "undecodable").inc()
@@ -213,7 +249,18 @@ class Gateway:
         if connection is None:
             self._metrics.dropped.labels("result", "session_gone").inc()
         else:
+            self._taken.on_result(result)
             connection.on_result(result)
+
+    def _on_taken(self, subject: str, data: bytes) -> None:
+        try:
+            address = subjects.parse_taken(subject)
+            taken = decode_taken(data)
+        except ValueError as error:
+            log.warning("bad notice of a final taken", extra={"error": str(error)})
+            return
+        if taken.session == address.session and address.session in self._connections:
+            self._taken.on_taken(taken, self._loop.time())
 
     def _on_given_up(self, subject: str, data: bytes) -> None:
         if (advisory := _given_up(data)) is not None:

@@ -4,10 +4,16 @@ from typing import Literal
 
 import msgspec
 
+from bus.contract.identifiers import check_identifier
+
 VERSION = 1
 HEARTBEAT_INTERVAL_S = 0.5
 EXPIRES_AFTER_S = 2.0
 """A worker not heard of for this long counts as gone."""
+MAX_SLOTS = 65_536
+MAX_ALIASES = 16
+MAX_NAME_CHARS = 256
+"""Of a model."""
 
 
 class WorkerPresence(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="worker.presence"):
@@ -39,11 +45,16 @@ def encode_presence(presence: WorkerPresence) -> bytes:
 
 
 def decode_presence(data: bytes) -> WorkerPresence:
-    """Decode a heartbeat; ValueError if it is none or of another version."""
+    """Decode a heartbeat; ValueError if it is none, of another version, or says what no worker can."""
     try:
         presence = _decoder.decode(data)
     except msgspec.MsgspecError as error:
         raise ValueError(f"not a worker.presence: {error}") from None
     if presence.version != VERSION:
         raise ValueError(f"presence version {presence.version}, this process speaks {VERSION}")
+    check_identifier(presence.worker, "worker id")
+    if len(presence.aliases) > MAX_ALIASES or max(map(len, (presence.model, *presence.aliases))) > MAX_NAME_CHARS:
+        raise ValueError("model names are too long or too many")
+    if not (0 <= presence.slots <= MAX_SLOTS and 0 <= presence.free_slots <= MAX_SLOTS):
+        raise ValueError("slots are outside what a worker can have")
     return presence

@@ -7,6 +7,9 @@ from bus.contract.errors import NoWorker, UnknownModel
 from bus.contract.identifiers import check_identifier
 from bus.contract.presence import EXPIRES_AFTER_S, WorkerPresence
 
+_MAX_MODELS_SEEN = 1024
+"""Of those that come later and go again, sessions hear that nobody knows them, instead of that nobody is there."""
+
 
 class Route(NamedTuple):
     """Where a session's windows go, and the model that will decode them."""
@@ -40,7 +43,8 @@ class Roster:
         self._workers[presence.worker] = _Heard(presence, now)
         if presence.state == "leaving":
             return
-        self._models_seen |= {presence.model, *presence.aliases}
+        if len(self._models_seen) < _MAX_MODELS_SEEN:
+            self._models_seen |= {presence.model, *presence.aliases}
 
     def expire(self, now: float) -> tuple[str, ...]:
         """Forget the workers that fell silent, and name them, sorted."""
@@ -48,6 +52,10 @@ class Roster:
         for worker in gone:
             del self._workers[worker]
         return gone
+
+    def forget(self, worker: str) -> None:
+        """The worker is gone; if it is not, its next heartbeat brings it back. Idempotent."""
+        self._workers.pop(worker, None)
 
     def renew(self, now: float) -> None:
         """Count every worker not yet forgotten as heard of now: their heartbeats were lost with our connection."""

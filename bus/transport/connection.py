@@ -137,6 +137,22 @@ class BusConnection:
         if self._client.pending_data_size > _YIELD_ABOVE_BYTES:
             await asyncio.sleep(0)  # nats-py's publish never yields by itself, and its writer must get a turn
 
+    async def someone_listens(self, subject: str, *, within_s: float) -> bool:
+        """Send an empty message, and tell whether anybody is subscribed to it: a listener need not answer.
+
+        False as soon as the broker says so; True if it has not within `within_s`. Raises BusUnavailable.
+        """
+        await self._make_room(b"")
+        try:
+            await self._client.request(subject, b"", timeout=within_s)
+        except nats.errors.NoRespondersError:
+            return False
+        except nats.errors.TimeoutError:
+            return True
+        except nats.errors.Error as error:
+            raise BusUnavailable(f"not sent: {error}") from None
+        return True
+
     async def publish_stored(self, subject: str, data: bytes, *, msg_id: str, timeout_s: float = 2.0) -> StoredAck:
         """Store in the stream that listens on `subject`, once per `msg_id` within the stream's duplicate window.
 

@@ -20,6 +20,7 @@ from stream_gateway.session.config import SessionConfig
 from stream_gateway.session.effects import Cancel, CancelReason, Decode, Dropped, Effect, Emit, Store
 from stream_gateway.session.final_job import FinalJob, Publish
 from stream_gateway.session.final_record import event_of, record_of, work_s
+from stream_gateway.session.in_window import in_window
 from stream_gateway.session.languages import SpokenLanguage
 from stream_gateway.session.said import Said
 from stream_gateway.session.utterance import FinalWindow, Heard
@@ -138,7 +139,7 @@ class Finals:
         if result.failure is not None:
             job.failure = result.failure
             return effects
-        job.result = result
+        job.result = in_window(result, job.utterance.start_sample, job.utterance.end_sample)
         self._measure(job, result, now)
         self._learn(job)
         return effects

@@ -12,6 +12,7 @@ from stream_gateway.policy.cadence import PoolLag, jitter_of
 from stream_gateway.session.audio_clock import AudioClock
 from stream_gateway.session.effects import Decode, Dropped, Effect, Emit
 from stream_gateway.session.events import Partial
+from stream_gateway.session.in_window import in_window
 from stream_gateway.session.languages import SpokenLanguage
 from stream_gateway.session.utterance import Heard, Utterance
 
@@ -86,6 +87,7 @@ class Partials:
             return [Dropped("partial", "stale")]
         if not result.words:
             return [Dropped("partial", "empty")]
+        result = in_window(result, sent.start_sample, sent.end_sample)
         written = "en" if self._task == "translate" else result.language
         # A final that is under way was told what was shown as stable: nothing is added to that meanwhile.
         running = utterance.stabiliser.on_hypothesis(result.words, language=written, agree=not utterance.pausing)

@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 
+from asr_workers.engines.base import EngineOptions, Prepared, Window
+from asr_workers.engines.scripted import ScriptedEngine
 from asr_workers.worker import EngineBroken
 from tests.unit.asr_workers.requests import request
-from tests.unit.asr_workers.test_worker import WITHIN_S, rig
+from tests.unit.asr_workers.test_worker import WITHIN_S, Rig, rig
 
 
 async def test_a_final_that_was_delivered_before_runs_with_no_other_final_beside_it() -> None:
@@ -47,6 +49,33 @@ async def test_an_engine_that_fails_every_window_ends_the_worker() -> None:
             await it.worker.run(it.finals, it.partials)
     it.close()
     assert caught.group_contains(EngineBroken)
+
+
+async def test_an_engine_that_runs_out_of_memory_before_it_decodes_ends_the_worker() -> None:
+    class Full(ScriptedEngine):
+        def prepare(self, window: Window) -> Prepared:
+            raise MemoryError
+
+    it = Rig(Full(EngineOptions(model_name="m", model_path=None)))
+    first = it.give(request())
+    for number in range(20):
+        it.give(request(session=f"s{number}"))
+    with pytest.raises(ExceptionGroup) as caught:
+        async with asyncio.timeout(WITHIN_S):
+            await it.worker.run(it.finals, it.partials)
+    it.close()
+    assert caught.group_contains(EngineBroken)
+    assert first.answer == "nak after 0.25", "until then its windows go to others"
+
+
+async def test_windows_that_cannot_be_prepared_end_nothing() -> None:
+    class Choosy(ScriptedEngine):
+        def prepare(self, window: Window) -> Prepared:
+            raise ValueError("the model does not know this language")
+
+    async with Rig(Choosy(EngineOptions(model_name="m", model_path=None))).running() as it:
+        for number in range(40):
+            await it.give(request(session=f"s{number}")).wait()
 
 
 async def test_failures_between_successes_end_nothing() -> None:

@@ -53,6 +53,25 @@ def test_expire_names_the_silent_ones_once() -> None:
     assert roster.expire(now=EXPIRES_AFTER_S) == ()
 
 
+def test_a_worker_that_is_forgotten_is_gone_until_it_is_heard_again() -> None:
+    roster = _roster(_worker("w1"))
+    roster.forget("w1")
+    roster.forget("w1")
+    assert not roster.is_ready(now=0.0)
+    roster.on_presence(_worker("w1"), now=0.1)
+    assert roster.is_ready(now=0.1)
+
+
+def test_a_worker_that_calls_itself_ever_new_names_fills_nothing() -> None:
+    roster = _roster()
+    for number in range(3000):
+        roster.on_presence(_worker("w1", model=f"m{number}"), now=0.0)
+    with pytest.raises(NoWorker):
+        roster.pool_for("m0", now=0.0)
+    with pytest.raises(UnknownModel):
+        roster.pool_for("m2000", now=0.0)
+
+
 def test_a_heartbeat_renews_a_worker() -> None:
     roster = _roster(_worker("w1"))
     roster.on_presence(_worker("w1"), now=1.5)
