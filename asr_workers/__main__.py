@@ -59,7 +59,7 @@ def main(settings: AsrSettings, shared: SharedSettings) -> None:
         closing.callback(engine.close)
         if settings.metrics_port is not None:
             closing.callback(_serve_metrics(settings.metrics_port).close)
-        status = run_until_signal(lambda stop: serve(settings, shared.nats_url, engine, costs, stop))
+        status = run_until_signal(lambda stop: serve(settings, shared, engine, costs, stop))
     sys.exit(status)
 
 
@@ -87,17 +87,19 @@ def _engine_options(settings: AsrSettings, path: Path | None) -> EngineOptions:
     )
 
 
-async def serve(settings: AsrSettings, nats_url: str, engine: Engine, costs: CostModel, stop: asyncio.Event) -> int:
+async def serve(
+    settings: AsrSettings, shared: SharedSettings, engine: Engine, costs: CostModel, stop: asyncio.Event
+) -> int:
     """Work until `stop`, then drain; returns the exit code."""
     worker_id = f"w{secrets.token_hex(6)}"
     try:
         bus = await BusConnection.connect(
-            nats_url,
+            shared.nats_url,
             name=f"harken-asr-{worker_id}",
             inbox_prefix="_INBOX_asr",
             connect_timeout_s=settings.connect_timeout_s,
         )
-        await ensure_assets(bus, pools=(settings.pool,))
+        await ensure_assets(bus, pools=(settings.pool,), replicas=shared.bus_replicas)
     except HarkenError as error:
         log.error("worker cannot start", extra={"code": error.code, "reason": error.message})
         return 1

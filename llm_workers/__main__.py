@@ -56,9 +56,7 @@ def main(settings: LlmSettings, shared: SharedSettings) -> None:
         if settings.metrics_port is not None:
             closing.callback(_serve_metrics(settings.metrics_port).close)
         try:
-            status = run_until_signal(
-                lambda stop: serve(settings, shared.nats_url, _engine_options(settings, path), stop)
-            )
+            status = run_until_signal(lambda stop: serve(settings, shared, _engine_options(settings, path), stop))
         except EngineUnavailable as error:
             raise click.ClickException(str(error)) from None
     sys.exit(status)
@@ -91,7 +89,7 @@ def _engine_options(settings: LlmSettings, path: Path | None) -> EngineOptions:
     )
 
 
-async def serve(settings: LlmSettings, nats_url: str, options: EngineOptions, stop: asyncio.Event) -> int:
+async def serve(settings: LlmSettings, shared: SharedSettings, options: EngineOptions, stop: asyncio.Event) -> int:
     """Work until `stop`, then drain; returns the exit code. Raises EngineUnavailable."""
     try:
         async with asyncio.timeout(settings.start_timeout_s):
@@ -99,21 +97,21 @@ async def serve(settings: LlmSettings, nats_url: str, options: EngineOptions, st
     except TimeoutError:
         raise EngineUnavailable(f"the engine was not ready within {settings.start_timeout_s:g} s") from None
     try:
-        return await _serve_with(engine, settings, nats_url, stop)
+        return await _serve_with(engine, settings, shared, stop)
     finally:
         await engine.aclose()
 
 
-async def _serve_with(engine: Engine, settings: LlmSettings, nats_url: str, stop: asyncio.Event) -> int:
+async def _serve_with(engine: Engine, settings: LlmSettings, shared: SharedSettings, stop: asyncio.Event) -> int:
     worker_id = f"l{secrets.token_hex(6)}"
     try:
         bus = await BusConnection.connect(
-            nats_url,
+            shared.nats_url,
             name=f"harken-llm-{worker_id}",
             inbox_prefix=INBOX_LLM,
             connect_timeout_s=settings.connect_timeout_s,
         )
-        await ensure_assets(bus, llm_pools=(settings.pool,))
+        await ensure_assets(bus, llm_pools=(settings.pool,), replicas=shared.bus_replicas)
     except HarkenError as error:
         log.error("worker cannot start", extra={"code": error.code, "reason": error.message})
         return 1

@@ -61,12 +61,12 @@ def main(settings: GatewaySettings, shared: SharedSettings) -> None:
         vad_path = resolve(SILERO_VAD.name, cache_dir=shared.cache_dir or default_cache_dir())
     except (UnknownSetting, ModelStoreError, ValueError) as error:
         raise click.ClickException(str(error)) from None
-    sys.exit(run_until_signal(lambda stop: serve(settings, shared.nats_url, vad_path, tenants, tls, stop)))
+    sys.exit(run_until_signal(lambda stop: serve(settings, shared, vad_path, tenants, tls, stop)))
 
 
 async def serve(
     settings: GatewaySettings,
-    nats_url: str,
+    shared: SharedSettings,
     vad_path: Path,
     tenants: dict[str, str],
     tls: SSLContext | None,
@@ -75,7 +75,7 @@ async def serve(
     """Run until `stop`, then drain; returns the exit code."""
     gateway_id = f"g{secrets.token_hex(6)}"
     try:
-        bus = await _join_bus(settings, nats_url, gateway_id)
+        bus = await _join_bus(settings, shared, gateway_id)
     except HarkenError as error:
         log.error("gateway cannot start", extra={"code": error.code, "reason": error.message})
         return 1
@@ -124,14 +124,15 @@ def _renew(tls: SSLContext, settings: GatewaySettings) -> None:
         log.info("certificate renewed")
 
 
-async def _join_bus(settings: GatewaySettings, nats_url: str, gateway_id: str) -> BusConnection:
+async def _join_bus(settings: GatewaySettings, shared: SharedSettings, gateway_id: str) -> BusConnection:
     bus = await BusConnection.connect(
-        nats_url,
+        shared.nats_url,
         name=f"harken-gateway-{gateway_id}",
         inbox_prefix="_INBOX_gw",
         connect_timeout_s=settings.connect_timeout_s,
     )
-    await ensure_assets(bus, limits=AssetLimits(transcripts_max_age_s=settings.transcript_retention_s))
+    limits = AssetLimits(transcripts_max_age_s=settings.transcript_retention_s)
+    await ensure_assets(bus, limits=limits, replicas=shared.bus_replicas)
     return bus
 
 

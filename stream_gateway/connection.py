@@ -86,7 +86,10 @@ class Connection:
                 if self._client_gone:
                     writer.cancel()
         finally:
-            self._free()
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._intake is not None:
+                self._intake.close()
             log.info(
                 "session closed",
                 extra={
@@ -141,6 +144,10 @@ class Connection:
         if alive is not self._workers_alive:
             self._workers_alive = alive
             self._apply(self._machine.on_workers(self._now(), alive=alive))
+
+    def on_worker_gone(self) -> None:
+        """A worker of this session's pool died. Called on the loop."""
+        self._apply(self._machine.on_worker_gone(self._now()))
 
     def on_drain(self, within_s: float) -> None:
         """The process goes away within `within_s`. Called on the loop."""
@@ -384,12 +391,6 @@ class Connection:
         self._timer = None
         self._told_at = max(self._now(), self._timer_at)  # a timer may fire a little too early
         self._apply(self._machine.on_time(self._told_at))
-
-    def _free(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._intake is not None:
-            self._intake.close()
 
     def _now(self) -> float:
         """The time, to tell the machine."""

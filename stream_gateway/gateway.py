@@ -17,7 +17,7 @@ from bus.contract.work import decode_result, decode_taken
 from bus.control.roster import Roster, Route
 from bus.transport.connection import BusConnection
 from bus.transport.delivery import DELIVER_AGAIN
-from bus.transport.queues import finals_queue
+from bus.transport.queues import QueueState, finals_queue
 from stream_gateway.connection import Connection
 from stream_gateway.dialects.base import Dialect
 from stream_gateway.metrics import GatewayMetrics
@@ -56,6 +56,7 @@ class Gateway:
         self.llm = Roster(default_model=default_chat_model, kind="LLM")
         self._taken = TakenFinals()
         self._known_pools: set[str] = set()
+        self._queues: dict[str, QueueState] = {}
         self._known_llm_pools: set[str] = set()
         self._pools: dict[str, Pool] = {}
         self.draining = False
@@ -175,6 +176,8 @@ class Gateway:
         for ack_subject in lost:
             with suppress(BusUnavailable):  # then the lease runs out, a little later
                 await self._bus.publish(ack_subject, DELIVER_AGAIN)
+        for connection in list(self._connections.values()):
+            connection.on_worker_gone()
 
     async def follow_queues(self) -> None:
         """Tell connections which of their finals a worker has. Runs until cancelled."""
@@ -192,9 +195,14 @@ class Gateway:
         lag = self.pool(pool).lag
         lag.on_queue(queue.waiting, queue.taken_upto_seq, self._loop.time())
         self._metrics.on_lag(pool, lag)
+        before = self._queues.setdefault(pool, queue)
+        self._queues[pool] = queue
         for connection in list(self._connections.values()):
-            if connection.pool == pool:
-                connection.on_taken(queue.taken_upto_seq)
+            if connection.pool != pool:
+                continue
+            if not queue.continues(before):
+                connection.on_bus(connected=True)  # as if the broker had restarted: what waited in it is gone
+            connection.on_taken(queue.taken_upto_seq)
 
     @property
     def limits(self) -> Limits:
@@ -229,6 +237,7 @@ class Gateway:
     async def _on_bus_back(self) -> None:
         self._bus_was_connected = True
         self._taken.clear()
+        self._queues.clear()
         # Heartbeats were lost with the connection; workers get their time to be heard again.
         self.roster.renew(self._loop.time())
         self.llm.renew(self._loop.time())

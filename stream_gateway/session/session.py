@@ -19,7 +19,6 @@ from typing import assert_never
 
 from bus.contract.client_protocol import ChatCancel
 from bus.contract.errors import (
-    BusUnavailable,
     ClientError,
     Draining,
     HarkenError,
@@ -40,6 +39,7 @@ from stream_gateway.session.events import CommitDone, DrainNotice, Ended, Fault,
 from stream_gateway.session.finals import Finals
 from stream_gateway.session.languages import SpokenLanguage
 from stream_gateway.session.partials import Partials
+from stream_gateway.session.surroundings import Surroundings
 from stream_gateway.session.time_limits import overdue, time_is_up
 from stream_gateway.session.track import Track, open_tracks
 from stream_gateway.session.utterance import Utterance
@@ -68,8 +68,7 @@ class Session:
         self._ending_error: HarkenError | None = None
         self._drain_at: float | None = None
         self._client_errors = 0
-        self._bus_connected = True
-        self._workers_alive = True
+        self._around = Surroundings()
         self._clock = AudioClock()
         self._windows = count(1)
         self._segments = 0
@@ -241,26 +240,27 @@ class Session:
 
     def on_bus(self, now: float, *, connected: bool) -> list[Effect]:
         """The connection to the bus was lost, or is back with its assets ensured."""
-        lost = self._bus_connected and not connected
-        self._bus_connected = connected
+        effects = self._around.on_bus(connected=connected)
         if self.phase not in (Phase.OPEN, Phase.ENDING):
             return []
         if connected:
             self._finals.on_bus_back(now)
-        notice = BusUnavailable("the bus is away; audio is kept and transcription goes on when it returns")
-        effects: list[Effect] = [Emit(Fault(notice, fatal=False))] if lost else []
+        if self._partials and connected:
+            effects += self._partials.on_bus_back(self._utterances())
         if self._chat:
             effects += self._chat.on_bus(now, connected=connected)
         return self._settle(effects, now)
 
     def on_workers(self, now: float, *, alive: bool) -> list[Effect]:
         """The last worker of this session's pool went, or one is back."""
-        lost = self._workers_alive and not alive
-        self._workers_alive = alive
-        if self.phase not in (Phase.OPEN, Phase.ENDING):
-            return []
-        notice = NoWorker("no worker is alive; audio is kept and transcription goes on when one returns")
-        return self._settle([Emit(Fault(notice, fatal=False))] if lost else [], now)
+        effects = self._around.on_workers(alive=alive)
+        return self._settle(effects, now) if self.phase in (Phase.OPEN, Phase.ENDING) else []
+
+    def on_worker_gone(self, now: float) -> list[Effect]:
+        """A worker of this session's pool died, others may live. What it had of finals the broker gives to them."""
+        if self._partials:
+            self._partials.on_worker_gone(now)
+        return self._settle([], now) if self.phase in (Phase.OPEN, Phase.ENDING) else []
 
     def on_drain(self, within_s: float, now: float) -> list[Effect]:
         """The gateway goes away: tell the client, and end by force when `within_s` has passed."""
@@ -298,7 +298,7 @@ class Session:
                     return self._settle([], now)
                 self.phase = Phase.CLOSED
                 given_up: list[Effect] = [Dropped("final", "overdue") for _ in range(len(self._finals))]
-                return given_up + self._farewell(overdue(bus_connected=self._bus_connected))
+                return given_up + self._farewell(overdue(bus_connected=self._around.bus_connected))
             case Phase.OPEN:
                 if self.is_full or len(self._finals) or (self._chat and self._chat.is_answering):
                     self._active_at = now  # we owe the client, or do not read it: that is not its idleness
@@ -349,7 +349,7 @@ class Session:
 
     def _settle(self, effects: list[Effect], now: float) -> list[Effect]:
         """What follows from any change; called once at the end of every input. Nothing is told after a `Close`."""
-        effects += self._finals.settle(now, workers_alive=self._workers_alive)
+        effects += self._finals.settle(now, workers_alive=self._around.workers_alive)
         if self.phase is Phase.OPEN and self._partials:
             scored_sample = min(track.scored_sample for track in self._tracks)
             effects += self._partials.settle(self._utterances(), scored_sample, now)
