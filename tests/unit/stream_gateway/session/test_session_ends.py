@@ -21,7 +21,6 @@ from stream_gateway.session.session import Phase
 from tests.unit.stream_gateway.session.builders import (
     SPEECH,
     Harness,
-    a_greeting,
     a_result,
     a_session,
     emitted,
@@ -296,12 +295,10 @@ def test_the_death_of_one_worker_of_several_makes_a_partial_doubtful_and_is_not_
     assert [one.window > lost.window for one in of_type(harness.effects, Decode)] == [False, True]
 
 
-def test_the_death_of_a_worker_is_nothing_to_a_session_without_partials_or_before_its_start() -> None:
+def test_the_death_of_a_worker_is_nothing_to_a_session_without_partials() -> None:
     harness = a_session()
     harness.utterance()
     assert harness.do(lambda: harness.session.on_worker_gone(harness.now)) == []
-    greeting = a_greeting()
-    assert greeting.session.on_worker_gone(greeting.now) == []
 
 
 def test_a_pool_without_workers_is_told_once_and_costs_no_word() -> None:
