@@ -6,8 +6,8 @@ process dies in between, the window is decoded twice and the gateway sees the sa
 
 Whatever an engine raises concerns only the window that caused it, unless nothing succeeds any more: then the engine is
 broken, and the process ends rather than fail what healthy workers could decode. A window that ends the process itself
-comes back, and with it all that was held beside it; so a final that was delivered before runs alone, and the innocent
-among them are decoded before the broker gives the guilty one up.
+comes back, and with it all that was held beside it; so a final that was delivered twice before runs alone, and the
+innocent among them are decoded before the broker gives the guilty one up.
 
 A final that was cancelled is done, as far as the broker is told; if it runs, its result is discarded. A final may be
 asked for twice, for this worker may be the reason why its answer is late: the second one goes back for others to take.

@@ -13,11 +13,12 @@ import click
 
 from bus.contract import subjects
 from bus.contract.errors import HarkenError
-from bus.runtime import logs
+from bus.runtime import logs, readiness
 from bus.runtime.lifecycle import Drain, DrainStep, end_at_once, error_names, run_until_signal
 from bus.runtime.metrics import MetricsServer, serve_metrics
 from bus.runtime.model_store.errors import ModelStoreError
 from bus.runtime.model_store.store import default_cache_dir, resolve
+from bus.runtime.readiness import tell_ready
 from bus.runtime.settings import UnknownSetting, click_options, refuse_unknown_environment
 from bus.runtime.shared_settings import SharedSettings
 from bus.transport.assets import CHAT_ACK_WAIT_S, ensure_assets
@@ -54,7 +55,7 @@ def main(settings: LlmSettings, shared: SharedSettings) -> None:
         raise click.ClickException(str(error)) from None
     with ExitStack() as closing:
         if settings.metrics_port is not None:
-            closing.callback(_serve_metrics(settings.metrics_port).close)
+            closing.callback(_serve_metrics(settings.metrics_port, reuse_port=shared.reuse_metrics_port).close)
         try:
             status = run_until_signal(lambda stop: serve(settings, shared, _engine_options(settings, path), stop))
         except EngineUnavailable as error:
@@ -62,9 +63,9 @@ def main(settings: LlmSettings, shared: SharedSettings) -> None:
     sys.exit(status)
 
 
-def _serve_metrics(port: int) -> MetricsServer:
+def _serve_metrics(port: int, *, reuse_port: bool) -> MetricsServer:
     try:
-        return serve_metrics(port)
+        return serve_metrics(port, reuse_port=reuse_port)
     except OSError as error:
         raise click.ClickException(f"metrics cannot be served on port {port}: {error.strerror}") from None
 
@@ -159,6 +160,7 @@ async def _work(settings: LlmSettings, bus: BusConnection, engine: Engine, worke
         "worker ready",
         extra={"worker": worker_id, "pool": settings.pool, "model": able.model, "slots": able.slots},
     )
+    tell_ready(os.environ.get(readiness.ENVIRONMENT))
     await asyncio.wait((working, *waiters), return_when=asyncio.FIRST_COMPLETED)
 
     async def leave() -> None:

@@ -15,11 +15,12 @@ from websockets.asyncio.server import Server
 
 from bus.contract.client_protocol import VadOptions
 from bus.contract.errors import HarkenError
-from bus.runtime import logs
+from bus.runtime import logs, readiness
 from bus.runtime.lifecycle import Drain, DrainStep, run_until_signal
 from bus.runtime.model_store.catalogue import SILERO_VAD
 from bus.runtime.model_store.errors import ModelStoreError
 from bus.runtime.model_store.store import default_cache_dir, resolve
+from bus.runtime.readiness import tell_ready
 from bus.runtime.settings import UnknownSetting, click_options, refuse_unknown_environment
 from bus.runtime.shared_settings import SharedSettings
 from bus.runtime.tls import TlsError, reload, server_context
@@ -105,6 +106,7 @@ async def serve(
     if tls is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _renew, tls, settings)
     log.info("gateway listens", extra={**address, "tls": tls is not None, "gateway": gateway_id})
+    tell_ready(os.environ.get(readiness.ENVIRONMENT))
     return await _run(settings, gateway, server, bus, scorer, stop)
 
 

@@ -23,6 +23,11 @@ class StallingProxy:
         """As a NATS URL."""
         return f"nats://127.0.0.1:{self.port}"
 
+    @property
+    def links(self) -> int:
+        """Connections that are open."""
+        return len(self._links)
+
     def stall(self) -> None:
         """As in a partition: connections stay open, and no byte arrives in either direction."""
         self._flowing.clear()

@@ -27,6 +27,9 @@ class SharedSettings:
     )
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", help="Least severity that is logged.")
     log_format: Literal["json", "text"] = setting("json", help="One JSON object per line, or lines for people.")
+    reuse_metrics_port: bool = setting(
+        False, help="Share a worker's metrics port with the process that this one replaces, while both run."
+    )
     cache_dir: Path | None = setting(
         None, help="Where models are kept; by default harken in the user's cache directory."
     )

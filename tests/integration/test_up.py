@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bus.control.probes import free_port, nats_is_serving
+from bus.control.probes import free_port, http_get, nats_is_serving
 from bus.runtime.model_store.catalogue import SILERO_VAD
 from tests.integration.test_supervisor import is_alive, until_gone
 
@@ -32,6 +32,10 @@ def leave(*_):
     say("leaving")
     os._exit(0)
 signal.signal(signal.SIGTERM, leave)
+def ready():
+    import socket
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifying:
+        notifying.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
 """
 _NATS = (
     _COMMON
@@ -55,6 +59,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
     def log_message(self, *_):
         pass
+HTTPServer.allow_reuse_port = True
 server = HTTPServer((os.environ["HARKEN_GATEWAY_HOST"], int(os.environ["HARKEN_GATEWAY_PORT"])), Handler)
 if "HARKEN_GATEWAY_TLS_CERT" in os.environ:
     import ssl
@@ -62,6 +67,7 @@ if "HARKEN_GATEWAY_TLS_CERT" in os.environ:
     context.load_cert_chain(os.environ["HARKEN_GATEWAY_TLS_CERT"], os.environ["HARKEN_GATEWAY_TLS_KEY"])
     server.socket = context.wrap_socket(server.socket, server_side=True)
 say("gateway listens")
+ready()
 server.serve_forever()
 """
 )
@@ -69,6 +75,7 @@ _WORKER = (
     _COMMON
     + """
 say("worker has " + os.environ["HARKEN_ASR_MODEL"] + " and NATS at " + os.environ["NATS_URL"])
+ready()
 while True:
     signal.pause()
 """
@@ -148,6 +155,7 @@ class Bench:
         # The command is a script elsewhere; python -m looks in the working folder first, so children find stand-ins.
         (folder / "bin").mkdir()
         (folder / "bin" / "up.py").write_text("from bus.control.up import up\nup()\n")
+        (folder / "bin" / "restart.py").write_text("from bus.control.restart import restart\nrestart()\n")
 
     def stand_in(self, path: str, code: str) -> None:
         target = self.folder / "stand_ins" / path
@@ -175,6 +183,18 @@ class Bench:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+
+    async def restart(self) -> tuple[int | None, str]:
+        """Run `harken restart`; its status, and what it said."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, str(self.folder / "bin" / "restart.py"), "--data-dir", str(self.folder / "data")),
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        async with asyncio.timeout(TIMEOUT_S):
+            said, _ = await process.communicate()
+        return process.returncode, said.decode()
 
 
 @pytest.fixture
@@ -290,6 +310,50 @@ async def test_a_second_ctrl_c_forces(bench: Bench) -> None:
         assert await up.end() == 0
     assert any("forced" in line for line in up.errors)
     assert not any(is_alive(pid) for pid in up.pids())
+
+
+async def test_harken_restart_replaces_gateways_and_workers_one_by_one_and_lets_nats_be(bench: Bench) -> None:
+    async with bench.up("--gateways", "2") as up:
+        await up.ready_line()
+        status, said = await bench.restart()
+        assert (status, said.splitlines()) == (
+            0,
+            ["restarting asr (1 of 3)", "restarting gateway.1 (2 of 3)", "restarting gateway.2 (3 of 3)", "restarted"],
+        )
+        await up.until_said("| restarted")
+        so_far = [line.split()[0] for line in up.errors if "leaving" in line]
+        assert so_far == ["asr", "gateway.1", "gateway.2"]
+        up.process.send_signal(signal.SIGINT)
+        assert await up.end() == 0
+    assert not any(is_alive(pid) for pid in up.pids())
+
+
+async def test_a_sighup_restarts_too(bench: Bench) -> None:
+    async with bench.up() as up:
+        await up.ready_line()
+        up.process.send_signal(signal.SIGHUP)
+        await up.until_said("| restarted")
+        up.process.send_signal(signal.SIGINT)
+        assert await up.end() == 0
+    assert [line.split()[0] for line in up.errors if "leaving" in line][:2] == ["asr", "gateway"]
+
+
+async def test_a_restart_stops_at_the_first_process_that_does_not_serve_and_the_old_ones_go_on(bench: Bench) -> None:
+    async with bench.up() as up:
+        await up.ready_line()
+        bench.stand_in("stream_gateway/__main__.py", "raise SystemExit('no such key')")
+        status, said = await bench.restart()
+        assert status == 1
+        assert "the new gateway ended. Its last lines:\n  no such key" in said
+        assert (await http_get("127.0.0.1", bench.port, "/readyz")).status == 200
+        up.process.send_signal(signal.SIGINT)
+        assert await up.end() == 0
+
+
+async def test_harken_restart_says_that_nothing_runs(bench: Bench) -> None:
+    status, said = await bench.restart()
+    assert status == 1
+    assert "no harken up listens at" in said and "--data-dir" in said
 
 
 async def test_ctrl_c_while_it_starts_stops_it(bench: Bench) -> None:

@@ -11,11 +11,11 @@ from tests.unit.asr_workers.requests import request
 from tests.unit.asr_workers.test_worker import WITHIN_S, Rig, rig
 
 
-async def test_a_final_that_was_delivered_before_runs_with_no_other_final_beside_it() -> None:
+async def test_a_final_that_was_delivered_twice_before_runs_with_no_other_final_beside_it() -> None:
     async with rig(max_batch=4).running() as it:
         first = it.give(request(session="s1", hotwords="scripted:hang"))
         await it.scheduler.wait(started=1)
-        suspect = it.give(request(session="s2"), deliveries=2)
+        suspect = it.give(request(session="s2"), deliveries=3)
         later = it.give(request(session="s3"))
         partial = it.give(request("partial", session="s4"))
         await it.scheduler.wait(ready=2)  # the first final and the partial: partials have nothing to lose
@@ -30,7 +30,7 @@ async def test_a_drain_hands_back_a_suspect_that_still_waits_for_its_turn() -> N
     async with rig(ack_wait_s=0.03).running() as it:
         running = it.give(request(session="s1", hotwords="scripted:hang"))
         await it.scheduler.wait(started=1)
-        suspect = it.give(request(session="s2"), deliveries=2)
+        suspect = it.give(request(session="s2"), deliveries=3)
         async with asyncio.timeout(WITHIN_S):
             await suspect.renewed.wait()  # it is held
         draining = asyncio.create_task(it.worker.drain())
