@@ -10,13 +10,13 @@ from prometheus_client import CollectorRegistry
 
 from asr_workers.batch.plan import BatchPlan, Group, PlanLimits
 from asr_workers.batch.scheduler import Scheduler
-from asr_workers.engines.base import Decoded, EngineOptions, Outcome, Prepared, Window
+from asr_workers.engines.base import EngineOptions, Outcome, Prepared, Window
 from asr_workers.engines.scripted import ScriptedEngine
 from asr_workers.metrics import WorkerMetrics
 from asr_workers.worker import EngineStuck, Worker, WorkerOptions
 from bus.contract import subjects
 from bus.contract.errors import BusUnavailable
-from bus.contract.work import AsrRequest, AsrResult, AsrTaken, Word, decode_result, decode_taken, encode
+from bus.contract.work import AsrRequest, AsrResult, AsrTaken, decode_result, decode_taken, encode
 from tests.unit.asr_workers.requests import loud, request
 
 WITHIN_S = 10.0
@@ -198,34 +198,6 @@ async def test_a_window_is_answered_and_then_acknowledged() -> None:
     assert result.timings is not None and result.timings.queue_s == 0.25
     assert it.count("audio_seconds_total", kind="final") == pytest.approx(0.8)
     assert it.count("jobs_in_flight", kind="final") == 0
-
-
-async def test_it_is_told_at_once_who_has_a_final_and_where_it_can_be_handed_back() -> None:
-    async with rig().running() as it:
-        partial = it.give(request("partial", session="s1"))
-        assert await partial.wait() == "ack"
-        running = it.give(request(session="s7", segment=3, window=5, hotwords="scripted:hang"))
-        async with asyncio.timeout(WITHIN_S):
-            taken = await it.bus.taken.get()
-        assert not running.answer
-        it.engine.close()
-        assert await running.wait() == "ack"
-    assert (taken.session, taken.segment, taken.window, taken.worker) == ("s7", 3, 5, "w1")
-    assert taken.ack_subject == running.ack_subject
-    assert it.bus.taken.empty()
-
-
-async def test_a_text_that_gateways_would_refuse_is_a_failure_of_its_window() -> None:
-    class Delirious(ScriptedEngine):
-        def decode(self, batch: Sequence[Prepared]) -> list[Outcome]:
-            nowhere = (Word("w0", float("nan"), 1.0, 0.5),)
-            return [replace(one, words=nowhere) for one in super().decode(batch) if isinstance(one, Decoded)]
-
-    async with Rig(Delirious(EngineOptions(model_name="m", model_path=None))).running() as it:
-        assert await it.give(request()).wait() == "nak after 0.25"
-        last = it.give(request(), deliveries=4)
-        assert (await it.bus.next()).failure is not None
-        assert await last.wait() == "term decode_failed ValueError"
 
 
 async def test_an_undecodable_request_is_terminated_at_once_with_its_reason() -> None:
