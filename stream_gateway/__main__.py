@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 
 _FIRST_HEARTBEAT_S = 1.0
 """Twice the workers' interval."""
+_LAST_ARRIVALS_S = 0.5
+"""From the last connection accepted until its request is read, and its session begun."""
 _FINISH_S = 15.0
 """After the drain time-out sessions are ended by force; their finals get this long."""
 
@@ -163,8 +165,10 @@ async def _run(
             log.error("gateway task failed", extra={"task": task.get_name()}, exc_info=error)
 
     async def stop_listening() -> None:
-        gateway.draining = True
         server.close(close_connections=False)
+        # Who came in as the door closed gets a session, and is told to move with all others.
+        await asyncio.sleep(_LAST_ARRIVALS_S)
+        gateway.draining = True
 
     async def close_bus() -> None:
         for task in tasks:
@@ -174,7 +178,7 @@ async def _run(
 
     well = await Drain(
         [
-            DrainStep("stop_listening", stop_listening, 1.0),
+            DrainStep("stop_listening", stop_listening, _LAST_ARRIVALS_S + 1.0),
             DrainStep(
                 "finish_sessions", lambda: gateway.drain(settings.drain_timeout_s), settings.drain_timeout_s + _FINISH_S
             ),
