@@ -32,7 +32,7 @@ test-browser: $(READY) ## Test the page in a real browser (Debian: apt install c
 	HARKEN_TEST_BROWSER=1 $(PY) -m pytest tests/browser $(PYTEST_ARGS)
 
 coverage: $(READY) ## Check that the unit tests take every branch of the pure core
-	$(PY) -m pytest tests/unit --quiet --cov --cov-branch
+	$(PY) -m pytest tests/unit --quiet --numprocesses 2 --cov --cov-branch
 
 lint: $(READY) ## Check style and format
 	$(PY) -m ruff check .
