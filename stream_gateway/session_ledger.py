@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from bus.contract import subjects
 from bus.contract.chat_work import ChatMessage
 from bus.contract.client_protocol import ChatOptions
 from bus.contract.errors import HarkenError, SessionTaken

@@ -1,4 +1,4 @@
-"""What a stream holds of one subject, read without a consumer. Any replica may answer, and may lag behind the leader."""
+"""What a stream holds of one subject, read without a consumer. Any replica may answer, and may lag behind."""
 
 import asyncio
 import json
