@@ -87,7 +87,9 @@ class Session:
 
     @property
     def is_full(self) -> bool:
-        """Too much audio is neither stored nor known to be silent: do not read the socket for now."""
+        """Too much is not stored, audio or turns of the chat: do not read the socket for now."""
+        if self._chat is not None and self._chat.is_full:
+            return True
         held = self._clock.received_sample - self._commits.committed_sample
         return held > self._limits.max_buffered_audio_s * SAMPLE_RATE_HZ
 
