@@ -25,16 +25,14 @@ from bus.contract.client_protocol import (
 from bus.contract.errors import NothingToAnswer, NoWorker, UnknownModel
 from bus.contract.records import ChatTurn
 from stream_gateway.chat.answer import Answer, Failed, LlmWorkers, Wish
-from stream_gateway.chat.begun_turns import BegunTurn, BegunTurns
-from stream_gateway.chat.client_ids import ClientIds
 from stream_gateway.chat.commands import AddTurn, AskAnswer, ChatInput, ForgetTurns, MindSpeech, TurnRef
 from stream_gateway.chat.conversation import Conversation
 from stream_gateway.chat.ends import AnswerEnd, done_of
+from stream_gateway.chat.history import History
 from stream_gateway.chat.options import ChatConfig, check_id, check_text, configured
 from stream_gateway.chat.resumption import ChatResumption, RunningAnswer
-from stream_gateway.chat.turn_store import TurnStore
 from stream_gateway.session import events
-from stream_gateway.session.effects import Effect, Emit, SaveChat
+from stream_gateway.session.effects import Effect, Emit
 
 StopReason: TypeAlias = Literal["client", "speech", "turn", "session"]
 
@@ -46,25 +44,22 @@ class Chat:
     """
 
     def __init__(self, config: ChatConfig, *, workers: LlmWorkers, resumed: ChatResumption | None = None) -> None:
-        now = resumed or ChatResumption(options=config.options)
+        before = resumed or ChatResumption(options=config.options)
         self._config = config
-        self._options = now.options
+        self._options = before.options
         self._workers = workers
-        self._conversation = Conversation(now.messages)
-        self._store = TurnStore(config, turns=now.turns)
-        self._ids = ClientIds(now.stored)
-        self._begun = BegunTurns()
+        self._history = History(config, before)
         self._answer: Answer | None = None
-        self._answers = now.answers
-        self._attempts = now.attempts
+        self._answers = before.answers
+        self._attempts = before.attempts
         """Of earlier owners of the session."""
         self._is_resumed = resumed is not None
         """Until the first answer: an earlier owner may have begun it."""
-        self._running = now.running
+        self._running = before.running
         """An answer that is to go on."""
-        self._wanted = now.wanted
+        self._wanted = before.wanted
         """Something is to be answered as soon as nobody speaks."""
-        self._named = now.id
+        self._named = before.id
         """What the client calls what it has sent or asked for last, since the last answer began."""
         self._answer_id: str | None = None
         """The same of the answer that runs."""
@@ -78,17 +73,11 @@ class Chat:
         self._last_worker: str | None = None
         self._listened_to = True
         self._bus_connected = True
-        self._saves = now.attempts
-        self._unsaved = self._is_resumed
-        if now.stopped is not None:
-            self._keep_answer(now.stopped, told=True)
-        for spoken in now.spoken:
-            self._add(BegunTurn(spoken.text, asks=self._options.auto, segment=spoken.segment))
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is owed: no answer, no record."""
-        return not self.is_answering and self._store.is_empty
+        return not self.is_answering and self._history.is_stored
 
     @property
     def is_answering(self) -> bool:
@@ -98,7 +87,7 @@ class Chat:
     @property
     def is_full(self) -> bool:
         """Whether so much waits to be stored that the client should say no more for now."""
-        return self._store.is_full
+        return self._history.is_full
 
     def model(self, now: float) -> str | None:
         """Who would answer now; None if nobody can."""
@@ -119,7 +108,7 @@ class Chat:
                 return self._abandon("client") if number is None or self._is_running(number) else []
             case ChatConfigure():
                 self._options = self._changed(command, now)
-                self._unsaved = True
+                self._history.on_options()
                 return []
             case ChatReset():
                 return self._on_reset()
@@ -127,9 +116,7 @@ class Chat:
                 self._on_added(command)
                 return []
             case ForgetTurns(refs):
-                self._conversation.forget(refs)
-                self._begun.forget(refs)
-                self._unsaved = True
+                self._history.forget(refs)
                 self._take_turns()
                 return []
             case AskAnswer():
@@ -146,10 +133,10 @@ class Chat:
         for effect in effects:
             match effect:
                 case Emit(events.SpeechStarted(segment=segment)) if self._interrupts:
-                    self._begun.speak(segment, asks=self._options.auto)
+                    self._history.speak(segment, asks=self._options.auto)
                     heard += self._stop("speech")
                 case Emit(events.SpeechEnded(segment=segment)):
-                    self._begun.speak(segment, asks=self._options.auto)
+                    self._history.speak(segment, asks=self._options.auto)
                 case Emit(events.SpeechCleared(segment=segment)):
                     self._on_text(segment, "")
                 case Emit(events.Final(segment=segment, text=text)):
@@ -180,18 +167,14 @@ class Chat:
 
     def on_turn_stored(self, turn: ChatTurn, now: float, *, succeeded: bool) -> list[Effect]:
         """A `StoreTurn` was acknowledged, or was not."""
-        effects = self._store.on_stored(turn, now, succeeded=succeeded)
-        for effect in effects:
-            if isinstance(effect, Emit) and isinstance(effect.event, events.TurnStored):
-                self._ids.on_stored(effect.event)
-        return effects
+        return self._history.on_stored(turn, now, succeeded=succeeded)
 
     def on_bus(self, now: float, *, connected: bool) -> list[Effect]:
         """The bus went or came back."""
         self._bus_connected = connected
         if not connected:
             return []
-        self._store.on_bus_back(now)
+        self._history.on_bus_back(now)
         return self._answer.on_bus_back(now) if self._answer is not None else []
 
     def on_gone(self) -> list[Effect]:
@@ -206,14 +189,15 @@ class Chat:
             effects += self._answer.settle(now)
         if self._answer is not None and self._answer.outcome is not None:
             effects += self._finish(self._answer, self._answer.outcome, now)
-        if (self._wanted or self._running is not None) and not self._begun and self._answer is None:
+        if (self._wanted or self._running is not None) and not self._history.somebody_speaks and self._answer is None:
             effects += self._begin(now)
-        effects += self._store.settle(now, connected=self._bus_connected)
-        return effects + (self._save() if self._bus_connected and self._store.is_empty else [])
+        return effects + self._history.settle(
+            now, connected=self._bus_connected, options=self._options, answers=self._answers
+        )
 
     def deadline(self) -> float | None:
         """When to call `settle` next; None if only an input can change anything."""
-        times = [self._store.deadline(connected=self._bus_connected)]
+        times = [self._history.deadline(connected=self._bus_connected)]
         if self._bus_connected and self._answer is not None:
             times.append(self._answer.deadline())
         return min((time for time in times if time is not None), default=None)
@@ -221,42 +205,35 @@ class Chat:
     def _on_typed(self, sent: ChatSend) -> list[Effect]:
         check_text(sent.text)
         check_id("chat.send", sent.id)
-        if sent.id is not None and sent.id in self._ids:
-            told = self._ids.stored(sent.id)
-            return [Emit(told)] if told is not None else []
-        self._begun.check_room()
-        if sent.id is not None:
-            self._ids.add(sent.id)
+        told = self._history.told_of(sent.id)
+        if told is not None:
+            return told
+        self._history.check_room()
         effects = self._stop("turn")
         self._named = sent.id
-        self._begun.type(BegunTurn(sent.text, asks=sent.answer, id=sent.id))
+        self._history.type(sent)
         self._take_turns()
         return effects
 
     def _on_request(self, id: str | None) -> None:
         check_id("chat.request", id)
-        if not (self._begun or self._conversation.is_unanswered or self.is_answering):
+        something = self._history.somebody_speaks or self._history.conversation.is_unanswered
+        if not (something or self.is_answering):
             raise NothingToAnswer("nothing was said or typed since the last answer")
         if self._answer is None and self._running is None:
             self._wanted, self._named = True, id
 
     def _on_reset(self) -> list[Effect]:
-        """What was typed and waits is kept in the record, as all that was sent."""
         effects = self._abandon("client")
-        for turn in self._begun.take_typed():
-            self._add(turn)
-        self._conversation.clear()
+        self._history.clear()
         self._named = None
-        self._unsaved = True
         return effects
 
     def _on_added(self, turn: AddTurn) -> None:
         check_text(turn.text)
-        self._begun.check_room()
-        if self._begun.insert(turn):
-            self._take_turns()
-        else:
-            self._add(BegunTurn(turn.text, asks=False, role=turn.role, ref=turn.ref), after=turn.after)
+        self._history.check_room()
+        self._history.insert(turn)
+        self._take_turns()
 
     def _on_asked_for(self, asked: AskAnswer) -> list[Effect]:
         self._options_of(asked)
@@ -266,14 +243,12 @@ class Chat:
         return [Emit(events.AnswerWanted(asked.key, accepted))]
 
     def _on_text(self, segment: int, text: str) -> None:
-        self._begun.hear(segment, text)
+        self._history.hear(segment, text)
         self._take_turns()
 
     def _take_turns(self) -> None:
-        """Move what is known, in order, into the conversation."""
-        for turn in self._begun.take_known():
-            if turn.text:
-                self._add(turn)
+        """Whoever has said something may be answered."""
+        for turn in self._history.take_turns():
             wanted = turn.asks if turn.text else self._cut_off
             self._wanted = (self._wanted or wanted) and self._listened_to
             self._cut_off = False
@@ -282,9 +257,9 @@ class Chat:
         self._wanted = False
         asked = self._asked
         goes_on, self._running = self._running, None
-        if asked is None and not self._conversation.is_unanswered:
+        if asked is None and not self._history.conversation.is_unanswered:
             return []
-        self._answers_to = self._conversation.newest
+        self._answers_to = self._history.conversation.newest
         self._answer_id, self._named = self._named, None
         if goes_on is None:
             self._answers += 1
@@ -292,7 +267,7 @@ class Chat:
         self._is_resumed = False
         patience = self._config.patience
         self._answer = Answer(wish, workers=self._workers, patience=patience, prefer=self._last_worker, now=now)
-        effects = self._store.tell_ends()
+        effects = self._history.tell_ends()
         if goes_on is None:
             effects.append(Emit(events.ChatStarted(wish.number, self._answer.model, self._answer_id)))
         effects += self._answer.settle(now)
@@ -302,7 +277,7 @@ class Chat:
 
     def _wish(self, asked: AskAnswer | None, goes_on: RunningAnswer | None) -> Wish:
         options = self._options_of(asked)
-        known = self._conversation if asked is None or asked.context is None else Conversation(asked.context)
+        known = self._history.conversation if asked is None or asked.context is None else Conversation(asked.context)
         return Wish(
             number=self._answers if goes_on is None else goes_on.number,
             messages=known.prompt(
@@ -352,23 +327,12 @@ class Chat:
         cancelled = events.ChatCancelled(answer.number, answer.text, reason)
         return [*answer.stop(), *self._keep_answer(cancelled, answer.model)]
 
-    def _add(self, turn: BegunTurn, after: TurnRef | Literal["start"] | None = None) -> None:
-        assert turn.text is not None, "turns are taken once their text is known"
-        self._conversation.add(turn.role, turn.text, turn.ref, after=after)
-        if turn.role != "system":
-            self._store.add(turn)
-        self._unsaved = True
-
-    def _keep_answer(self, end: AnswerEnd, model: str = "", *, told: bool = False) -> list[Effect]:
-        """Keep what came of an answer, if anybody wants that, behind the turn that it answers."""
+    def _keep_answer(self, end: AnswerEnd, model: str) -> list[Effect]:
+        """Keep what came of an answer, if anybody wants that."""
         asked, self._asked = self._asked, None
         if asked is not None and not asked.remembered:
             return [Emit(end)]
-        if end.text and not isinstance(end, events.ChatFailed):
-            ref = TurnRef("answer", end.answer)
-            self._conversation.add("assistant", end.text, ref, after=self._answers_to)
-        self._store.add_answer(end, model=model, id=self._answer_id, told=told)
-        self._unsaved = True
+        self._history.keep_answer(end, model=model, id=self._answer_id, after=self._answers_to)
         return []
 
     def _options_of(self, asked: AskAnswer | None) -> ChatOptions:
@@ -383,18 +347,3 @@ class Chat:
             with suppress(NoWorker):  # they may come back before the next answer
                 self._workers.pool_for(change.model, now)
         return options
-
-    def _save(self) -> list[Effect]:
-        if not self._unsaved:
-            return []
-        self._unsaved = False
-        self._saves += 1
-        return [
-            SaveChat(
-                options=self._options,
-                messages=self._conversation.messages,
-                turns=self._store.turns,
-                answers=self._answers,
-                version=self._saves,
-            )
-        ]

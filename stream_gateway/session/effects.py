@@ -1,6 +1,6 @@
 """What the session machine asks of its shell. The shell performs effects in order and reports back by `on_*`."""
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, TypeAlias
 
 from bus.contract.chat_work import ChatMessage
@@ -100,6 +100,7 @@ class SaveChat:
 
     options: ChatOptions = field(repr=False)
     messages: tuple[ChatMessage, ...] = field(repr=False)
+    _: KW_ONLY
     turns: int
     answers: int
     version: int
