@@ -102,6 +102,7 @@ class Answer:
         self._failures = 0
         self._without_worker_since: float | None = None
         self._looked_at = now
+        self._pieces: list[ChatDelta] = []
 
     @property
     def is_wanted(self) -> bool:
@@ -121,6 +122,11 @@ class Answer:
     def route(self, now: float) -> Route:
         """Where it would go now; raises NoWorker or UnknownModel."""
         return self._workers.pool_for(self._wish.model, now)
+
+    def take_pieces(self) -> list[ChatDelta]:
+        """What came since the last call."""
+        pieces, self._pieces = self._pieces, []
+        return pieces
 
     def stop(self) -> list[Effect]:
         """Nobody waits for it any more: have its worker told."""
@@ -218,7 +224,8 @@ class Answer:
         self._tokens += delta.tokens
         if self.first_delta_at is None:
             self.first_delta_at = now
-        return [Emit(ChatDelta(self.number, delta.text))]
+        self._pieces.append(ChatDelta(self.number, delta.text))
+        return []
 
     def _on_failed(self, failed: work.ChatFailed, now: float) -> list[Effect]:
         if failed.code == work.BUSY:

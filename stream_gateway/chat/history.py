@@ -10,11 +10,12 @@ from stream_gateway.chat.client_ids import ClientIds
 from stream_gateway.chat.commands import AddTurn, TurnRef
 from stream_gateway.chat.conversation import Conversation
 from stream_gateway.chat.ends import AnswerEnd
+from stream_gateway.chat.news import News
 from stream_gateway.chat.options import ChatConfig
 from stream_gateway.chat.resumption import ChatResumption
 from stream_gateway.chat.turn_store import TurnStore
-from stream_gateway.session import events
 from stream_gateway.session.effects import Effect, Emit, SaveChat
+from stream_gateway.session.events import ChatFailed, SessionEvent, TurnStored
 
 
 class History:
@@ -25,10 +26,11 @@ class History:
         self._begun = BegunTurns()
         self._ids = ClientIds(before.stored)
         self._store = TurnStore(config, turns=before.turns)
+        self._news = News()
         self._saves = before.attempts
         self._unsaved = before.attempts > 0
         if before.stopped is not None:
-            self.keep_answer(before.stopped, model="", id=None, after=None, told=True)
+            self._keep(before.stopped, model="", id=None, after=None)
         for spoken in before.spoken:
             self._add(BegunTurn(spoken.text, asks=before.options.auto, segment=spoken.segment))
 
@@ -97,24 +99,20 @@ class History:
                 self._add(turn)
             yield turn
 
-    def keep_answer(
-        self, end: AnswerEnd, *, model: str, id: str | None, after: TurnRef | None, told: bool = False
-    ) -> None:
-        """An answer is over; it goes behind the turn that it answers. It is told once it is stored, unless it is."""
-        if end.text and not isinstance(end, events.ChatFailed):
-            self.conversation.add("assistant", end.text, TurnRef("answer", end.answer), after=after)
-        self._store.add_answer(end, model=model, id=id, told=told)
-        self._unsaved = True
+    def tell(self, event: SessionEvent) -> None:
+        """Tell of an answer, once the turns before are stored."""
+        self._news.add(event, after=self._store.turns)
 
-    def tell_ends(self) -> list[Effect]:
-        """Tell of answers that are over, for another one begins."""
-        return self._store.tell_ends()
+    def keep_answer(self, end: AnswerEnd, *, model: str, id: str | None, after: TurnRef | None) -> None:
+        """An answer is over: it goes behind the turn that it answers, and its end is told."""
+        self._keep(end, model=model, id=id, after=after)
+        self.tell(end)
 
     def on_stored(self, turn: ChatTurn, now: float, *, succeeded: bool) -> list[Effect]:
         """A `StoreTurn` was acknowledged, or was not."""
         effects = self._store.on_stored(turn, now, succeeded=succeeded)
         for effect in effects:
-            if isinstance(effect, Emit) and isinstance(effect.event, events.TurnStored):
+            if isinstance(effect, Emit) and isinstance(effect.event, TurnStored):
                 self._ids.on_stored(effect.event)
         return effects
 
@@ -128,7 +126,8 @@ class History:
 
     def settle(self, now: float, *, connected: bool, options: ChatOptions, answers: int) -> list[Effect]:
         """What is to be stored, saved and told now. A save counts stored turns alone: see `resumption`."""
-        effects = self._store.settle(now, connected=connected)
+        effects = self._store.settle(now) if connected else []
+        effects += self._news.settle(now, stored=self._store.stored)
         if not (self._unsaved and connected and self._store.is_empty):
             return effects
         self._unsaved = False
@@ -138,7 +137,14 @@ class History:
 
     def deadline(self, *, connected: bool) -> float | None:
         """When to call `settle` next."""
-        return self._store.deadline(connected=connected)
+        times = (self._news.deadline(), self._store.deadline() if connected else None)
+        return min((time for time in times if time is not None), default=None)
+
+    def _keep(self, end: AnswerEnd, *, model: str, id: str | None, after: TurnRef | None) -> None:
+        if end.text and not isinstance(end, ChatFailed):
+            self.conversation.add("assistant", end.text, TurnRef("answer", end.answer), after=after)
+        self._store.add_answer(end, model=model, id=id)
+        self._unsaved = True
 
     def _add(self, turn: BegunTurn, after: TurnRef | Literal["start"] | None = None) -> None:
         assert turn.text is not None, "turns are taken once their text is known"

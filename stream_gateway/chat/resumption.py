@@ -151,15 +151,13 @@ def _spoken(records: Sequence[Record], turns: Sequence[ChatTurn]) -> tuple[Spoke
 
 
 def _running(past: _Past, held: HeldAnswer | None, spoken: Sequence[SpokenTurn]) -> RunningAnswer | None:
-    """The client's running answer, if it goes on.
+    """The client's running answer, if it goes on: turns that it answers are stored before it is told of.
 
-    Where a spoken turn is not stored yet, it is either what the answer answers, or what has stopped it: that if an
-    answer was wanted before.
+    So a turn that is not stored yet was spoken later, and has stopped it.
     """
-    if held is None or held.text is None or held.answer <= past.newest_ended:
+    if held is None or held.text is None or held.answer <= past.newest_ended or spoken or not past.is_unanswered:
         return None
-    goes_on = not past.asks if spoken else past.is_unanswered
-    return RunningAnswer(number=held.answer, text=held.text) if goes_on else None
+    return RunningAnswer(number=held.answer, text=held.text)
 
 
 def _missed(records: Sequence[Record], held: HeldAnswer | None, segments: Sequence[int]) -> list[Missed]:

@@ -7,6 +7,7 @@ answer the conversation keeps what was delivered, no more. What a stopped or fai
 for again. A client may have it that speech stops nothing: then a spoken turn begins when the speech is over.
 
 Every turn is stored once it is over, one at a time and in order, each under an id that makes a repeated store harmless.
+What is told of answers comes out of `settle`, once the turns before are stored.
 """
 
 from collections.abc import Sequence
@@ -157,7 +158,10 @@ class Chat:
         """A worker said something; may be late, or of an answer that was stopped."""
         if self._answer is None or self._answer.number != reply.answer:
             return []
-        return self._answer.on_reply(reply, now)
+        effects = self._answer.on_reply(reply, now)
+        for piece in self._answer.take_pieces():
+            self._history.tell(piece)
+        return effects
 
     def on_given_up(self, answer: int, attempt: int, now: float) -> list[Effect]:
         """The broker will not deliver this attempt again."""
@@ -188,7 +192,7 @@ class Chat:
         if self._bus_connected and self._answer is not None:
             effects += self._answer.settle(now)
         if self._answer is not None and self._answer.outcome is not None:
-            effects += self._finish(self._answer, self._answer.outcome, now)
+            self._finish(self._answer, self._answer.outcome, now)
         if (self._wanted or self._running is not None) and not self._history.somebody_speaks and self._answer is None:
             effects += self._begin(now)
         return effects + self._history.settle(
@@ -267,12 +271,11 @@ class Chat:
         self._is_resumed = False
         patience = self._config.patience
         self._answer = Answer(wish, workers=self._workers, patience=patience, prefer=self._last_worker, now=now)
-        effects = self._history.tell_ends()
         if goes_on is None:
-            effects.append(Emit(events.ChatStarted(wish.number, self._answer.model, self._answer_id)))
-        effects += self._answer.settle(now)
+            self._history.tell(events.ChatStarted(wish.number, self._answer.model, self._answer_id))
+        effects = self._answer.settle(now)
         if self._answer.outcome is not None:
-            effects += self._finish(self._answer, self._answer.outcome, now)
+            self._finish(self._answer, self._answer.outcome, now)
         return effects
 
     def _wish(self, asked: AskAnswer | None, goes_on: RunningAnswer | None) -> Wish:
@@ -291,10 +294,11 @@ class Chat:
             is_resumed=self._is_resumed,
         )
 
-    def _finish(self, answer: Answer, outcome: work.ChatDone | Failed, now: float) -> list[Effect]:
+    def _finish(self, answer: Answer, outcome: work.ChatDone | Failed, now: float) -> None:
         self._answer = None
         if isinstance(outcome, Failed):
-            return self._keep_answer(events.ChatFailed(answer.number, answer.text, outcome.error), answer.model)
+            self._keep_answer(events.ChatFailed(answer.number, answer.text, outcome.error), answer.model)
+            return
         self._last_worker = answer.worker
         first_at = now if answer.first_delta_at is None else answer.first_delta_at
         done = done_of(
@@ -304,7 +308,7 @@ class Chat:
             first_delta_s=first_at - answer.asked_at,
             total_s=now - answer.asked_at,
         )
-        return self._keep_answer(done, outcome.model)
+        self._keep_answer(done, outcome.model)
 
     def _is_running(self, number: int) -> bool:
         return self._answer is not None and self._answer.number == number
@@ -324,16 +328,16 @@ class Chat:
         self._cut_off = reason == "speech" and not answer.text and self._asked is None
         if self._cut_off:
             self._named = self._answer_id
-        cancelled = events.ChatCancelled(answer.number, answer.text, reason)
-        return [*answer.stop(), *self._keep_answer(cancelled, answer.model)]
+        self._keep_answer(events.ChatCancelled(answer.number, answer.text, reason), answer.model)
+        return answer.stop()
 
-    def _keep_answer(self, end: AnswerEnd, model: str) -> list[Effect]:
-        """Keep what came of an answer, if anybody wants that."""
+    def _keep_answer(self, end: AnswerEnd, model: str) -> None:
+        """Keep what came of an answer, if anybody wants that, and tell of its end."""
         asked, self._asked = self._asked, None
         if asked is not None and not asked.remembered:
-            return [Emit(end)]
-        self._history.keep_answer(end, model=model, id=self._answer_id, after=self._answers_to)
-        return []
+            self._history.tell(end)
+        else:
+            self._history.keep_answer(end, model=model, id=self._answer_id, after=self._answers_to)
 
     def _options_of(self, asked: AskAnswer | None) -> ChatOptions:
         """The session's options with what was asked of one answer; raises InvalidMessage."""

@@ -1,4 +1,4 @@
-"""A chat over several gateways, of which each dies at any moment: what broker, worker and client have is all that stays.
+"""A chat over gateways of which each dies at any moment: what broker, worker and client have is all that stays.
 
 Nothing happens by itself: each step is one thing out of those that may happen next, so that anything may be under way
 when a gateway dies. The worker's answer is a function of the last message, and it goes on after any prefill of it.
@@ -264,7 +264,13 @@ class World:
         self.gateway.replies += [
             *(work.ChatDelta(seq=seq, text=piece, **of) for seq, piece in enumerate(pieces, start=1)),  # type: ignore[arg-type]
             work.ChatDone(
-                deltas=len(pieces), finish_reason="stop", usage=USAGE, timings=TIMINGS, model="m", worker="w1", **of  # type: ignore[arg-type]
+                deltas=len(pieces),
+                finish_reason="stop",
+                usage=USAGE,
+                timings=TIMINGS,
+                model="m",
+                worker="w1",
+                **of,  # type: ignore[arg-type]
             ),
         ]
 
