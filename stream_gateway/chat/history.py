@@ -15,7 +15,7 @@ from stream_gateway.chat.options import ChatConfig
 from stream_gateway.chat.resumption import ChatResumption
 from stream_gateway.chat.turn_store import TurnStore
 from stream_gateway.session.effects import Effect, Emit, SaveChat
-from stream_gateway.session.events import ChatFailed, SessionEvent, TurnStored
+from stream_gateway.session.events import ChatFailed, SessionEvent
 
 
 class History:
@@ -110,11 +110,11 @@ class History:
 
     def on_stored(self, turn: ChatTurn, now: float, *, succeeded: bool) -> list[Effect]:
         """A `StoreTurn` was acknowledged, or was not."""
-        effects = self._store.on_stored(turn, now, succeeded=succeeded)
-        for effect in effects:
-            if isinstance(effect, Emit) and isinstance(effect.event, TurnStored):
-                self._ids.on_stored(effect.event)
-        return effects
+        stored = self._store.on_stored(turn, now, succeeded=succeeded)
+        if stored is None:
+            return []
+        self._ids.on_stored(stored)
+        return [Emit(stored)]
 
     def on_options(self) -> None:
         """The options that are saved beside the conversation have changed."""

@@ -7,7 +7,7 @@ from bus.contract.records import ChatTurn
 from stream_gateway.chat.begun_turns import BegunTurn
 from stream_gateway.chat.ends import AnswerEnd, turn_of
 from stream_gateway.chat.options import ChatConfig
-from stream_gateway.session.effects import Dropped, Effect, Emit, StoreTurn
+from stream_gateway.session.effects import Dropped, Effect, StoreTurn
 from stream_gateway.session.events import TurnStored
 
 _FULL_AT = 256
@@ -68,16 +68,16 @@ class TurnStore:
             turn_of(end, turn=self.turns, tenant=self._config.tenant, session=self._config.session, model=model, id=id)
         )
 
-    def on_stored(self, turn: ChatTurn, now: float, *, succeeded: bool) -> list[Effect]:
-        """A `StoreTurn` was acknowledged, or was not."""
+    def on_stored(self, turn: ChatTurn, now: float, *, succeeded: bool) -> TurnStored | None:
+        """A `StoreTurn` was acknowledged, or was not; what there is to tell of that."""
         if self._storing is not turn:
-            return []
+            return None
         self._storing = None
         if not succeeded:
             self._try_at = now + _RETRY_AFTER_S
-            return []
+            return None
         self._waiting.popleft()
-        return [Emit(stored_turn(turn))] if turn.role == "user" else []
+        return stored_turn(turn) if turn.role == "user" else None
 
     def on_bus_back(self, now: float) -> None:
         """Try at once."""

@@ -101,6 +101,8 @@ class _Gateway:
 class World:
     def __init__(self, random: Random) -> None:
         self.random = random
+        self.slow = random.choice(["_store", "_acknowledge", "_save", "_ask", "_reply", "_hear", "_tell"])
+        """What mostly waits for all else."""
         self.now = 100.0
         self.epoch = 0
         self.records: list[Record] = []
@@ -141,15 +143,17 @@ class World:
     # --- time
 
     def step(self) -> bool:
-        """One of the things that may happen next does; False if nothing may."""
-        self.now += _STEP_S
-        self.roster.renew(self.now)
+        """One of the things that may happen next does, and time passes only where there are none; False at rest."""
         may_happen = self._may_happen()
         if may_happen:
-            self.random.choice(may_happen)()
-        deadline = self.gateway.chat.deadline()
+            slow = [act for act in may_happen if act.__name__ == self.slow]
+            quick = [act for act in may_happen if act not in slow]
+            self.random.choice(quick if quick and self.random.random() < 0.9 else may_happen)()
+            return True
+        self.now += _STEP_S
+        self.roster.renew(self.now)
         self._do(lambda chat: [])
-        return bool(may_happen) or deadline is not None
+        return self.gateway.chat.deadline() is not None
 
     def rest(self) -> None:
         """Until nothing is under way."""

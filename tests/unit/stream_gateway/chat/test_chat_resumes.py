@@ -80,7 +80,7 @@ def conversation(world: World) -> tuple[ChatMessage, ...]:
     return world.saved.messages if world.saved is not None else ()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(script=SCRIPTS, random=st.randoms(use_true_random=False), deaths=DEATHS)
 def test_a_conversation_is_what_it_would_have_been(script: Script, random: Random, deaths: list[int]) -> None:
     undisturbed = played(script, Random(1), (), hurried=False)
@@ -90,7 +90,7 @@ def test_a_conversation_is_what_it_would_have_been(script: Script, random: Rando
     assert conversation(world) == conversation(undisturbed)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(script=SCRIPTS, random=st.randoms(use_true_random=False), deaths=DEATHS)
 def test_whatever_interrupts_it_no_turn_and_no_piece_is_lost_or_doubled(
     script: Script, random: Random, deaths: list[int]
