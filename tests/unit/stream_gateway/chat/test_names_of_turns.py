@@ -159,10 +159,11 @@ def test_a_client_is_to_wait_while_many_turns_are_not_stored() -> None:
     desk.stores_succeed = False
     for number in range(255):
         desk.say(f"{number}", answer=False)
-    assert not desk.chat.is_full
+    seen = [desk.chat.is_full]
     desk.say("one more", answer=False)
-    assert desk.chat.is_full
+    seen.append(desk.chat.is_full)
     desk.stores_succeed = True
     desk.pass_time(1.0)
-    assert not desk.chat.is_full
+    seen.append(desk.chat.is_full)
+    assert seen == [False, True, False]
     assert desk.dropped() == []

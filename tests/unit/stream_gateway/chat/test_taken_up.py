@@ -1,5 +1,7 @@
 """A chat that another gateway had."""
 
+from typing import Any
+
 from bus.contract import client_protocol as client
 from bus.contract.chat_work import ChatMessage
 from stream_gateway.chat.options import AnswerPatience
@@ -11,16 +13,14 @@ from tests.unit.stream_gateway.chat.desk import Desk
 HELLO = (ChatMessage("user", "hello"),)
 
 
-def taken_up(
-    *, workers: tuple[str, ...] = ("w1",), options: client.ChatOptions | None = None, **fields: object
-) -> Desk:
-    resumed = ChatResumption(options=options or client.ChatOptions(), attempts=2000, **fields)  # type: ignore[arg-type]
+def taken_up(*, workers: tuple[str, ...] = ("w1",), options: client.ChatOptions | None = None, **fields: Any) -> Desk:
+    resumed = ChatResumption(options=options or client.ChatOptions(), attempts=2000, **fields)
     desk = Desk(workers=workers, resumed=resumed, patience=AnswerPatience(revive_s=10.0))
     desk.do(list)
     return desk
 
 
-def running(text: str = "Hello th", **fields: object) -> Desk:
+def running(text: str = "Hello th", **fields: Any) -> Desk:
     answer = RunningAnswer(number=3, text=text)
     return taken_up(messages=HELLO, turns=1, answers=3, running=answer, id="c1", **fields)
 
