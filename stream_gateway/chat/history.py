@@ -27,7 +27,6 @@ class History:
         self._ids = ClientIds(before.stored)
         self._store = TurnStore(config, turns=before.turns)
         self._news = News()
-        self._saves = before.attempts
         self._unsaved = before.attempts > 0
         if before.stopped is not None:
             self._keep(before.stopped, model="", id=None, after=None)
@@ -131,9 +130,8 @@ class History:
         if not (self._unsaved and connected and self._store.is_empty):
             return effects
         self._unsaved = False
-        self._saves += 1
         messages, turns = self.conversation.messages, self._store.turns
-        return [*effects, SaveChat(options, messages, turns=turns, answers=answers, version=self._saves)]
+        return [*effects, SaveChat(options, messages, turns=turns, answers=answers)]
 
     def deadline(self, *, connected: bool) -> float | None:
         """When to call `settle` next."""

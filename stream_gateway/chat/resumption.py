@@ -26,7 +26,7 @@ _ATTEMPTS_PER_EPOCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Missed:
+class MissedEvent:
     """What a client has to be told."""
 
     index: int
@@ -73,7 +73,7 @@ class ChatResumption:
     """The client's name for what is to be answered."""
     stored: tuple[TurnStored, ...] = ()
     """The newest turns that have a name."""
-    missed: tuple[Missed, ...] = ()
+    missed: tuple[MissedEvent, ...] = ()
 
 
 def resume_chat(
@@ -94,7 +94,6 @@ def resume_chat(
     past = _Past(record, turns)
     spoken = _spoken(records, turns)
     running = _running(past, held, spoken)
-    place = len(records)
     stopped = None
     if running is None and held is not None and held.text is not None and held.answer not in past.ended:
         stopped = ChatCancelled(held.answer, held.text, "speech" if spoken else "session")
@@ -113,7 +112,7 @@ def resume_chat(
         wanted=running is None and ((past.asks and not told) or (bool(spoken) and options.auto)),
         id=past.id,
         stored=tuple(stored_turn(turn) for turn in turns if turn.role == "user" and turn.id is not None)[-MAX_IDS:],
-        missed=(*missed, *([Missed(place, stopped)] if stopped is not None else [])),
+        missed=(*missed, *([MissedEvent(len(records), stopped)] if stopped is not None else [])),
     )
 
 
@@ -160,16 +159,16 @@ def _running(past: _Past, held: HeldAnswer | None, spoken: Sequence[SpokenTurn])
     return RunningAnswer(number=held.answer, text=held.text)
 
 
-def _missed(records: Sequence[Record], held: HeldAnswer | None, segments: Sequence[int]) -> list[Missed]:
+def _missed(records: Sequence[Record], held: HeldAnswer | None, segments: Sequence[int]) -> list[MissedEvent]:
     missed = []
     begin = _first_unknown(records, held, segments)
     for index, record in enumerate(records):
         if not isinstance(record, ChatTurn):
             continue
         if record.answer is not None:
-            missed += [Missed(index, event) for event in _rest_of(record, record.answer, held)]
+            missed += [MissedEvent(index, event) for event in _rest_of(record, record.answer, held)]
         elif record.role == "user" and index >= begin:
-            missed.append(Missed(index, stored_turn(record)))
+            missed.append(MissedEvent(index, stored_turn(record)))
     return missed
 
 

@@ -48,8 +48,8 @@ def events_of(event: events.SessionEvent, *, speech: SpokenItems | None, respons
             return []
         case events.TurnStored():
             return []
-        case events.Spelled() | events.Deferred():
-            raise AssertionError("what dialects spell themselves is not rendered")
+        case events.Spelled() | events.Deferred() | events.Missed():
+            raise AssertionError("what dialects spell themselves, or never ask for, is not rendered")
         case (
             events.AnswerWanted()
             | events.ChatStarted()

@@ -103,8 +103,6 @@ class SaveChat:
     _: KW_ONLY
     turns: int
     answers: int
-    version: int
-    """Grows with every save of the session."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from bus.contract.client_protocol import ChatOptions, HeldAnswer, SessionStart
 from bus.contract.records import ChatTurn, Record, SegmentFailed, SessionResumed, TranscriptFinal
 from bus.contract.session_record import SessionRecord
 from stream_gateway.chat.client_ids import MAX_IDS
-from stream_gateway.chat.resumption import ChatResumption, Missed, RunningAnswer, SpokenTurn, resume_chat
+from stream_gateway.chat.resumption import ChatResumption, MissedEvent, RunningAnswer, SpokenTurn, resume_chat
 from stream_gateway.session.events import ChatCancelled, ChatDelta, ChatDone, ChatFailed, ChatStarted, TurnStored
 
 OF: Any = {"tenant": "t1", "session": "s1"}
@@ -105,7 +105,7 @@ class TestAnAnswer:
         resumption = resumed(held=has(1, "he"))
         stopped = ChatCancelled(1, "he", "session")
         assert (resumption.running, resumption.stopped, resumption.wanted) == (None, stopped, False)
-        assert resumption.missed == (Missed(0, stopped),)
+        assert resumption.missed == (MissedEvent(0, stopped),)
 
     def test_counts_as_stopped_if_somebody_has_spoken_since(self) -> None:
         resumption = resumed(user(1), final(7, "spoken"), held=has(1, "he"))
