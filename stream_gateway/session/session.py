@@ -88,9 +88,8 @@ class Session:
         """Too much is not stored, audio or turns of the chat: do not read the socket for now."""
         if not self._is_alive:
             return False
-        return self._speech.held_s > self._limits.max_buffered_audio_s or (
-            self._chat is not None and self._chat.is_full
-        )
+        is_chat_full = self._chat is not None and self._chat.is_full
+        return is_chat_full or self._speech.held_s > self._limits.max_buffered_audio_s
 
     def on_start(self, config: SessionConfig, now: float) -> list[Effect]:
         """The client's wishes are checked and routed: open."""

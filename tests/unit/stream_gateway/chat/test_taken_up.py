@@ -97,9 +97,9 @@ def test_a_turn_that_an_earlier_gateway_stored_is_not_taken_again() -> None:
 
 
 class TestTheConversation:
-    def test_is_saved_at_once_with_versions_behind_those_of_others(self) -> None:
+    def test_is_saved_at_once(self) -> None:
         desk = taken_up(messages=HELLO, turns=1, options=client.ChatOptions(max_tokens=7))
-        assert desk.saved() == SaveChat(client.ChatOptions(max_tokens=7), HELLO, turns=1, answers=0, version=2001)
+        assert desk.saved() == SaveChat(client.ChatOptions(max_tokens=7), HELLO, turns=1, answers=0)
 
     def test_is_saved_when_the_turns_that_it_counts_are_stored(self) -> None:
         desk = Desk()
