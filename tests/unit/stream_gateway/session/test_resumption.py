@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bus.contract.client_protocol import HeldAnswer, SessionResume, SessionStart
+from bus.contract.client_protocol import ChatOptions, HeldAnswer, SessionResume, SessionStart
 from bus.contract.errors import InvalidMessage
 from bus.contract.records import ChatTurn, Record, SegmentFailed, SessionResumed, TranscriptFinal
 from bus.contract.session_record import SessionRecord
-from stream_gateway.session.events import ChatCancelled, ChatDelta, Failed, Final, SessionEvent
+from stream_gateway.chat.resumption import ChatResumption, MissedEvent
+from stream_gateway.session.events import ChatCancelled, ChatDelta, Failed, Final
 from stream_gateway.session.outset import ChannelOutset
 from stream_gateway.session.resumption import Resumption, check_resume, digest, may_resume, plan_resumption
 from tests.unit.stream_gateway.session.lives import Lives
@@ -147,13 +148,14 @@ def test_what_was_missed_of_the_chat_is_told_where_its_turns_are_in_the_record()
         ChatTurn(**IDS, turn=2, role="assistant", text="ho", source="model", answer=1, end="cancelled"),
         a_final(2),
     ]
-    of_answer: list[SessionEvent] = [ChatDelta(1, "ho"), ChatCancelled(1, "ho", "session")]
-    running: list[SessionEvent] = [ChatDelta(2, "and")]
-    first, *rest = a_plan(a_resume(), *records, chat_missed=[*of_answer, *running]).missed
-    assert isinstance(first, Final)
-    assert rest[:2] == of_answer
-    assert isinstance(rest[2], Final)
-    assert rest[3:] == running
+    delta, stopped, running = ChatDelta(1, "ho"), ChatCancelled(1, "ho", "session"), ChatDelta(2, "and")
+    missed = (MissedEvent(2, delta), MissedEvent(2, stopped), MissedEvent(4, running))
+    chat = ChatResumption(options=ChatOptions(), missed=missed)
+    plan = a_plan(a_resume(), *records, chat=chat)
+    first, *of_answer, second, last = plan.missed
+    assert isinstance(first, Final) and isinstance(second, Final)
+    assert (of_answer, last) == ([delta, stopped], running)
+    assert plan.chat is chat
 
 
 STRETCHES = st.lists(
