@@ -90,7 +90,7 @@ class Bench:
                 writer=make_writer("text", label=source.label, labelled=len(sources) > 1),
                 output=output,
                 view=self.screen,
-                options=SessionOptions(url=url, realtime=realtime),
+                options=SessionOptions(urls=(url,), realtime=realtime),
                 latencies=self.latencies[part],
             )
             for part, source in enumerate(sources)
