@@ -37,11 +37,6 @@ class ReconnectPolicy:
         self._resumed_at: float | None = None
         self._results = 0
 
-    @property
-    def away_since(self) -> float:
-        """When what is looked for now was missed first."""
-        return self._since
-
     def on_leaving(self, now: float, *, good_until: float) -> None:
         """The gateway goes away: another one is wanted now. `good_until`: when the token of the session expires."""
         self._resumed_at = None

@@ -84,13 +84,12 @@ async def connect(
 ) -> AsyncIterator[LiveSession]:
     """Open a session and close it on leaving, whatever happened inside.
 
-    `url` may leave out the path; `key` goes as bearer token. `audio` None is 16 kHz mono linear16. Leaving early
-    cancels the session: what was not final yet is given up. Leaving takes at most about two seconds even if the
-    service does not answer.
+    `url` may leave out the path, or name several addresses of one service, which are tried in their order. `key` goes
+    as bearer token. `audio` None is 16 kHz mono linear16. Leaving early cancels the session: what was not final yet is
+    given up. It takes at most about two seconds even if the service does not answer.
 
-    Several addresses of one service, in a sequence or with commas between, are tried in their order. A session that
-    the service can resume outlives its connection: for `give_up_s` it looks for another one, and `on_connection` is
-    called, in the event loop, with `Reconnecting` and then `Reconnected`. `resume=False`: it ends with its connection.
+    A lost connection is replaced within `give_up_s`; `on_connection`, called in the event loop, hears of it.
+    `resume=False`, or a service that cannot resume: the session fails with its connection.
 
     Raises CannotConnect (nobody there), NotHarken (something else is there), Unauthorized, a `Busy` (which is also
     Overloaded, NoWorker, BusUnavailable or Draining; try again, after `retry_after_s` if it is set), or what else

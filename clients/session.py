@@ -301,11 +301,11 @@ class ClientSession:
         return True
 
     def _resume(self, resumed: SessionResumed) -> bool:
-        if not self._announce(resumed):
+        outgoing = self._outgoing
+        if outgoing is None or not self._announce(resumed):
             return False
         try:
-            if self._outgoing is not None:
-                self._outgoing.resume(resumed.audio_offset, max_frame_bytes=resumed.limits.max_frame_bytes)
+            outgoing.resume(resumed.audio_offset, max_frame_bytes=resumed.limits.max_frame_bytes)
         except ValueError as error:
             self._break(str(error))
             return False

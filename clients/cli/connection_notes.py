@@ -1,5 +1,7 @@
 """What to tell a person about a connection that was lost and found. Pure."""
 
+from typing import assert_never
+
 from clients.connection_changes import ConnectionChange, Reconnected, Reconnecting
 
 
@@ -10,3 +12,5 @@ def connection_note(change: ConnectionChange) -> str | None:
             return "connection lost; reconnecting"
         case Reconnected(away_s=away_s):
             return f"reconnected after {away_s:.1f} s, nothing lost" if away_s > 0 else None
+        case _:
+            assert_never(change)

@@ -162,3 +162,30 @@ def test_the_end_of_another_answer_than_the_running_one_changes_nothing() -> Non
     answer = wish(desk)
     assert feed(desk, chat_started(2, answer=2), done(3, answer=1), delta(4, "x", answer=1)) == [True, False, False]
     assert answer.end is None
+
+
+def named_wish(desk: AnswerDesk, name: str) -> ExpectedAnswer:
+    return wish(desk, ChatSend(text="hi", id=name))
+
+
+def test_an_answer_to_an_earlier_turn_is_not_the_one_that_is_waited_for() -> None:
+    desk = AnswerDesk()
+    desk.expect(ChatSend(text="before", id="m1"))
+    answer = named_wish(desk, "m2")
+    assert feed(desk, chat_started(1, name="m1"), delta(2, "no"), cancelled(3, "no", reason="turn")) == [False] * 3
+    assert feed(desk, chat_started(4, answer=2, name="m2"), delta(5, "yes", answer=2)) == [True, True]
+    assert answer.text == "yes"
+
+
+def test_an_answer_to_a_turn_behind_it_answers_it_too() -> None:
+    desk = AnswerDesk()
+    answer = named_wish(desk, "m1")
+    desk.expect(ChatSend(text="and this", answer=False, id="m2"))
+    assert feed(desk, chat_started(1, name="m2"), delta(2, "yes")) == [True, True]
+    assert answer.text == "yes"
+
+
+def test_a_turn_that_wants_no_answer_is_no_wish_of_its_own() -> None:
+    desk = AnswerDesk()
+    desk.expect(ChatSend(text="remember this", answer=False, id="m1"))
+    assert feed(desk, chat_started(1, name="m1")) == [False]
