@@ -62,6 +62,11 @@ class HeldEvents:
             case _:
                 pass
 
+    @property
+    def running_answer(self) -> int | None:
+        """The answer that has begun and has no end yet."""
+        return None if self._answer_is_over else self._answer
+
     def resume(self, *, session: str, token: str, offset: int) -> SessionResume:
         """Give the message that takes the session up, with audio from `offset` on at hand."""
         answer = None

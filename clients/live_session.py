@@ -247,15 +247,13 @@ class LiveSession:
         await self._pulse.next_beat()
 
     async def _command(self, command: ChatCommand, expected: ExpectedAnswer | None = None) -> None:
-        def has_room() -> bool:
-            outgoing = self._machine.sending()
-            return outgoing.has_room_for(outgoing.named(command))
+        def named() -> ChatCommand:
+            return self._machine.sending().named(command, running=self._machine.running_answer)
 
-        await self._pulse.until(has_room)
-        outgoing = self._machine.sending()
-        named = outgoing.named(command)
-        self._answers.expect(named, expected)
-        outgoing.put_command(named)
+        await self._pulse.until(lambda: self._machine.sending().has_room_for(named()))
+        outgoing, final = self._machine.sending(), named()
+        self._answers.expect(final, expected)
+        outgoing.put_command(final)
         await self._carried()
 
     async def _carried(self) -> None:

@@ -69,13 +69,17 @@ class Outgoing:
             self.replay.put_message(text, Kind.PLACE)
         return has_room
 
-    def named(self, command: ChatCommand) -> ChatCommand:
+    def named(self, command: ChatCommand, *, running: int | None = None) -> ChatCommand:
         """Give the command as it would be put next: with a name, if the service refers to it by one.
+
+        A cancel names the answer that is `running`, so that it stops no other when it has to be sent again.
 
         Raises NoChat in a session in which nobody answers.
         """
         if not self._has_chat:
             raise NoChat("this session has no chat: open it with chat options")
+        if isinstance(command, ChatCancel):
+            return msgspec.structs.replace(command, answer=running)
         if not isinstance(command, ChatSend | ChatRequest):
             return command
         return msgspec.structs.replace(command, id=f"{_NAME_PREFIX}{self.replay.messages_put + 1}")
@@ -111,7 +115,8 @@ class Outgoing:
     def resume(self, offset: int, *, max_frame_bytes: int) -> None:
         """Send on another socket, from `offset` on. ValueError if the audio from there is not held."""
         self._max_frame_bytes = max_frame_bytes
-        self.replay.rewind(offset)
+        # A recording that is all there may have been rounded up, and nothing follows that could be out of place.
+        self.replay.rewind(min(offset, self.replay.end_offset) if self.is_ending else offset)
         self._end_is_sent = False
 
     def _check_audio(self) -> None:

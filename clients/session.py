@@ -153,6 +153,11 @@ class ClientSession:
             raise SessionOver("nothing can be sent after the end of the session")
         return self._outgoing
 
+    @property
+    def running_answer(self) -> int | None:
+        """The number of the answer that has begun and has no end yet."""
+        return self._held.running_answer
+
     def start_frame(self) -> str:
         """Give the first text frame."""
         return encode_message(self._start)

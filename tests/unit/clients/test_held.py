@@ -47,11 +47,14 @@ def test_a_running_answer_is_held_with_all_of_its_text() -> None:
         chat_started(1, answer=2), delta(2, "Hel", answer=2), delta(3, "lo", answer=2), delta(4, "?", answer=1)
     )
     assert resume(events).answer == HeldAnswer(answer=2, text="Hello")
+    assert events.running_answer == 2
 
 
 def test_an_answer_that_is_over_is_held_without_text() -> None:
     for end in (done(3, "Hel"), cancelled(3, "Hel"), chat_failed(3, "Hel")):
-        assert resume(held(chat_started(1), delta(2, "Hel"), end)).answer == HeldAnswer(answer=1, text=None)
+        events = held(chat_started(1), delta(2, "Hel"), end)
+        assert resume(events).answer == HeldAnswer(answer=1, text=None)
+        assert events.running_answer is None
         assert resume(held(chat_started(1), end, chat_started(4, answer=2))).answer == HeldAnswer(answer=2, text="")
 
 

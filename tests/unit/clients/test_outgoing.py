@@ -83,6 +83,12 @@ def test_what_the_service_refers_to_gets_a_name_of_its_own() -> None:
     assert frames(out) == [ChatSend(text="hi", id="m1"), ChatCancel(), ChatRequest(id="m3")]
 
 
+def test_a_cancel_names_the_answer_that_it_is_to_stop() -> None:
+    out = outgoing(TYPED)
+    assert out.named(ChatCancel(), running=3) == ChatCancel(answer=3)
+    assert out.named(ChatReset(), running=3) == ChatReset()
+
+
 def test_a_command_waits_for_room() -> None:
     out = outgoing(TYPED, max_bytes=150)
     command = out.named(ChatSend(text="hi"))
@@ -131,6 +137,16 @@ def test_the_end_goes_out_once_behind_all_else_and_again_after_a_resume() -> Non
     out.resume(1, max_frame_bytes=1)
     assert out.has_unsent
     assert frames(out) == [b"b", b"b", AudioEnd()]
+
+
+def test_where_all_audio_is_there_a_little_more_may_be_done_than_was_sent() -> None:
+    out = outgoing()
+    out.put_audio(b"aabb")
+    with pytest.raises(ValueError, match="asked from 3"):
+        out.resume(3, max_frame_bytes=1)
+    out.end()
+    out.resume(3, max_frame_bytes=1)
+    assert frames(out) == [AudioEnd()]
 
 
 def test_the_text_of_a_message_is_that_of_the_contract() -> None:

@@ -91,7 +91,7 @@ def test_it_tells_what_it_has_and_goes_on_from_where_the_service_says() -> None:
     frames(session)
     feed(session, committed(2, 1), final(3, segment=1), chat_started(4), delta(5, "Hel"))
     session.on_close(1006, "")
-    assert session.results == 1
+    assert (session.results, session.running_answer) == (1, 1)
     assert resume(session) == SessionResume(
         session="s1", token="t0ken", seq=5, offset=1, segments=(1,), answer=HeldAnswer(answer=1, text="Hel")
     )

@@ -56,7 +56,7 @@ async def test_a_running_answer_is_shown_while_it_comes_and_a_key_stops_it(key: 
         await terminal.until(f"{HALF}\n")
         await terminal.until("(stopped)\n")
         await leave(terminal)
-    assert script.commands == [ChatSend(text=f"{HOLD} on", id="m1"), ChatCancel()]
+    assert script.commands == [ChatSend(text=f"{HOLD} on", id="m1"), ChatCancel(answer=1)]
 
 
 async def test_ctrl_c_leaves_when_no_answer_runs_and_nothing_is_typed() -> None:
