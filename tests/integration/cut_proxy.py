@@ -1,7 +1,6 @@
 """A network between client and service that a test cuts, stalls and closes."""
 
 import asyncio
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -69,11 +68,14 @@ class CutProxy:
             task = asyncio.create_task(self._pump(source, target, flows))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-            task.add_done_callback(lambda _: [one.transport.abort() for one in both])
 
     async def _pump(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, flows: asyncio.Event) -> None:
-        with suppress(OSError):
+        try:
             while data := await source.read(65_536):
                 await flows.wait()
                 target.write(data)
                 await target.drain()
+        except OSError:
+            pass  # cut, on one side or the other
+        finally:
+            target.transport.abort()

@@ -31,12 +31,11 @@ def outgoing(
     return Outgoing(start, max_frame_bytes=max_frame_bytes, max_bytes=max_bytes, start_offset=0, keeps_sent=keeps_sent)
 
 
-def decoded(frame: bytes | str) -> bytes | ClientMessage:
-    return _decoder.decode(frame) if isinstance(frame, str) else frame
-
-
 def frames(out: Outgoing) -> list[bytes | ClientMessage]:
-    return [decoded(frame) for frame in iter(out.next_frame, None)]
+    taken = []
+    while (frame := out.next_frame()) is not None:
+        taken.append(_decoder.decode(frame) if isinstance(frame, str) else frame)
+    return taken
 
 
 def test_audio_is_taken_as_far_as_a_frame_and_the_room_go() -> None:

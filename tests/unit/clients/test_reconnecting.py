@@ -16,7 +16,7 @@ from bus.contract.client_protocol import (
 )
 from bus.contract.errors import CannotResume, SessionTaken
 from clients.failures import CannotConnect, ConnectionLost, SessionOver
-from clients.sdk import ConnectionChange, Phase, Reconnected, Reconnecting, connect
+from clients.sdk import ConnectionChange, LiveSession, Phase, Reconnected, Reconnecting, connect
 from tests.unit.clients.events import chat_started, delta, done, error
 from tests.unit.clients.stub_resume import ResumeStub
 from tests.unit.clients.stub_service import StubService, refusal

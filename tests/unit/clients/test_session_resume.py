@@ -64,12 +64,11 @@ def lost_session(*events: ServerEvent) -> ClientSession:
     return session
 
 
-def decoded(frame: bytes | str) -> bytes | ClientMessage:
-    return _decoder.decode(frame) if isinstance(frame, str) else frame
-
-
 def frames(session: ClientSession) -> list[bytes | ClientMessage]:
-    return [decoded(frame) for frame in iter(session.next_frame, None)]
+    taken = []
+    while (frame := session.next_frame()) is not None:
+        taken.append(_decoder.decode(frame) if isinstance(frame, str) else frame)
+    return taken
 
 
 def phase_of(session: ClientSession) -> Phase:
