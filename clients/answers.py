@@ -25,6 +25,7 @@ from bus.contract.client_protocol import (
     ChatReset,
     ChatSend,
     ChatStarted,
+    ChatTurnStored,
     ErrorEvent,
     ServerEvent,
 )
@@ -73,6 +74,8 @@ class AnswerDesk:
         self._current: _Wish | None = None
         self._running: int | None = None
         self._stops = 0
+        self._unstored: set[str | None] = set()
+        """Turns that somebody waits for the answer to, until the service has told that they are stored."""
 
     def expect(self, command: ChatCommand, answer: ExpectedAnswer | None = None) -> None:
         """Note a command, before it is sent; `answer` takes what it brings about.
@@ -82,6 +85,8 @@ class AnswerDesk:
         match command:
             case ChatSend():
                 self._stops += 1
+                if answer is not None and command.id is not None:
+                    self._unstored.add(command.id)
                 if not command.answer and self._wish is not None:
                     self._wish = replace(self._wish, names=self._wish.names | {command.id})
                 elif command.answer:
@@ -103,6 +108,9 @@ class AnswerDesk:
         match event:
             case ChatStarted():
                 return self._on_started(event)
+            case ChatTurnStored(id=name) if name in self._unstored:
+                self._unstored.discard(name)
+                return True
             case ChatDelta():
                 answer = self._expected(event.answer)
                 if answer is not None:
@@ -152,6 +160,7 @@ class AnswerDesk:
         error = from_code(event.code, event.message, retryable=event.retryable)
         if error.fault == "client":  # what is wrong with the service is said of the session, and answers go on
             _refuse(self._wish, error)
+            self._unstored -= self._wish.names if self._wish is not None else set()
             self._wish = None
 
     def _expected(self, number: int) -> ExpectedAnswer | None:

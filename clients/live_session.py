@@ -237,9 +237,12 @@ class LiveSession:
         """Tell whether no event will come any more; raises the failure of the session."""
         if self._machine.failure is not None:
             raise self._machine.failure
+        self._raise_fault()
+        return self._machine.is_over or self._running.done()
+
+    def _raise_fault(self) -> None:
         if self._running.done() and not self._running.cancelled():
             self._running.result()
-        return self._machine.is_over or self._running.done()
 
     async def _wait_for_answers(self) -> None:
         if self._nothing_comes():
@@ -260,6 +263,9 @@ class LiveSession:
         """Wait until what was put is carried away, or need not be waited for."""
         self._pulse.beat()
         await self._pulse.until(lambda: self._running.done() or not self._lifeline.is_busy)
+        if self._running.done() and not self._machine.is_over:
+            self._raise_fault()
+            raise SessionOver("the session was left")
         if not self._machine.is_over and not self._lifeline.can_write and self._machine.grant is None:
             raise await self._closed_error()
         if self._machine.has_unsent and self._machine.is_over:
@@ -275,7 +281,7 @@ class LiveSession:
         return from_close(socket.close_code, socket.close_reason or "")
 
     def _has_room(self) -> bool:
-        return self._machine.sending().replay.room_bytes > 0
+        return self._running.done() or self._machine.sending().replay.room_bytes > 0
 
     def _on_event(self, event: ServerEvent) -> None:
         if not self._answers.on_event(event):

@@ -6,7 +6,7 @@ from bus.contract.client_protocol import ChatCancel, ChatConfigure, ChatRequest,
 from bus.contract.errors import NothingToAnswer
 from clients.answers import AnswerDesk, ExpectedAnswer
 from clients.failures import AnswerCancelled
-from tests.unit.clients.events import cancelled, chat_failed, chat_started, delta, done, error, final
+from tests.unit.clients.events import cancelled, chat_failed, chat_started, delta, done, error, final, turn_stored
 
 TURN = ChatSend(text="hi")
 
@@ -189,3 +189,19 @@ def test_a_turn_that_wants_no_answer_is_no_wish_of_its_own() -> None:
     desk = AnswerDesk()
     desk.expect(ChatSend(text="remember this", answer=False, id="m1"))
     assert feed(desk, chat_started(1, name="m1")) == [False]
+
+
+def test_that_the_turn_is_stored_is_for_whoever_waits_for_its_answer() -> None:
+    desk = AnswerDesk()
+    named_wish(desk, "m1")
+    desk.expect(ChatSend(text="hi", id="m2"))
+    stored = [turn_stored(1, name="m1"), turn_stored(2, name="m1"), turn_stored(3, name="m2"), turn_stored(4)]
+    assert feed(desk, *stored) == [True, False, False, False]
+
+
+def test_a_turn_that_was_refused_is_not_waited_for() -> None:
+    desk = AnswerDesk()
+    answer = named_wish(desk, "m1")
+    feed(desk, error(1, code="invalid_message"), error(2, code="invalid_message"))
+    assert answer.refusal is not None
+    assert feed(desk, turn_stored(3, name="m1")) == [False]

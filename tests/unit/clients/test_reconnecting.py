@@ -333,6 +333,16 @@ async def test_what_the_listener_raises_is_raised_by_the_iteration() -> None:
         stub.cut()
         with pytest.raises(RuntimeError, match="of the application"):
             await anext(session)
+        with pytest.raises(RuntimeError, match="of the application"):
+            await session.send(SECOND)
+
+
+async def test_a_session_that_was_left_takes_nothing_more() -> None:
+    async with StubService(ResumeStub()) as service:
+        async with connect(service.url) as session:
+            pass
+        with pytest.raises(SessionOver, match="was left"):
+            await session.send(SECOND)
 
 
 async def test_a_gateway_that_falls_silent_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
