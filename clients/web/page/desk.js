@@ -1,5 +1,7 @@
 // What the page does: one live session for microphone and chat, and one for each recording.
-import { LiveSession, Microphone, sendFile } from "../sdk/harken.js";
+import { sendFile } from "../sdk/file-source.js";
+import { LiveSession } from "../sdk/live-session.js";
+import { Microphone } from "../sdk/microphone.js";
 
 const OVER = new Set(["ended", "failed"]);
 
