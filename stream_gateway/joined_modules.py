@@ -1,8 +1,8 @@
 """Our JavaScript modules as one file: a browser then asks once, and not once for each of them.
 
 The modules keep to a few forms of import and export, and anything else is refused. Each becomes a function that is
-called once, behind those that it imports from, and whose names are its own. Comments that have lines of their own stay
-behind.
+called once, behind those that it imports from, and whose names are its own. Comments that have lines of their own, and
+what lines are indented by, stay behind: no text in these modules goes over several lines.
 """
 
 import posixpath
@@ -15,7 +15,7 @@ _IMPORT: Final = re.compile(f"^import {_NAMES}", re.MULTILINE)
 _PASSED_ON: Final = re.compile(f"^export {_NAMES}", re.MULTILINE)
 _EXPORTED: Final = re.compile(r"^export (?=(?:async function|function\*?|class|const) (\w+))", re.MULTILINE)
 _UNKNOWN: Final = re.compile(r"^(?:import|export)\b.*", re.MULTILINE)
-_COMMENT: Final = re.compile(r"^ *(?://.*|/\*\*[\s\S]*?\*/)\n", re.MULTILINE)
+_FOR_READERS: Final = re.compile(r"^ *(?:(?://.*|/\*\*[\s\S]*?\*/)\n *)*", re.MULTILINE)
 _OWN_ADDRESS: Final = "import.meta.url"
 
 
@@ -58,7 +58,7 @@ class _Joined:
         def taken(match: re.Match[str]) -> str:
             return f"const {{{match[1]}}} = $m{self._numbers[_resolved(path, match[2])]};"
 
-        body = _EXPORTED.sub("", _PASSED_ON.sub(taken, _IMPORT.sub(taken, _COMMENT.sub("", source))))
+        body = _EXPORTED.sub("", _PASSED_ON.sub(taken, _IMPORT.sub(taken, _FOR_READERS.sub("", source))))
         if (unknown := _UNKNOWN.search(body)) is not None:
             raise ValueError(f"{path}: {unknown[0]}")
         body = body.replace(_OWN_ADDRESS, f'new URL("./{path}", {_OWN_ADDRESS})')

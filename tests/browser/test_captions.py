@@ -2,12 +2,11 @@
 
 import json
 import re
-import signal
 
 import pytest
 
 from tests.browser.chrome import Tab
-from tests.integration.conftest import Launch, free_port
+from tests.integration.conftest import Launch
 from tests.integration.gateway_client import SAMPLE, became, speech, undisturbed_text
 
 pytestmark = [pytest.mark.weights, pytest.mark.slow]
@@ -60,29 +59,6 @@ async def test_a_dropped_recording_is_transcribed_in_its_own_format(
     assert await tab.text("choose-file") == "Open a recording"
     saved = await tab.run("import('/static/page/documents.js').then((d) => d.timestamp(3661.5, ','))")
     assert saved == "01:01:01,500"
-
-
-async def test_a_gateway_that_is_killed_costs_a_pause_and_no_words(
-    launch_gateway: Launch, launch_worker: Launch, tab: Tab
-) -> None:
-    port = free_port()
-    gateway = await launch_gateway(HARKEN_GATEWAY_PORT=str(port))
-    await launch_worker()
-    await became(port, 200)
-    await tab.open(f"http://127.0.0.1:{port}/")
-    await tab.click("record")
-    await tab.until(WORDS_IN_FLIGHT)
-    await gateway.stop(signal.SIGKILL)
-    assert "Reconnecting" in await tab.until(
-        "document.getElementById('connection').innerText.includes('Reconnecting') "
-        "&& document.getElementById('connection').innerText"
-    )
-    await launch_gateway(HARKEN_GATEWAY_PORT=str(port))
-    final = str(await tab.until(FIRST_FINAL))
-    numbers = [int(word.removeprefix("w")) for word in final.split()]
-    assert numbers[0] <= 3, "the audio from before the cut was sent again"
-    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-    assert len(numbers) >= 14
 
 
 async def test_after_a_reload_the_page_can_be_used_again(

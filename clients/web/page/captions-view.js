@@ -105,7 +105,7 @@ export class CaptionsView {
     this._lastTop = scrollTop;
     if (scrollHeight - scrollTop - clientHeight < NEAR_END_PX) this._follows = true;
     else if (isUp) this._follows = false;
-    this._toLatest.hidden = this._follows;
+    if (this._toLatest.hidden !== this._follows) this._toLatest.hidden = this._follows;
   }
 
   _toEnd() {

@@ -265,7 +265,10 @@ export class LiveSession {
       this._leave("_left");
     }
     const failure = link.failure ?? (link.isReady ? networkLost() : await this._refusal(url));
-    if (!this._isOver) this._retry(failure);
+    if (this._isOver) return;
+    // Of two sockets of ours, one given up for its silence, the other one may have been faster.
+    const isOurs = failure.code === "session_taken" && !link.isReady;
+    this._retry(isOurs ? networkLost() : failure);
   }
 
   _retry(failure) {

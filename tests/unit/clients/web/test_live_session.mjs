@@ -195,8 +195,8 @@ test("a resume that breaks off goes on from what came of it", async () => {
 
 test("where nobody can take it up yet it is tried again, where nobody ever will it is given up", async () => {
   const { session, platform } = await lost();
-  for (const code of ["bus_unavailable", "draining", "no_worker"]) {
-    platform.socket.hear(error(code, true));
+  for (const [code, retryable] of [["bus_unavailable", true], ["no_worker", true], ["session_taken", false]]) {
+    platform.socket.hear(error(code, retryable));
     platform.socket.hear({ type: "session.ended", seq: 3, reason: "error", audio_s: 0, segments: 0 });
     platform.socket.drop();
     await turn();
@@ -404,9 +404,9 @@ test("a refused socket says why, as far as the service tells over HTTP", async (
 });
 
 test("a session that is over for good is not taken up again", async () => {
-  for (const code of ["idle_timeout", "session_too_long", "client_too_slow"]) {
+  for (const code of ["idle_timeout", "session_too_long", "client_too_slow", "session_taken"]) {
     const { session, platform } = opened();
-    platform.socket.hear(error(code, true));
+    platform.socket.hear(error(code, code !== "session_taken"));
     platform.socket.drop();
     await turn();
     assert.equal(session.state, "failed", code);
