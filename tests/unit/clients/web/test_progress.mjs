@@ -103,6 +103,7 @@ test("a wish for an answer is said again until there is one, there cannot be one
 test("what nobody acknowledges is said once", () => {
   const outbox = new ChatOutbox("x");
   outbox.add({ type: "chat.configure", auto: false });
+  outbox.take({ type: "chat.turn", source: "speech" });
   assert.equal(all(outbox).length, 1);
   outbox.rewind();
   assert.deepEqual(all(outbox), []);
