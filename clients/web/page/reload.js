@@ -1,4 +1,4 @@
-// What a reload does not take away. It lies in this tab's storage only while one page goes and the next one comes.
+// What a reload does not take away. It lies in this tab's storage from when the page goes until it comes again.
 
 const NAME = "harken.reload";
 
