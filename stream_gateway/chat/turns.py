@@ -67,7 +67,6 @@ class Chat:
         self._began: deque[_Began] = deque()
         self._answer: Answer | None = None
         self._answers = 0
-        self._saves = 0
         self._wanted = False
         """Something is to be answered as soon as nobody speaks."""
         self._asked: AskAnswer | None = None
@@ -373,5 +372,4 @@ class Chat:
         return options
 
     def _save(self) -> SaveChat:
-        self._saves += 1
-        return SaveChat(self._conversation.messages, self._store.turns, self._answers, self._saves)
+        return SaveChat(self._options, self._conversation.messages, self._store.turns, self._answers)

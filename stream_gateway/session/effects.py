@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from bus.contract.chat_work import ChatMessage
+from bus.contract.client_protocol import ChatOptions
 from bus.contract.records import ChatTurn, SegmentRecord
 from bus.contract.work import WindowKind
 from stream_gateway.session.events import SessionEvent
@@ -94,11 +95,10 @@ class StoreTurn:
 class SaveChat:
     """Keep the conversation in the session record. Only the newest matters, and nothing is reported."""
 
+    options: ChatOptions = field(repr=False)
     messages: tuple[ChatMessage, ...] = field(repr=False)
     turns: int
     answers: int
-    version: int
-    """Grows with every save of the session."""
 
 
 @dataclass(frozen=True, slots=True)
