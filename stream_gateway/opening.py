@@ -13,6 +13,7 @@ from bus.contract.errors import BusUnavailable, HarkenError, NoWorker, UnknownMo
 from bus.contract.session_record import SessionRecord, Takeover, encode_session
 from bus.control.roster import Route
 from stream_gateway.audio.formats import check_audio
+from stream_gateway.chat.resumption import resume_chat
 from stream_gateway.services import Services, session_config
 from stream_gateway.session.config import SessionConfig, check_start
 from stream_gateway.session.fence import Fence
@@ -71,9 +72,9 @@ class Opener:
         bus, session = self._services.bus, resume.session
         found = await find_session(bus, tenant=self._tenant, session=session, token=resume.token)
         # What may be refused is, before anybody is told to let go.
-        start, chat = found.record.start, found.record.chat or found.record.start.chat
+        start = found.record.start
         try:
-            route = self._route(start, chat)
+            route = self._route(start, found.record.chat or start.chat)
         except UnknownModel:
             raise NoWorker("no live worker serves the model of this session; try again later") from None
 
@@ -86,9 +87,13 @@ class Opener:
         within_s = max(0.0, taken.record.expires_at - time.time())
         granted = _Granted(taken.record, ResumeGrant(token=resume.token, within_s=within_s), taken.key_seq)
         config = replace(self._config(start, session, route), resume=granted.resume)
+        chat = None
+        if start.chat is not None:
+            chat = resume_chat(taken.record, taken.records, resume.answer, taken.record.epoch, resume.segments)
         resumption = plan_resumption(
             resume,
             taken.records,
+            chat=chat,
             epoch=taken.record.epoch,
             channels=config.channels,
             rate_hz=start.audio.sample_rate if start.audio is not None else 1,

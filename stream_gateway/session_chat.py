@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple, assert_never
 
+import msgspec
+
 from bus.contract import subjects
-from bus.contract.chat_work import MAX_REQUEST_BYTES, ChatCancel, ChatReply, ChatRequest, encode_chat
+from bus.contract.chat_work import ChatCancel, ChatReply, ChatRequest, encode_chat
 from bus.contract.errors import BusUnavailable, HarkenError
 from bus.contract.records import ChatTurn
 from bus.transport.connection import BusConnection
@@ -63,6 +65,7 @@ class SessionChat:
         self._in_broker: dict[int, Attempt] = {}
         self._unsaved: SaveChat | None = None
         self._saving = False
+        self._saves = 0
 
     def perform(self, effect: ChatEffect) -> None:
         """Do what the machine asks, in a task of its own."""
@@ -116,9 +119,6 @@ class SessionChat:
     async def _ask(self, ask: Ask) -> bool:
         """Publish a request; tell whether the broker, or the network to the worker asked directly, has it."""
         data = encode_chat(self._request(ask))
-        if len(data) > MAX_REQUEST_BYTES:
-            log.error("chat request too long", extra={"session": self._session, "bytes": len(data)})
-            return False
         self._pool = ask.pool
         try:
             if ask.worker is not None:
@@ -152,10 +152,24 @@ class SessionChat:
         while self._unsaved is not None:
             newest, self._unsaved = self._unsaved, None
             # If it fails, the next turn brings all of it again.
-            await self._ledger.save(
-                chat=newest.options, messages=newest.messages, turns=newest.turns, answers=newest.answers
-            )
+            if self._ledger.has_key:
+                await self._ledger.save(
+                    chat=newest.options, messages=newest.messages, turns=newest.turns, answers=newest.answers
+                )
+            else:
+                await self._put(newest)
         self._saving = False
+
+    async def _put(self, save: SaveChat) -> None:
+        """Keep the conversation of a session that nobody can take up: to be read."""
+        record = {"version": 1, "messages": save.messages, "turns": save.turns, "answers": save.answers}
+        subject = subjects.session_record(self._tenant, self._session)
+        self._saves += 1
+        msg_id = f"{self._session}:{self._saves}:chat"
+        try:
+            await self._bus.publish_stored(subject, msgspec.json.encode(record), msg_id=msg_id)
+        except HarkenError as error:
+            log.warning("conversation not saved", extra={"session": self._session, "code": error.code})
 
     def _request(self, ask: Ask) -> ChatRequest:
         return ChatRequest(

@@ -100,6 +100,11 @@ class SessionLedger:
         self._saves = 0
         self._is_taken = False
 
+    @property
+    def has_key(self) -> bool:
+        """Whether the session can be taken up from its key."""
+        return self._key is not None
+
     async def store(self, record: SegmentRecord) -> bool:
         """Store the record of a segment; tell whether it is durable."""
         return await self._store(record, record_id(self._session, record.segment))

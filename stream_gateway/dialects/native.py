@@ -120,7 +120,8 @@ class NativeDialect:
             case events.SpeechEnded(segment, channel, end_s):
                 return wire.SpeechEnded(seq=seq, segment=segment, channel=channel, end_s=_ms(end_s))
             case (
-                events.ChatStarted()
+                events.TurnStored()
+                | events.ChatStarted()
                 | events.ChatDelta()
                 | events.ChatDone()
                 | events.ChatCancelled()
@@ -190,8 +191,12 @@ def asks_to_resume(query: Mapping[str, Sequence[str]]) -> bool:
 
 def _about_chat(event: events.ChatEvent, seq: int) -> wire.ServerEvent:
     match event:
-        case events.ChatStarted(answer, model):
-            return wire.ChatStarted(seq=seq, answer=answer, model=model)
+        case events.TurnStored():
+            return wire.ChatTurnStored(
+                seq=seq, turn=event.turn, source=event.source, segment=event.segment, id=event.id
+            )
+        case events.ChatStarted(answer, model, id):
+            return wire.ChatStarted(seq=seq, answer=answer, model=model, id=id)
         case events.ChatDelta(answer, text):
             return wire.ChatDelta(seq=seq, answer=answer, text=text)
         case events.ChatDone():

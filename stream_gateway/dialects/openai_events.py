@@ -46,6 +46,8 @@ def events_of(event: events.SessionEvent, *, speech: SpokenItems | None, respons
             return _fault(error, fatal=fatal)
         case events.Started() | events.Committed() | events.Flushed() | events.DrainNotice() | events.Ended():
             return []
+        case events.TurnStored():
+            return []
         case events.Spelled() | events.Deferred() | events.Missed():
             raise AssertionError("what dialects spell themselves, or never ask for, is not rendered")
         case (

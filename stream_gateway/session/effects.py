@@ -1,6 +1,6 @@
 """What the session machine asks of its shell. The shell performs effects in order and reports back by `on_*`."""
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, TypeAlias
 
 from bus.contract.chat_work import ChatMessage
@@ -93,10 +93,14 @@ class StoreTurn:
 
 @dataclass(frozen=True, slots=True)
 class SaveChat:
-    """Keep the conversation in the session record. Only the newest matters, and nothing is reported."""
+    """Keep the conversation in the session record. Only the newest matters, and nothing is reported.
+
+    All turns that it counts are stored: who takes the session up adds to it what the record has after them.
+    """
 
     options: ChatOptions = field(repr=False)
     messages: tuple[ChatMessage, ...] = field(repr=False)
+    _: KW_ONLY
     turns: int
     answers: int
 

@@ -145,12 +145,26 @@ class AnswerWanted:
     accepted: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnStored:
+    """A turn of the user is in the record."""
+
+    turn: int
+    source: Literal["speech", "typed"]
+    segment: int | None = None
+    """Of a spoken turn."""
+    id: str | None = None
+    """The client's own name for a typed turn."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChatStarted:
     """An answer was asked for."""
 
     answer: int
     model: str
+    id: str | None = None
+    """The client's name for what it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +243,7 @@ class Ended:
     segments: int
 
 
-ChatEvent: TypeAlias = ChatStarted | ChatDelta | ChatDone | ChatCancelled | ChatFailed
+ChatEvent: TypeAlias = TurnStored | ChatStarted | ChatDelta | ChatDone | ChatCancelled | ChatFailed
 SessionEvent: TypeAlias = (
     Started
     | Missed

@@ -15,9 +15,10 @@ from hashlib import sha256
 
 from bus.contract.client_protocol import MAX_CHANNELS, SessionResume, StageTimes
 from bus.contract.errors import InvalidMessage
-from bus.contract.records import ChatTurn, Record, SegmentFailed, TranscriptFinal
+from bus.contract.records import Record, SegmentFailed, TranscriptFinal
 from bus.contract.session_record import SessionRecord
 from bus.contract.work import SAMPLE_RATE_HZ
+from stream_gateway.chat.resumption import ChatResumption, MissedEvent
 from stream_gateway.session.events import Failed, Final, SessionEvent
 from stream_gateway.session.outset import ChannelOutset, Outset
 
@@ -37,6 +38,8 @@ class Resumption:
     """The same as `outset.begin_sample` in the client's own samples: rounded down, so that nothing is left out."""
     missed: tuple[SessionEvent, ...] = field(repr=False)
     """What the client has not seen, in order."""
+    chat: ChatResumption | None = None
+    """None without chat."""
 
 
 def digest(token: str) -> str:
@@ -71,9 +74,9 @@ def plan_resumption(
     epoch: int,
     channels: int,
     rate_hz: int,
-    chat_missed: Sequence[SessionEvent] = (),
+    chat: ChatResumption | None = None,
 ) -> Resumption:
-    """`records` are all of the session; `chat_missed` is what its client has missed of the chat.
+    """`records` are all of the session; `chat` is how its chat goes on.
 
     `rate_hz` is that in which the client counts; without audio `channels` is 0.
     """
@@ -90,7 +93,8 @@ def plan_resumption(
             language=_language(records),
         ),
         audio_offset=audio_offset,
-        missed=_missed(records, held, chat_missed),
+        missed=_missed(records, held, chat.missed if chat is not None else ()),
+        chat=chat,
     )
 
 
@@ -110,28 +114,16 @@ def _language(records: Sequence[Record]) -> str | None:
     return next((one.language for one in finals if one.language is not None), None)
 
 
-def _missed(
-    records: Sequence[Record], held: Sequence[int], chat_missed: Sequence[SessionEvent]
-) -> tuple[SessionEvent, ...]:
+def _missed(records: Sequence[Record], held: Sequence[int], of_chat: Sequence[MissedEvent]) -> tuple[SessionEvent, ...]:
     missed: list[SessionEvent] = []
-    of_chat = deque(chat_missed)
-    for record in records:
-        match record:
-            case TranscriptFinal() | SegmentFailed():
-                is_held = record.channel >= len(held) or record.segment <= held[record.channel]
-                missed += () if is_held else (_event_of(record),)
-            case ChatTurn():
-                while of_chat and _belongs(of_chat[0], record):
-                    missed.append(of_chat.popleft())
-            case _:
-                pass  # that it was taken over before
-    return (*missed, *of_chat)
-
-
-def _belongs(event: SessionEvent, turn: ChatTurn) -> bool:
-    """Whether an event of the chat tells of this turn, or of the answer that it is."""
-    told = getattr(event, "turn", None) if turn.answer is None else getattr(event, "answer", None)
-    return told == (turn.turn if turn.answer is None else turn.answer)
+    left = deque(of_chat)
+    for index, record in enumerate(records):
+        if isinstance(record, TranscriptFinal | SegmentFailed):
+            is_held = record.channel >= len(held) or record.segment <= held[record.channel]
+            missed += () if is_held else (_event_of(record),)
+        while left and left[0].index == index:
+            missed.append(left.popleft().event)
+    return (*missed, *(one.event for one in left))
 
 
 def _event_of(record: TranscriptFinal | SegmentFailed) -> Final | Failed:

@@ -31,6 +31,7 @@ from bus.contract.errors import (
 from bus.contract.records import SegmentRecord
 from bus.contract.work import AsrResult
 from stream_gateway.chat.commands import ChatInput
+from stream_gateway.chat.resumption import ChatResumption
 from stream_gateway.chat.turns import Chat
 from stream_gateway.session.config import SessionConfig, SessionLimits
 from stream_gateway.session.effects import Close, Decode, Dropped, Effect, Emit
@@ -84,14 +85,17 @@ class Session:
 
     @property
     def is_full(self) -> bool:
-        """Too much audio is neither stored nor known to be silent: do not read the socket for now."""
-        return self._is_alive and self._speech.held_s > self._limits.max_buffered_audio_s
+        """Too much is not stored, audio or turns of the chat: do not read the socket for now."""
+        if not self._is_alive:
+            return False
+        is_chat_full = self._chat is not None and self._chat.is_full
+        return is_chat_full or self._speech.held_s > self._limits.max_buffered_audio_s
 
     def on_start(self, config: SessionConfig, now: float) -> list[Effect]:
         """The client's wishes are checked and routed: open."""
         if self.phase is not Phase.HELLO:
             return []
-        notices = self._open(config, BEGINNING, now)
+        notices = self._open(config, BEGINNING, None, now)
         started = Started(config.session, config.model, config.channels, self._chat_model(now), config.resume)
         return self._settle([Emit(started), *notices], now)
 
@@ -99,7 +103,7 @@ class Session:
         """The session was another gateway's, or had another socket here: go on as `resumption` has it."""
         if self.phase is not Phase.HELLO:
             return []
-        notices = self._open(config, resumption.outset, now)
+        notices = self._open(config, resumption.outset, resumption.chat, now)
         if config.resume is not None:  # it lasts no longer for having been taken over
             self._opened_at = now + config.resume.within_s - self._limits.max_session_s
         resumed = Resumed(
@@ -112,13 +116,13 @@ class Session:
         )
         return self._settle([Emit(Missed(resumption.missed)), Emit(resumed), *notices], now)
 
-    def _open(self, config: SessionConfig, outset: Outset, now: float) -> list[Effect]:
+    def _open(self, config: SessionConfig, outset: Outset, chat: ChatResumption | None, now: float) -> list[Effect]:
         self.phase = Phase.OPEN
         self._opened_at = self._active_at = now
         self._speech = Speech(config, outset=outset, now=now)
         if config.chat is None or config.llm is None:
             return []
-        self._chat = Chat(config.chat, workers=config.llm)
+        self._chat = Chat(config.chat, workers=config.llm, resumed=chat)
         if self._chat_model(now) is not None:
             return []
         notice = NoWorker("no LLM worker is alive; what is said is transcribed, and answered when one returns")
