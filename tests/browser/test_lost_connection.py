@@ -139,7 +139,7 @@ async def test_an_answer_goes_on_where_its_gateway_was_killed(
         await tab.until(f"{ANSWER}.includes('with.2')")
         await first.stop(signal.SIGKILL)
         road.cut(target=second.port)
-        await tab.until(f"{REMARK}.includes('60 tokens')")
+        await tab.until(f"{REMARK}.includes('tokens')")
         numbers = [int(one) for one in re.findall(r"\.(\d+)", str(await tab.run(ANSWER)))]
         assert numbers == list(range(1, 61))
         await ask(tab, "and again")

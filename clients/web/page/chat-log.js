@@ -75,9 +75,10 @@ export class ChatLog {
 }
 
 function doneRemark({ model, finish_reason, usage, times }) {
-  const first = `${model}: first word after ${times.first_delta_s.toFixed(1)} s`;
+  // Times of 0: it is told again, by a gateway that did not see it.
+  const first = times.total_s ? `first word after ${times.first_delta_s.toFixed(1)} s, ` : "";
   const cut = finish_reason === "length" ? ", cut at its longest" : "";
-  return `${first}, ${usage.completion_tokens} tokens${cut}`;
+  return `${model}: ${first}${usage.completion_tokens} tokens${cut}`;
 }
 
 function failedRemark({ code }) {

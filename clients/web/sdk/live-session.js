@@ -119,7 +119,8 @@ export class LiveSession {
   }
 
   cancelAnswer() {
-    return this._say({ type: "chat.cancel" });
+    const answer = this._progress.runningAnswer; // named, so that it never stops the one after it
+    return this._say({ type: "chat.cancel", ...(answer && { answer }) });
   }
 
   configureChat(changes) {

@@ -14,6 +14,12 @@ export class Progress {
     return this._has.token !== null;
   }
 
+  /** Number of the answer that has begun and not ended; undefined if there is none. */
+  get runningAnswer() {
+    const { answer } = this._has;
+    return answer && answer.text !== null ? answer.answer : undefined;
+  }
+
   /** Takes note of an event of the session. */
   take(event) {
     const has = this._has;

@@ -473,6 +473,14 @@ test("chat is said at once, and what the service has not stored is said again", 
   assert.deepEqual(platform.socket.said.slice(1).map(({ type, text }) => text ?? type), ["you", "chat.request"]);
 });
 
+test("the answer that runs is stopped, and no other", () => {
+  const { session, platform } = opened({ chat: {} });
+  session.cancelAnswer();
+  platform.socket.hear({ type: "chat.started", seq: 2, answer: 3, model: "m", id: null });
+  session.cancelAnswer();
+  assert.deepEqual(platform.socket.said.slice(1), [{ type: "chat.cancel" }, { type: "chat.cancel", answer: 3 }]);
+});
+
 test("nothing is said in a session that ends", async () => {
   const { session, platform } = opened({ chat: {} });
   session.end();

@@ -70,9 +70,11 @@ test("answers grow, end, and say how", () => {
   say("chat.delta", { text: "He" });
   say("chat.delta", { text: "llo" });
   assert.equal(turn.text, "Hello");
-  say("chat.done", { text: "Hello", finish_reason: "length", model: "m", usage: { completion_tokens: 2 }, times: { first_delta_s: 0.12 } });
+  say("chat.done", { text: "Hello", finish_reason: "length", model: "m", usage: { completion_tokens: 2 }, times: { first_delta_s: 0.12, total_s: 1 } });
   assert.equal(turn.remark, "m: first word after 0.1 s, 2 tokens, cut at its longest");
   assert.equal(log.isAnswering, false);
+  say("chat.done", { text: "Hello", finish_reason: "stop", model: "m", usage: { completion_tokens: 2 }, times: { first_delta_s: 0, total_s: 0 } });
+  assert.equal(turn.remark, "m: 2 tokens");
 });
 
 test("a stopped answer says who stopped it, a failed one can be tried again, one of a lost session ends", () => {

@@ -44,12 +44,14 @@ test("what is stored is settled, whether its commit came or not", () => {
 test("of the newest answer it has the deltas, until that has an end", () => {
   const progress = begun({ type: "chat.started", seq: 2, answer: 1 });
   assert.deepEqual(progress.resumption(0).answer, { answer: 1, text: "" });
+  assert.equal(progress.runningAnswer, 1);
   progress.take({ type: "chat.delta", seq: 3, answer: 1, text: "a" });
   progress.take({ type: "chat.delta", seq: 4, answer: 1, text: "b" });
   assert.deepEqual(progress.resumption(0).answer, { answer: 1, text: "ab" });
   for (const type of ["chat.done", "chat.cancelled", "chat.failed"]) {
     progress.take({ type, seq: 5, answer: 1, text: "ab" });
     assert.deepEqual(progress.resumption(0).answer, { answer: 1, text: null });
+    assert.equal(progress.runningAnswer, undefined);
   }
   progress.take({ type: "chat.delta", seq: 6, answer: 2, text: "c" });
   assert.deepEqual(progress.resumption(0).answer, { answer: 2, text: "c" });
@@ -98,6 +100,20 @@ test("a wish for an answer is said again until there is one, there cannot be one
   outbox.add({ type: "chat.request" });
   outbox.add({ type: "chat.cancel" });
   assert.deepEqual(all(outbox), [{ type: "chat.cancel" }]);
+});
+
+test("an answer is stopped again until it has an end, and none but that one", () => {
+  for (const type of ["chat.done", "chat.cancelled", "chat.failed"]) {
+    const outbox = new ChatOutbox("x");
+    outbox.add({ type: "chat.cancel", answer: 2 });
+    assert.equal(all(outbox).length, 1);
+    outbox.take({ type, answer: 1 });
+    outbox.rewind();
+    assert.deepEqual(all(outbox), [{ type: "chat.cancel", answer: 2 }]);
+    outbox.take({ type, answer: 2 });
+    outbox.rewind();
+    assert.deepEqual(all(outbox), []);
+  }
 });
 
 test("what nobody acknowledges is said once", () => {
