@@ -86,7 +86,7 @@ class Track:
     @property
     def settled_before(self) -> int:
         """Audio before this sample is stored as text or held no speech."""
-        quiet_before = self._segmenter.quiet_before
+        quiet_before = self._quiet_before
         if not len(self._finals):
             return quiet_before
         owed = self._finals.first_sample_owed(self.channel)
@@ -94,7 +94,7 @@ class Track:
 
     def releasable(self) -> int | None:
         """The sample before which audio may be dropped, if it moved on enough to be worth telling."""
-        settled = self._finals.keep_from(self.channel, self.settled_before, self._segmenter.quiet_before)
+        settled = self._finals.keep_from(self.channel, self.settled_before, self._quiet_before)
         if settled - self._released_sample < _RELEASE_STEP_SAMPLES:
             return None
         self._released_sample = settled
@@ -205,6 +205,13 @@ class Track:
             draft=draft,
             draft_end_sample=round(draft_end_s * SAMPLE_RATE_HZ),
         )
+
+    @property
+    def _quiet_before(self) -> int:
+        """As the segmenter has it, but for audio that is accounted for and not there yet."""
+        if self.scored_sample < self._deaf_before_sample:
+            return self.scored_sample
+        return self._segmenter.quiet_before
 
     @property
     def _utterance(self) -> Utterance:
