@@ -64,7 +64,7 @@ const NOTICES = {
   },
   reconnecting: {
     title: "The connection is lost.",
-    text: "It is opened again by itself. What you say meanwhile is kept, and sent then.",
+    text: "It is being opened again; what you say is kept.",
     action: { label: "Try now", name: "now" },
   },
   cannot_resume: {
