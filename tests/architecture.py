@@ -46,6 +46,7 @@ PURE = (
     "stream_gateway/dialects/openai_wire.py",
     "stream_gateway/session/",
     "stream_gateway/policy/",
+    "stream_gateway/joined_modules.py",
     "stream_gateway/segmentation/segmenter.py",
     "stream_gateway/segmentation/cut.py",
     "stream_gateway/segmentation/gate.py",
