@@ -1,0 +1,121 @@
+"""`python -m tests.chaos`: hurt a running service by seed, and say whether it kept its promises.
+
+Each run is a function of its seed and its fault, but for the timing of the machine. Exits with 1 on a broken promise.
+"""
+
+import asyncio
+import itertools
+import shutil
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from benchmarks.report import show_json, show_lines
+from tests.chaos.evidence import write_evidence
+from tests.chaos.faults.base import Fault
+from tests.chaos.faults.table import FAULTS, NOTHING
+from tests.chaos.report import normal, rows, violations
+from tests.chaos.scenario import Run, RunOptions, run
+from tests.chaos.stack import StackOptions, running
+
+_UNDISTURBED = 2
+"""Runs of each stack that nothing happens to: what is normal."""
+_SHOWN = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run to be made."""
+
+    fault: Fault
+    seed: int
+
+
+@dataclass(slots=True)
+class Results:
+    """All runs so far, in the order in which they ended."""
+
+    undisturbed: list[Run] = field(default_factory=list)
+    disturbed: list[Run] = field(default_factory=list)
+
+    @property
+    def all(self) -> list[Run]:
+        """By seed, those that nothing happened to first."""
+        return [*self.undisturbed, *sorted(self.disturbed, key=lambda one: one.seed)]
+
+
+@click.command()
+@click.option("--runs", default=200, show_default=True, help="How many, over the faults in turn.")
+@click.option("--seed", default=1, show_default=True, help="Of the first run; each further one counts up.")
+@click.option("--fault", "names", multiple=True, type=click.Choice(list(FAULTS)), help="Only this one, or these.")
+@click.option("--lanes", default=2, show_default=True, help="Stacks at the same time.")
+@click.option("--sessions", default=6, show_default=True, help="Clients of each run.")
+@click.option("--pace", default=3.0, show_default=True, help="How much faster than real time they speak.")
+@click.option(
+    "--keep", type=click.Path(path_type=Path), help="Folder for what the processes print; kept in any case on failure."
+)
+def main(runs: int, seed: int, names: Sequence[str], lanes: int, sessions: int, pace: float, keep: Path | None) -> None:
+    """Hurt a running service by seed, and say whether it kept its promises."""
+    options = RunOptions(sessions=sessions, pace=pace)
+    faults = itertools.cycle([FAULTS[name] for name in names] or FAULTS.values())
+    jobs = [Job(fault, number) for number, fault in zip(range(seed, seed + runs), faults, strict=False)]
+    folder = keep or Path(tempfile.mkdtemp(prefix="harken-chaos-"))
+    results = asyncio.run(_all(jobs, lanes, options, folder))
+    broken = violations(results.all)
+    usual = normal(results.undisturbed)
+    lines = rows(results.all, usual)
+    show_lines("Seconds; a pause is what a run's latest final, or answer, took longer than a normal one", lines)
+    for line in broken[:_SHOWN]:
+        click.echo(line)
+    show_json("chaos", {"pace": pace, "normal_final_s": usual.final_s, "rows": lines, "violations": broken})
+    if broken:
+        click.echo(f"what was seen, and what the processes printed, is in {folder}", err=True)
+    elif keep is None:
+        shutil.rmtree(folder)
+    sys.exit(1 if broken else 0)
+
+
+async def _all(jobs: Sequence[Job], lanes: int, options: RunOptions, folder: Path) -> Results:
+    """Run all jobs, those of one kind of stack after those of the other."""
+    results = Results()
+    for nodes in (1, 3):
+        waiting = deque(job for job in jobs if job.fault.nodes == nodes)
+        async with asyncio.TaskGroup() as tasks:
+            for lane in range(min(lanes, len(waiting))):
+                # Both ways to run gateways: a port for each, and one for all of them.
+                stack = StackOptions(nodes=nodes, one_port=lane % 2 == 1)
+                tasks.create_task(_lane(waiting, stack, options, folder / f"nodes{nodes}-lane{lane}", results))
+    return results
+
+
+async def _lane(
+    waiting: deque[Job], stack_options: StackOptions, options: RunOptions, folder: Path, results: Results
+) -> None:
+    async with running(stack_options, folder) as stack:
+        for number in range(_UNDISTURBED):
+            one = await run(stack, NOTHING, number, options)
+            results.undisturbed.append(one)
+            _say(one, folder)
+        while waiting:
+            job = waiting.popleft()
+            one = await run(stack, job.fault, job.seed, options)
+            results.disturbed.append(one)
+            _say(one, folder)
+
+
+def _say(one: Run, folder: Path) -> None:
+    latest = max(one.final_delays_s, default=0.0)
+    broken = sum(len(verdict.broken) for verdict in one.verdicts)
+    said = f"{broken} promises BROKEN" if broken else "well"
+    click.echo(f"{one.seed:5} {one.fault:20} {one.took_s:6.1f} s  latest final {latest:6.2f} s  {said}", err=True)
+    if broken:
+        write_evidence(one, folder)
+
+
+if __name__ == "__main__":
+    main()

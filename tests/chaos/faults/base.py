@@ -1,0 +1,61 @@
+"""What a fault is, and how the signals of most of them are sent."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import Random
+from typing import ClassVar, Protocol
+
+from tests.chaos.process import Process
+from tests.chaos.stack import Stack
+
+PAUSES_S = (2.0, 2.0, 3.0, 5.0, 8.0, 20.0)
+"""How long a process may be stopped, or a network dead."""
+RESTARTS_S = (0.1, 0.3, 1.0)
+"""How long a process manager may take to start a process again."""
+
+
+class Fault(Protocol):
+    """One thing that goes wrong, once. What it has to undo itself it has undone when `inject` returns."""
+
+    name: ClassVar[str]
+    nodes: ClassVar[int]
+    """Of the broker that it needs."""
+    loses_store: ClassVar[bool]
+    """Whether the record may lack its beginning after it."""
+
+    async def inject(self, stack: Stack, random: Random) -> None:
+        """Do it now."""
+
+
+class OneNode:
+    """A fault that a broker of one node will do for, and whose record is whole."""
+
+    name: ClassVar[str]
+    nodes: ClassVar[int] = 1
+    loses_store: ClassVar[bool] = False
+
+
+def kill(process: Process, random: Random) -> None:
+    """SIGKILL; it is started again a moment later."""
+    process.restart_after_s = random.choice(RESTARTS_S)
+    process.kill()
+
+
+@asynccontextmanager
+async def stopped(process: Process) -> AsyncIterator[None]:
+    """SIGSTOP, and SIGCONT afterwards to the same life."""
+    lives = process.lives
+    process.signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        if process.lives == lives:
+            process.signal(signal.SIGCONT)
+
+
+async def stop_for_a_while(process: Process, random: Random) -> None:
+    """A process that hangs, and then goes on."""
+    async with stopped(process):
+        await asyncio.sleep(random.choice(PAUSES_S))

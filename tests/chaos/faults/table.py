@@ -1,0 +1,75 @@
+"""All faults by name, and several of them at once."""
+
+import asyncio
+from random import Random
+from typing import ClassVar
+
+from tests.chaos.faults.base import Fault, OneNode
+from tests.chaos.faults.broker import BrokerHang, BrokerRestart, BrokerWipe, LeaderKill, NodeStop, SlowConsumer
+from tests.chaos.faults.gateways import GatewayDrain, GatewayKill, GatewayStop, SocketCut, SocketRefuse, SocketStall
+from tests.chaos.faults.workers import (
+    ChatDrain,
+    ChatKill,
+    ChatStop,
+    WorkerDies,
+    WorkerDrain,
+    WorkerGarbage,
+    WorkerKill,
+    WorkerOutOfMemory,
+    WorkerStop,
+)
+from tests.chaos.stack import Stack
+
+_SPREAD_S = 3.0
+
+
+class Nothing(OneNode):
+    """The undisturbed run that the others are compared with."""
+
+    name = "none"
+
+    async def inject(self, stack: Stack, random: Random) -> None:
+        """Nothing."""
+
+
+_SINGLE: tuple[Fault, ...] = (
+    WorkerKill(),
+    WorkerDies(),
+    WorkerOutOfMemory(),
+    WorkerStop(),
+    WorkerGarbage(),
+    WorkerDrain(),
+    ChatKill(),
+    ChatStop(),
+    ChatDrain(),
+    BrokerRestart(),
+    BrokerHang(),
+    SlowConsumer(),
+    GatewayKill(),
+    GatewayStop(),
+    GatewayDrain(),
+    SocketCut(),
+    SocketStall(),
+    SocketRefuse(),
+)
+
+
+class Many(OneNode):
+    """Three to six faults within three seconds, whichever."""
+
+    name: ClassVar[str] = "many"
+
+    async def inject(self, stack: Stack, random: Random) -> None:
+        """Each in a task of its own; ends when the last one has."""
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(random.randint(3, 6)):
+                tasks.create_task(_later(random.choice(_SINGLE), stack, Random(random.getrandbits(64))))
+
+
+async def _later(fault: Fault, stack: Stack, random: Random) -> None:
+    await asyncio.sleep(random.uniform(0.0, _SPREAD_S))
+    await fault.inject(stack, random)
+
+
+NOTHING: Fault = Nothing()
+FAULTS: dict[str, Fault] = {fault.name: fault for fault in (*_SINGLE, BrokerWipe(), LeaderKill(), NodeStop(), Many())}

@@ -1,0 +1,27 @@
+"""The record of a session as a downstream reader finds it."""
+
+import base64
+import json
+
+from bus.contract import subjects
+from bus.contract.records import Record, decode_record
+from bus.transport.connection import BusConnection
+from bus.transport.jetstream_api import AssetMissing
+
+TENANT = "default"
+
+
+async def stored(bus: BusConnection, session: str) -> list[Record]:
+    """All records of one session, in the order of the stream."""
+    subject = subjects.transcripts(TENANT, session)
+    found: list[Record] = []
+    sequence = 0
+    while True:
+        call = f"STREAM.MSG.GET.{subjects.STREAM_TRANSCRIPTS}"
+        body = json.dumps({"seq": sequence + 1, "next_by_subj": subject}).encode()
+        try:
+            message = (await bus.request_api(call, body))["message"]
+        except AssetMissing:
+            return found
+        sequence = message["seq"]
+        found.append(decode_record(base64.b64decode(message["data"])))
