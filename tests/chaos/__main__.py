@@ -18,12 +18,13 @@ import click
 from benchmarks.report import show_json, show_lines
 from tests.chaos.evidence import write_evidence
 from tests.chaos.faults.base import Fault
-from tests.chaos.faults.table import FAULTS, NOTHING
+from tests.chaos.faults.table import FAULTS, UNDISTURBED
 from tests.chaos.report import normal, rows, violations
 from tests.chaos.scenario import Run, RunOptions, run
-from tests.chaos.stack import StackOptions, running
+from tests.chaos.stack import Engines, StackOptions, running
+from tests.chaos.weights import References
 
-_UNDISTURBED = 2
+_UNDISTURBED_RUNS = 2
 """Runs of each stack that nothing happens to: what is normal."""
 _SHOWN = 40
 
@@ -56,23 +57,29 @@ class Results:
 @click.option("--lanes", default=2, show_default=True, help="Stacks at the same time.")
 @click.option("--sessions", default=6, show_default=True, help="Clients of each run.")
 @click.option("--pace", default=3.0, show_default=True, help="How much faster than real time they speak.")
+@click.option("--real", is_flag=True, help="Real weights and the bundled recording, in real time; no chat.")
 @click.option(
     "--keep", type=click.Path(path_type=Path), help="Folder for what the processes print; kept in any case on failure."
 )
-def main(runs: int, seed: int, names: Sequence[str], lanes: int, sessions: int, pace: float, keep: Path | None) -> None:
+def main(
+    runs: int, seed: int, names: Sequence[str], lanes: int, sessions: int, pace: float, real: bool, keep: Path | None
+) -> None:
     """Hurt a running service by seed, and say whether it kept its promises."""
-    options = RunOptions(sessions=sessions, pace=pace)
-    faults = itertools.cycle([FAULTS[name] for name in names] or FAULTS.values())
+    options = RunOptions(sessions=sessions, pace=1.0 if real else pace)
+    engines: Engines = "real" if real else "scripted"
+    able = [fault for fault in FAULTS.values() if not (real and fault.is_of_chat)]
+    faults = itertools.cycle([FAULTS[name] for name in names] or able)
     jobs = [Job(fault, number) for number, fault in zip(range(seed, seed + runs), faults, strict=False)]
     folder = keep or Path(tempfile.mkdtemp(prefix="harken-chaos-"))
-    results = asyncio.run(_all(jobs, lanes, options, folder))
+    results = asyncio.run(_all(jobs, lanes, engines, options, folder))
     broken = violations(results.all)
     usual = normal(results.undisturbed)
     lines = rows(results.all, usual)
     show_lines("Seconds; a pause is what a run's latest final, or answer, took longer than a normal one", lines)
     for line in broken[:_SHOWN]:
         click.echo(line)
-    show_json("chaos", {"pace": pace, "normal_final_s": usual.final_s, "rows": lines, "violations": broken})
+    figures = {"engines": engines, "pace": options.pace, "normal_final_s": usual.final_s}
+    show_json("chaos", {**figures, "rows": lines, "violations": broken})
     if broken:
         click.echo(f"what was seen, and what the processes printed, is in {folder}", err=True)
     elif keep is None:
@@ -80,7 +87,7 @@ def main(runs: int, seed: int, names: Sequence[str], lanes: int, sessions: int, 
     sys.exit(1 if broken else 0)
 
 
-async def _all(jobs: Sequence[Job], lanes: int, options: RunOptions, folder: Path) -> Results:
+async def _all(jobs: Sequence[Job], lanes: int, engines: Engines, options: RunOptions, folder: Path) -> Results:
     """Run all jobs, those of one kind of stack after those of the other."""
     results = Results()
     for nodes in (1, 3):
@@ -88,7 +95,9 @@ async def _all(jobs: Sequence[Job], lanes: int, options: RunOptions, folder: Pat
         async with asyncio.TaskGroup() as tasks:
             for lane in range(min(lanes, len(waiting))):
                 # Both ways to run gateways: a port for each, and one for all of them.
-                stack = StackOptions(nodes=nodes, one_port=lane % 2 == 1)
+                stack = StackOptions(
+                    engines=engines, nodes=nodes, one_port=lane % 2 == 1, llm_workers=2 if engines == "scripted" else 0
+                )
                 tasks.create_task(_lane(waiting, stack, options, folder / f"nodes{nodes}-lane{lane}", results))
     return results
 
@@ -96,14 +105,15 @@ async def _all(jobs: Sequence[Job], lanes: int, options: RunOptions, folder: Pat
 async def _lane(
     waiting: deque[Job], stack_options: StackOptions, options: RunOptions, folder: Path, results: Results
 ) -> None:
+    references = References() if stack_options.engines == "real" else None
     async with running(stack_options, folder) as stack:
-        for number in range(_UNDISTURBED):
-            one = await run(stack, NOTHING, number, options)
+        for number in range(_UNDISTURBED_RUNS):
+            one = await run(stack, UNDISTURBED, number, options, references)
             results.undisturbed.append(one)
             _say(one, folder)
         while waiting:
             job = waiting.popleft()
-            one = await run(stack, job.fault, job.seed, options)
+            one = await run(stack, job.fault, job.seed, options, references)
             results.disturbed.append(one)
             _say(one, folder)
 

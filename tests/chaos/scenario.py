@@ -8,11 +8,12 @@ from random import Random
 
 from bus.contract import client_protocol as wire
 from tests.chaos.client import ENDPOINT_S, Seen, play
-from tests.chaos.faults.base import Fault
+from tests.chaos.faults.base import NOTHING, Fault
 from tests.chaos.plans import plan_sessions
 from tests.chaos.promises import Verdict, judge
 from tests.chaos.record import stored
 from tests.chaos.stack import Stack
+from tests.chaos.weights import References, plan_real_sessions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +58,17 @@ class Run:
         return [wait for seen in self.seen for wait in _answer_waits(seen)]
 
 
-async def run(stack: Stack, fault: Fault, seed: int, options: RunOptions) -> Run:
-    """Play, hurt once all sessions are open, heal, judge. The stack must be whole, and is whole again afterwards."""
+async def run(stack: Stack, fault: Fault, seed: int, options: RunOptions, references: References | None = None) -> Run:
+    """Play, hurt once all sessions are open, heal, judge. The stack must be whole, and is whole again afterwards.
+
+    With real weights sessions are held to `references`, which learn from runs that nothing happens to.
+    """
     random = Random(f"{seed} {fault.name}")
-    plans = plan_sessions(random, sessions=options.sessions, bursts=options.bursts, turns=options.turns)
+    plans = (
+        plan_sessions(random, sessions=options.sessions, bursts=options.bursts, turns=options.turns)
+        if references is None
+        else plan_real_sessions(random, sessions=options.sessions)
+    )
     longest_s = max((one.duration_s for plan in plans for one in plan.channels), default=0.0) / options.pace
     at_s = random.uniform(0.2, max(0.3, longest_s * 0.9))
     began = time.monotonic()
@@ -78,7 +86,12 @@ async def run(stack: Stack, fault: Fault, seed: int, options: RunOptions) -> Run
     await stack.until_whole()
     for seen in result.seen:
         records = await stored(stack.bus, seen.session) if seen.session else []
-        result.verdicts.append(judge(seen, records, store_was_lost=fault.loses_store))
+        verdict = judge(seen, records, store_was_lost=fault.loses_store, are_words_known=references is None)
+        if references is not None:
+            if fault.name == NOTHING:
+                references.learn(seen)
+            references.compare(seen, verdict)
+        result.verdicts.append(verdict)
     result.took_s = time.monotonic() - began
     return result
 

@@ -82,7 +82,7 @@ def main(sessions: int, minutes: float, decode_s: float, real: bool) -> None:
 
 
 async def _soak(folder: Path, engines: Engines, sessions: int, length_s: float, decode_s: float) -> Observed:
-    # Two windows at once in each worker: with the sleep of the scripted engine, a small machine's CPU is left to the rest.
+    # The scripted engine sleeps instead of computing: each worker does four windows at once, as a larger machine would.
     settings = {"HARKEN_ASR_THREADS": "4"} if engines == "scripted" else {}
     async with running(StackOptions(engines=engines, llm_workers=1, settings=settings), folder) as stack:
         observed = Observed(time.monotonic())

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -37,7 +38,7 @@ class Spoken:
     pcm: bytes
     """16-bit little-endian mono at `SAMPLE_RATE_HZ`."""
     words: tuple[str, ...]
-    """What the scripted engine must hear, marked."""
+    """What the scripted engine must hear, marked; with real weights, what is said."""
     pauses: tuple[int, ...]
     """Samples at which nobody speaks, one in the middle of each pause after a burst, the last one at the end."""
 
@@ -78,8 +79,18 @@ def recording() -> Samples:
 @cache
 def utterances() -> tuple[tuple[int, int], ...]:
     """Where somebody speaks in it, in samples."""
-    described = json.loads((_SAMPLES / "austen.json").read_text(encoding="utf-8"))["utterances"]
-    return tuple((int(one["start"] * SAMPLE_RATE_HZ), int(one["end"] * SAMPLE_RATE_HZ)) for one in described)
+    return tuple((int(one["start"] * SAMPLE_RATE_HZ), int(one["end"] * SAMPLE_RATE_HZ)) for one in _described())
+
+
+def said() -> tuple[str, ...]:
+    """What is said there."""
+    return tuple(one["text"] for one in _described())
+
+
+@cache
+def _described() -> list[dict[str, Any]]:
+    described: list[dict[str, Any]] = json.loads((_SAMPLES / "austen.json").read_text(encoding="utf-8"))["utterances"]
+    return described
 
 
 def _silence(cells: int) -> Samples:

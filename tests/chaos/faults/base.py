@@ -15,6 +15,9 @@ PAUSES_S = (2.0, 2.0, 3.0, 5.0, 8.0, 20.0)
 RESTARTS_S = (0.1, 0.3, 1.0)
 """How long a process manager may take to start a process again."""
 
+NOTHING = "none"
+"""Name of the fault that is none."""
+
 
 class Fault(Protocol):
     """One thing that goes wrong, once. What it has to undo itself it has undone when `inject` returns."""
@@ -24,6 +27,8 @@ class Fault(Protocol):
     """Of the broker that it needs."""
     loses_store: ClassVar[bool]
     """Whether the record may lack its beginning after it."""
+    is_of_chat: ClassVar[bool]
+    """Whether it concerns chat alone."""
 
     async def inject(self, stack: Stack, random: Random) -> None:
         """Do it now."""
@@ -35,6 +40,7 @@ class OneNode:
     name: ClassVar[str]
     nodes: ClassVar[int] = 1
     loses_store: ClassVar[bool] = False
+    is_of_chat: ClassVar[bool] = False
 
 
 def kill(process: Process, random: Random) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from random import Random
 from typing import ClassVar
 
-from tests.chaos.faults.base import Fault, OneNode
+from tests.chaos.faults.base import NOTHING, Fault, OneNode
 from tests.chaos.faults.broker import BrokerHang, BrokerRestart, BrokerWipe, LeaderKill, NodeStop, SlowConsumer
 from tests.chaos.faults.gateways import GatewayDrain, GatewayKill, GatewayStop, SocketCut, SocketRefuse, SocketStall
 from tests.chaos.faults.workers import (
@@ -26,7 +26,7 @@ _SPREAD_S = 3.0
 class Nothing(OneNode):
     """The undisturbed run that the others are compared with."""
 
-    name = "none"
+    name = NOTHING
 
     async def inject(self, stack: Stack, random: Random) -> None:
         """Nothing."""
@@ -62,8 +62,9 @@ class Many(OneNode):
     async def inject(self, stack: Stack, random: Random) -> None:
         """Each in a task of its own; ends when the last one has."""
         async with asyncio.TaskGroup() as tasks:
+            able = [fault for fault in _SINGLE if stack.llm or not fault.is_of_chat]
             for _ in range(random.randint(3, 6)):
-                tasks.create_task(_later(random.choice(_SINGLE), stack, Random(random.getrandbits(64))))
+                tasks.create_task(_later(random.choice(able), stack, Random(random.getrandbits(64))))
 
 
 async def _later(fault: Fault, stack: Stack, random: Random) -> None:
@@ -71,5 +72,5 @@ async def _later(fault: Fault, stack: Stack, random: Random) -> None:
     await fault.inject(stack, random)
 
 
-NOTHING: Fault = Nothing()
+UNDISTURBED: Fault = Nothing()
 FAULTS: dict[str, Fault] = {fault.name: fault for fault in (*_SINGLE, BrokerWipe(), LeaderKill(), NodeStop(), Many())}

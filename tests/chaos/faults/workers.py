@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from random import Random
+from typing import ClassVar
 
 from tests.chaos.faults.base import OneNode, kill, stop_for_a_while
 from tests.chaos.process import Process
@@ -87,6 +88,7 @@ class ChatKill(OneNode):
     """kill -9 in the middle of answers."""
 
     name = "llm kill"
+    is_of_chat: ClassVar[bool] = True
 
     async def inject(self, stack: Stack, random: Random) -> None:
         """Kill one at random."""
@@ -97,6 +99,7 @@ class ChatStop(OneNode):
     """SIGSTOP for 2 to 20 s."""
 
     name = "llm stop"
+    is_of_chat: ClassVar[bool] = True
 
     async def inject(self, stack: Stack, random: Random) -> None:
         """Stop one at random."""
@@ -107,6 +110,7 @@ class ChatDrain(OneNode):
     """SIGTERM, as a rolling upgrade sends it."""
 
     name = "llm drain"
+    is_of_chat: ClassVar[bool] = True
 
     async def inject(self, stack: Stack, random: Random) -> None:
         """All of them, one after the other."""
