@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.report import show_json, show_lines
+from benchmarks.report import Row, show_json, show_lines
 from tests.chaos.evidence import write_evidence
 from tests.chaos.faults.base import Fault
 from tests.chaos.faults.table import FAULTS, UNDISTURBED
@@ -79,12 +79,16 @@ def main(
     for line in broken[:_SHOWN]:
         click.echo(line)
     figures = {"engines": engines, "pace": options.pace, "normal_final_s": usual.final_s}
-    show_json("chaos", {**figures, "rows": lines, "violations": broken})
+    show_json("chaos", {**figures, "rows": [_rounded(line) for line in lines], "violations": broken})
     if broken:
         click.echo(f"what was seen, and what the processes printed, is in {folder}", err=True)
     elif keep is None:
         shutil.rmtree(folder)
     sys.exit(1 if broken else 0)
+
+
+def _rounded(line: Row) -> Row:
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in line.items()}
 
 
 async def _all(jobs: Sequence[Job], lanes: int, engines: Engines, options: RunOptions, folder: Path) -> Results:
@@ -122,7 +126,9 @@ def _say(one: Run, folder: Path) -> None:
     latest = max(one.final_delays_s, default=0.0)
     broken = sum(len(verdict.broken) for verdict in one.verdicts)
     said = f"{broken} promises BROKEN" if broken else "well"
-    click.echo(f"{one.seed:5} {one.fault:20} {one.took_s:6.1f} s  latest final {latest:6.2f} s  {said}", err=True)
+    click.echo(
+        f"{one.seed:5} {one.fault:18} {one.took_s:5.1f} s  latest final {latest:6.2f} s  {said}  ({one.done})", err=True
+    )
     if broken:
         write_evidence(one, folder)
 

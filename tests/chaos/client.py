@@ -78,7 +78,7 @@ async def _session(urls: Sequence[str], plan: SessionPlan, seen: Seen, opened: a
             chat=chat,
             language="en",
             hotwords=plan.hotwords,
-            vad=VadOptions(enabled=plan.kind != "manual", endpoint_s=ENDPOINT_S),
+            vad=VadOptions(enabled=False) if plan.kind == "manual" else VadOptions(endpoint_s=ENDPOINT_S),
             partials=plan.kind != "finals_only",
         ) as session,
         asyncio.TaskGroup() as tasks,

@@ -23,6 +23,12 @@ def write_evidence(run: Run, folder: Path) -> Path:
         for seen, verdict in zip(run.seen, run.verdicts, strict=True)
     ]
     began = min((seen.began_at for seen in run.seen if seen.began_at), default=0.0)
-    about = {"seed": run.seed, "fault": run.fault, "hurt_at": run.hurt_at - began, "healed_at": run.healed_at - began}
+    about = {
+        "seed": run.seed,
+        "fault": run.fault,
+        "done": run.done,
+        "hurt_at": run.hurt_at - began,
+        "healed_at": run.healed_at - began,
+    }
     path.write_bytes(msgspec.json.format(msgspec.json.encode({**about, "sessions": sessions}), indent=1))
     return path

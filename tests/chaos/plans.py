@@ -9,7 +9,7 @@ from tests.chaos.speech import Spoken, interleaved, speak
 
 Kind: TypeAlias = Literal["speech", "finals_only", "manual", "two_channels", "spoken_chat", "typed_chat"]
 _KINDS: tuple[Kind, ...] = ("speech", "spoken_chat", "typed_chat", "two_channels", "manual", "finals_only")
-_DECODE_S = 0.06
+_DECODE_S = 0.1
 """What a decode takes, so that something runs when a fault comes."""
 
 

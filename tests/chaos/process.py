@@ -79,10 +79,9 @@ class Process:
         """SIGKILL, as a crash or the kernel would; False if no life runs."""
         return self.signal(signal.SIGKILL)
 
-    async def until_ended(self) -> None:
-        """Return once the life that runs now, if any, has ended."""
-        if self._process is not None:
-            await self._process.wait()
+    async def until_ended(self) -> int:
+        """Return once the life that runs now, if any, has ended: its exit status."""
+        return 0 if self._process is None else await self._process.wait()
 
     async def until_serving(self) -> None:
         """Return once a life runs that has said it serves. Raises NotServing."""

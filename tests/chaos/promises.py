@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
+from typing import TypeGuard
 
 from bus.contract import client_protocol as wire
 from bus.contract import records
@@ -21,21 +23,30 @@ class Verdict:
     broken: list[str] = field(default_factory=list)
     """Promises that do not hold; lost and doubled words are among them. No user's words: counts and numbers."""
     errors: list[str] = field(default_factory=list)
-    """What the client was told is wrong."""
+    """What failed for the client."""
+    told: list[str] = field(default_factory=list)
+    """What the client was told is away for now."""
     stored: Sequence[records.Record] = ()
     """The record that was looked at."""
 
 
 def judge(
-    seen: Seen, stored: Sequence[records.Record], *, store_was_lost: bool = False, are_words_known: bool = True
+    seen: Seen,
+    stored: Sequence[records.Record],
+    *,
+    store_was_lost: bool = False,
+    are_words_known: bool = True,
+    may_be_told: bool = True,
 ) -> Verdict:
     """Check all promises of one session, but for words that are not known for sure.
 
-    With a store that was lost, the record may lack its beginning.
+    With a store that was lost, the record may lack its beginning. `may_be_told`: that something is away for now.
     """
     verdict = Verdict(stored=stored)
     verdict.errors += _errors(seen)
-    verdict.broken += verdict.errors and [f"the client saw an error: {one}" for one in verdict.errors]
+    verdict.told += [event.code for _, event in seen.events if _is_for_now(event)]
+    seen_errors = verdict.errors if may_be_told else [*verdict.errors, *verdict.told]
+    verdict.broken += [f"the client saw an error: {one}" for one in seen_errors]
     verdict.broken += _order(seen)
     for channel, spoken in enumerate(seen.plan.channels if are_words_known else ()):
         heard = [word for _, final in seen.finals if final.channel == channel for word in final.text.split()]
@@ -50,8 +61,13 @@ def _errors(seen: Seen) -> Iterator[str]:
     if seen.error:
         yield seen.error
     for _, event in seen.events:
-        if isinstance(event, wire.ErrorEvent | wire.TranscriptFailed | wire.ChatFailed):
+        if isinstance(event, wire.ErrorEvent | wire.TranscriptFailed | wire.ChatFailed) and not _is_for_now(event):
             yield f"{type(event).__name__} {event.code}"
+
+
+def _is_for_now(event: wire.ServerEvent) -> TypeGuard[wire.ErrorEvent]:
+    """Whether it says why there is a pause: the session goes on."""
+    return isinstance(event, wire.ErrorEvent) and event.retryable and not event.fatal
 
 
 def _order(seen: Seen) -> Iterator[str]:
@@ -107,8 +123,10 @@ def _commits(seen: Seen) -> Iterator[str]:
 
 def _answers(seen: Seen) -> Iterator[str]:
     """Each answer is one that the engine gives to a turn of this session: a lost or doubled piece is none."""
-    asked = [*seen.plan.turns, *(final.text for _, final in seen.finals)]
-    wanted = [expected_answer(text) for text in asked]
+    spoken = [final.text for _, final in seen.finals]
+    # Turns without an answer between them are one to the engine.
+    joined = [" ".join(spoken[i:j]) for i, j in combinations(range(len(spoken) + 1), 2)]
+    wanted = [expected_answer(text) for text in (*seen.plan.turns, *joined)]
     pieces: dict[int, str] = {}
     done = 0
     for _, event in seen.events:

@@ -45,6 +45,7 @@ def row(name: str, runs: Sequence[Run], usual: Normal) -> Row:
         "doubled": sum(one.doubled for one in verdicts),
         "broken": sum(len(one.broken) for one in verdicts),
         "errors": sum(len(one.errors) for one in verdicts),
+        "told": sum(len(one.told) for one in verdicts),
         **_ranks("pause", pauses),
         **_ranks("answer", waits),
     }

@@ -40,6 +40,8 @@ class Run:
     hurt_at: float = 0.0
     """When the fault came; `time.monotonic()`."""
     healed_at: float = 0.0
+    done: str = ""
+    """What the fault did."""
     took_s: float = 0.0
 
     @property
@@ -86,7 +88,13 @@ async def run(stack: Stack, fault: Fault, seed: int, options: RunOptions, refere
     await stack.until_whole()
     for seen in result.seen:
         records = await stored(stack.bus, seen.session) if seen.session else []
-        verdict = judge(seen, records, store_was_lost=fault.loses_store, are_words_known=references is None)
+        verdict = judge(
+            seen,
+            records,
+            store_was_lost=fault.loses_store,
+            are_words_known=references is None,
+            may_be_told=not fault.is_silent,
+        )
         if references is not None:
             if fault.name == NOTHING:
                 references.learn(seen)
@@ -99,7 +107,7 @@ async def run(stack: Stack, fault: Fault, seed: int, options: RunOptions, refere
 async def _hurt(stack: Stack, fault: Fault, random: Random, at_s: float, result: Run) -> None:
     await asyncio.sleep(at_s)
     result.hurt_at = time.monotonic()
-    await fault.inject(stack, random)
+    result.done = await fault.inject(stack, random)
     result.healed_at = time.monotonic()
 
 

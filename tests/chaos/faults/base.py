@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from random import Random
 from typing import ClassVar, Protocol
@@ -29,9 +29,11 @@ class Fault(Protocol):
     """Whether the record may lack its beginning after it."""
     is_of_chat: ClassVar[bool]
     """Whether it concerns chat alone."""
+    is_silent: ClassVar[bool]
+    """Whether clients may not even be told that something is away."""
 
-    async def inject(self, stack: Stack, random: Random) -> None:
-        """Do it now."""
+    async def inject(self, stack: Stack, random: Random) -> str:
+        """Do it now; what was done, for whoever looks into a run."""
 
 
 class OneNode:
@@ -41,12 +43,14 @@ class OneNode:
     nodes: ClassVar[int] = 1
     loses_store: ClassVar[bool] = False
     is_of_chat: ClassVar[bool] = False
+    is_silent: ClassVar[bool] = False
 
 
-def kill(process: Process, random: Random) -> None:
+def kill(process: Process, random: Random) -> str:
     """SIGKILL; it is started again a moment later."""
     process.restart_after_s = random.choice(RESTARTS_S)
     process.kill()
+    return f"{process.name} killed, again after {process.restart_after_s} s"
 
 
 @asynccontextmanager
@@ -61,7 +65,19 @@ async def stopped(process: Process) -> AsyncIterator[None]:
             process.signal(signal.SIGCONT)
 
 
-async def stop_for_a_while(process: Process, random: Random) -> None:
+async def stop_for_a_while(process: Process, random: Random) -> str:
     """A process that hangs, and then goes on."""
+    pause_s = random.choice(PAUSES_S)
     async with stopped(process):
-        await asyncio.sleep(random.choice(PAUSES_S))
+        await asyncio.sleep(pause_s)
+    return f"{process.name} stopped for {pause_s} s"
+
+
+async def drain(processes: Iterable[Process]) -> str:
+    """SIGTERM to one after the other, each once the one before serves again: a rolling upgrade."""
+    statuses = []
+    for process in processes:
+        process.signal(signal.SIGTERM)
+        statuses.append(f"{process.name} ended with {await process.until_ended()}")
+        await process.until_serving()
+    return "; ".join(statuses)

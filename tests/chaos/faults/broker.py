@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from bus.contract import subjects
 from tests.chaos.faults.base import OneNode, kill, stopped
+from tests.chaos.process import Process
 from tests.chaos.stack import Stack
 
 _DOWN_S = (0.1, 0.5, 2.0)
@@ -19,13 +20,9 @@ class BrokerRestart(OneNode):
 
     name = "nats restart"
 
-    async def inject(self, stack: Stack, random: Random) -> None:
+    async def inject(self, stack: Stack, random: Random) -> str:
         """The only node."""
-        process = stack.broker.nodes[0].process
-        process.restart_after_s = random.choice(_DOWN_S)
-        process.kill()
-        await process.until_ended()
-        await process.until_serving()
+        return await _restart(stack.broker.nodes[0].process, random)
 
 
 class BrokerWipe(OneNode):
@@ -34,14 +31,11 @@ class BrokerWipe(OneNode):
     name = "nats wiped"
     loses_store: ClassVar[bool] = True
 
-    async def inject(self, stack: Stack, random: Random) -> None:
+    async def inject(self, stack: Stack, random: Random) -> str:
         """The only node."""
         node = stack.broker.nodes[0]
         node.is_wiped_next = True
-        node.process.restart_after_s = random.choice(_DOWN_S)
-        node.process.kill()
-        await node.process.until_ended()
-        await node.process.until_serving()
+        return await _restart(node.process, random)
 
 
 class BrokerHang(OneNode):
@@ -49,10 +43,9 @@ class BrokerHang(OneNode):
 
     name = "nats stop"
 
-    async def inject(self, stack: Stack, random: Random) -> None:
+    async def inject(self, stack: Stack, random: Random) -> str:
         """The only node."""
-        async with stopped(stack.broker.nodes[0].process):
-            await asyncio.sleep(random.choice(_HANGS_S))
+        return await _hang(stack.broker.nodes[0].process, random)
 
 
 class LeaderKill(OneNode):
@@ -61,11 +54,11 @@ class LeaderKill(OneNode):
     name = "nats leader kill"
     nodes: ClassVar[int] = 3
 
-    async def inject(self, stack: Stack, random: Random) -> None:
+    async def inject(self, stack: Stack, random: Random) -> str:
         """Ask who leads, and kill it."""
         stream = random.choice((subjects.STREAM_TRANSCRIPTS, subjects.STREAM_ASR_FINAL))
         node = await stack.broker.leader(stack.bus, stream)
-        kill(node.process, random)
+        return f"leader of {stream}: {kill(node.process, random)}"
 
 
 class NodeStop(OneNode):
@@ -74,10 +67,9 @@ class NodeStop(OneNode):
     name = "nats node stop"
     nodes: ClassVar[int] = 3
 
-    async def inject(self, stack: Stack, random: Random) -> None:
+    async def inject(self, stack: Stack, random: Random) -> str:
         """Any of them."""
-        async with stopped(random.choice(stack.broker.nodes).process):
-            await asyncio.sleep(random.choice(_HANGS_S))
+        return await _hang(random.choice(stack.broker.nodes).process, random)
 
 
 class SlowConsumer(OneNode):
@@ -85,7 +77,7 @@ class SlowConsumer(OneNode):
 
     name = "slow consumer"
 
-    async def inject(self, stack: Stack, random: Random) -> None:
+    async def inject(self, stack: Stack, random: Random) -> str:
         """Stop one, send more than the broker holds for it, and let it go on once it is cut."""
         processes = [*stack.gateways, *(worker.process for worker in stack.asr)]
         process = random.choice(processes)
@@ -96,3 +88,19 @@ class SlowConsumer(OneNode):
             for _ in range(_FLOOD_MESSAGES):
                 await stack.bus.publish(subject, bytes(_FLOOD_BYTES))
                 await stack.bus.flush()
+        return f"{process.name} did not read {_FLOOD_MESSAGES} MB"
+
+
+async def _restart(process: Process, random: Random) -> str:
+    process.restart_after_s = random.choice(_DOWN_S)
+    process.kill()
+    await process.until_ended()
+    await process.until_serving()
+    return f"{process.name} was away for {process.restart_after_s} s"
+
+
+async def _hang(process: Process, random: Random) -> str:
+    pause_s = random.choice(_HANGS_S)
+    async with stopped(process):
+        await asyncio.sleep(pause_s)
+    return f"{process.name} stopped for {pause_s} s"

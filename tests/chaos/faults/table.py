@@ -28,8 +28,9 @@ class Nothing(OneNode):
 
     name = NOTHING
 
-    async def inject(self, stack: Stack, random: Random) -> None:
+    async def inject(self, stack: Stack, random: Random) -> str:
         """Nothing."""
+        return "nothing"
 
 
 _SINGLE: tuple[Fault, ...] = (
@@ -59,17 +60,21 @@ class Many(OneNode):
 
     name: ClassVar[str] = "many"
 
-    async def inject(self, stack: Stack, random: Random) -> None:
+    async def inject(self, stack: Stack, random: Random) -> str:
         """Each in a task of its own; ends when the last one has."""
+        able = [fault for fault in _SINGLE if stack.llm or not fault.is_of_chat]
         async with asyncio.TaskGroup() as tasks:
-            able = [fault for fault in _SINGLE if stack.llm or not fault.is_of_chat]
-            for _ in range(random.randint(3, 6)):
+            injecting = [
                 tasks.create_task(_later(random.choice(able), stack, Random(random.getrandbits(64))))
+                for _ in range(random.randint(3, 6))
+            ]
+        return "; ".join(one.result() for one in injecting)
 
 
-async def _later(fault: Fault, stack: Stack, random: Random) -> None:
-    await asyncio.sleep(random.uniform(0.0, _SPREAD_S))
-    await fault.inject(stack, random)
+async def _later(fault: Fault, stack: Stack, random: Random) -> str:
+    after_s = random.uniform(0.0, _SPREAD_S)
+    await asyncio.sleep(after_s)
+    return f"after {after_s:.1f} s {await fault.inject(stack, random)}"
 
 
 UNDISTURBED: Fault = Nothing()

@@ -1,28 +1,36 @@
 """Workers that die, hang, answer nonsense or leave, for speech and for chat."""
 
 import asyncio
-import signal
+from contextlib import suppress
 from random import Random
 from typing import ClassVar
 
-from tests.chaos.faults.base import OneNode, kill, stop_for_a_while
-from tests.chaos.process import Process
+from bus.contract import subjects
+from tests.chaos.faults.base import OneNode, drain, kill, stop_for_a_while
 from tests.chaos.sabotage.orders import GARBAGE, Order
-from tests.chaos.stack import Stack
+from tests.chaos.stack import Stack, Worker
 
 _ORDER_WITHIN_S = 3.0
-_GARBAGE_S = 3.0
+_DECODE_S = 0.1
+_ALL = 0.25
+"""How often no worker is left."""
 _MOMENTS: tuple[Order, ...] = ("die_in_decode", "die_in_batch", "die_before_ack")
 
 
 class WorkerKill(OneNode):
-    """kill -9 at whatever it does."""
+    """kill -9 while finals are decoded."""
 
     name = "asr kill"
 
-    async def inject(self, stack: Stack, random: Random) -> None:
-        """Kill one at random."""
-        kill(random.choice(stack.asr).process, random)
+    async def inject(self, stack: Stack, random: Random) -> str:
+        """Kill one at random, or all, while workers hold finals."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ORDER_WITHIN_S):
+                while not await _finals_held(stack):
+                    pass
+        await asyncio.sleep(random.uniform(0.0, _DECODE_S))
+        workers = stack.asr if random.random() < _ALL else [random.choice(stack.asr)]
+        return "; ".join(kill(worker.process, random) for worker in workers)
 
 
 class WorkerDies(OneNode):
@@ -30,11 +38,10 @@ class WorkerDies(OneNode):
 
     name = "asr dies at work"
 
-    async def inject(self, stack: Stack, random: Random) -> None:
+    async def inject(self, stack: Stack, random: Random) -> str:
         """Wait until one has died; if the moment does not come, kill it."""
         worker = random.choice(stack.asr)
-        worker.order(random.choice(_MOMENTS))
-        await _until_ended_or_killed(worker.process, random)
+        return await _carry_out(worker, random.choice(_MOMENTS), random)
 
 
 class WorkerOutOfMemory(OneNode):
@@ -42,11 +49,10 @@ class WorkerOutOfMemory(OneNode):
 
     name = "asr out of memory"
 
-    async def inject(self, stack: Stack, random: Random) -> None:
+    async def inject(self, stack: Stack, random: Random) -> str:
         """Leave one without memory for a while; then the manager replaces it, if it still runs."""
         worker = random.choice(stack.asr)
-        worker.order("run_out_of_memory")
-        await _until_ended_or_killed(worker.process, random)
+        return await _carry_out(worker, "run_out_of_memory", random)
 
 
 class WorkerStop(OneNode):
@@ -54,9 +60,9 @@ class WorkerStop(OneNode):
 
     name = "asr stop"
 
-    async def inject(self, stack: Stack, random: Random) -> None:
+    async def inject(self, stack: Stack, random: Random) -> str:
         """Stop one at random."""
-        await stop_for_a_while(random.choice(stack.asr).process, random)
+        return await stop_for_a_while(random.choice(stack.asr).process, random)
 
 
 class WorkerGarbage(OneNode):
@@ -64,24 +70,21 @@ class WorkerGarbage(OneNode):
 
     name = "asr garbage"
 
-    async def inject(self, stack: Stack, random: Random) -> None:
+    async def inject(self, stack: Stack, random: Random) -> str:
         """One kind of garbage from one worker; then the manager replaces it, if it still runs."""
         worker = random.choice(stack.asr)
-        worker.order(random.choice(GARBAGE))
-        await _until_ended_or_killed(worker.process, random, within_s=_GARBAGE_S)
+        return await _carry_out(worker, random.choice(GARBAGE), random)
 
 
 class WorkerDrain(OneNode):
     """SIGTERM, as a rolling upgrade sends it."""
 
     name = "asr drain"
+    is_silent: ClassVar[bool] = True
 
-    async def inject(self, stack: Stack, random: Random) -> None:
+    async def inject(self, stack: Stack, random: Random) -> str:
         """All of them, one after the other, each once the one before serves again."""
-        for worker in stack.asr:
-            worker.process.signal(signal.SIGTERM)
-            await worker.process.until_ended()
-            await worker.process.until_serving()
+        return await drain(worker.process for worker in stack.asr)
 
 
 class ChatKill(OneNode):
@@ -90,9 +93,9 @@ class ChatKill(OneNode):
     name = "llm kill"
     is_of_chat: ClassVar[bool] = True
 
-    async def inject(self, stack: Stack, random: Random) -> None:
+    async def inject(self, stack: Stack, random: Random) -> str:
         """Kill one at random."""
-        kill(random.choice(stack.llm), random)
+        return kill(random.choice(stack.llm), random)
 
 
 class ChatStop(OneNode):
@@ -101,28 +104,34 @@ class ChatStop(OneNode):
     name = "llm stop"
     is_of_chat: ClassVar[bool] = True
 
-    async def inject(self, stack: Stack, random: Random) -> None:
+    async def inject(self, stack: Stack, random: Random) -> str:
         """Stop one at random."""
-        await stop_for_a_while(random.choice(stack.llm), random)
+        return await stop_for_a_while(random.choice(stack.llm), random)
 
 
 class ChatDrain(OneNode):
     """SIGTERM, as a rolling upgrade sends it."""
 
     name = "llm drain"
+    is_silent: ClassVar[bool] = True
     is_of_chat: ClassVar[bool] = True
 
-    async def inject(self, stack: Stack, random: Random) -> None:
+    async def inject(self, stack: Stack, random: Random) -> str:
         """All of them, one after the other."""
-        for process in stack.llm:
-            process.signal(signal.SIGTERM)
-            await process.until_ended()
-            await process.until_serving()
+        return await drain(stack.llm)
 
 
-async def _until_ended_or_killed(process: Process, random: Random, *, within_s: float = _ORDER_WITHIN_S) -> None:
+async def _finals_held(stack: Stack) -> int:
+    call = f"CONSUMER.INFO.{subjects.STREAM_ASR_FINAL}.{subjects.asr_consumer('std')}"
+    return int((await stack.bus.request_api(call))["num_ack_pending"])
+
+
+async def _carry_out(worker: Worker, order: Order, random: Random) -> str:
+    """Give an order, and have the manager replace who still runs some seconds later."""
+    worker.order(order)
     try:
-        async with asyncio.timeout(within_s):
-            await process.until_ended()
+        async with asyncio.timeout(_ORDER_WITHIN_S):
+            status = await worker.process.until_ended()
     except TimeoutError:
-        kill(process, random)
+        return f"{worker.process.name} was told to {order}; {kill(worker.process, random)}"
+    return f"{worker.process.name} was told to {order}, and ended with {status}"
