@@ -109,7 +109,7 @@ def _burst(random: Random) -> Samples:
         edge = CELL_SAMPLES // 2
         if min(_rms(burst[:edge]), _rms(burst[-edge:])) >= _CLEAR_RMS:
             floor = np.random.default_rng(random.getrandbits(32)).integers(-_FLOOR, _FLOOR + 1, length)
-            return np.clip(burst + floor, -32768, 32767).astype(np.int16)
+            return np.asarray(np.clip(burst + floor, -32768, 32767), dtype=np.int16)
 
 
 def _rms(samples: Samples) -> float:

@@ -1,12 +1,12 @@
 """Workers that die, hang, answer nonsense or leave, for speech and for chat."""
 
 import asyncio
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from random import Random
 from typing import ClassVar
 
 from bus.contract import subjects
-from tests.chaos.faults.base import OneNode, drain, kill, stop_for_a_while
+from tests.chaos.faults.base import OneNode, drain, kill, stop_for_a_while, stopped
 from tests.chaos.sabotage.orders import GARBAGE, Order
 from tests.chaos.stack import Stack, Worker
 
@@ -41,7 +41,15 @@ class WorkerDies(OneNode):
     async def inject(self, stack: Stack, random: Random) -> str:
         """Wait until one has died; if the moment does not come, kill it."""
         worker = random.choice(stack.asr)
-        return await _carry_out(worker, random.choice(_MOMENTS), random)
+        moment = random.choice(_MOMENTS)
+        if moment != "die_in_batch":
+            return await _carry_out(worker, moment, random)
+        async with AsyncExitStack() as others:
+            for other in stack.asr:
+                if other is not worker:
+                    # What comes in the meantime waits for this worker, and makes a batch.
+                    await others.enter_async_context(stopped(other.process))
+            return await _carry_out(worker, moment, random)
 
 
 class WorkerOutOfMemory(OneNode):
