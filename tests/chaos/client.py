@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 
 from bus.contract import client_protocol as wire
 from bus.contract.errors import HarkenError
-from clients.sdk import NO_AUDIO, AudioFormat, ChatOptions, LiveSession, VadOptions, connect
+from clients.sdk import (
+    NO_AUDIO,
+    AudioFormat,
+    ChatOptions,
+    ConnectionChange,
+    LiveSession,
+    Reconnected,
+    VadOptions,
+    connect,
+)
 from tests.chaos.plans import SessionPlan
 from tests.chaos.speech import SAMPLE_RATE_HZ
 
@@ -33,6 +42,8 @@ class Seen:
     """Its typed turns."""
     missed_events: int = 0
     """Gaps in the numbers of its events."""
+    away: list[tuple[float, float]] = field(default_factory=list)
+    """When its connection was back, and how long it had none, in seconds."""
 
     @property
     def finals(self) -> list[tuple[float, wire.TranscriptFinal]]:
@@ -70,16 +81,23 @@ async def _session(urls: Sequence[str], plan: SessionPlan, seen: Seen, opened: a
     audio: AudioFormat | None = None
     if len(plan.channels) == 2:
         audio = AudioFormat(channels=2, channel_mode="separate")
+    first = plan.number % len(urls)
+
+    def on_connection(change: ConnectionChange) -> None:
+        if isinstance(change, Reconnected):
+            seen.away.append((time.monotonic(), change.away_s))
+
     chat = ChatOptions(auto=True) if plan.kind.endswith("chat") else None
     async with (
         connect(
-            urls[plan.number % len(urls)],
+            [*urls[first:], *urls[:first]],
             audio=audio if plan.channels else NO_AUDIO,
             chat=chat,
             language="en",
             hotwords=plan.hotwords,
             vad=VadOptions(enabled=False) if plan.kind == "manual" else VadOptions(endpoint_s=ENDPOINT_S),
             partials=plan.kind != "finals_only",
+            on_connection=on_connection,
         ) as session,
         asyncio.TaskGroup() as tasks,
     ):

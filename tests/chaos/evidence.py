@@ -16,6 +16,7 @@ def write_evidence(run: Run, folder: Path) -> Path:
             "kind": seen.plan.kind,
             "broken": verdict.broken,
             "error": seen.error,
+            "away": [(round(at - seen.began_at, 3), round(away_s, 3)) for at, away_s in seen.away],
             "ended_at": seen.ended_at - seen.began_at,
             "events": [{"at": round(at - seen.began_at, 3), "event": event} for at, event in seen.events],
             "record": verdict.stored,
