@@ -6,7 +6,7 @@ from pathlib import Path
 from bus.control.probes import free_port
 from bus.transport.connection import BusConnection
 from bus.transport.server_binary import find_server_binary, write_private
-from bus.transport.server_config import ServerOptions, render_config
+from bus.transport.server_config import ClusterOptions, ServerOptions, render_config
 from tests.chaos.process import Process
 
 HOST = "127.0.0.1"
@@ -16,15 +16,15 @@ _READY = "Server is ready"
 class Node:
     """One server. Its store outlives its process unless it is wiped."""
 
-    def __init__(self, name: str, folder: Path, *, port: int, routes: tuple[str, ...] = ()) -> None:
+    def __init__(self, name: str, folder: Path, *, port: int, cluster: ClusterOptions | None) -> None:
         self.name = name
         self.url = f"nats://{HOST}:{port}"
         self.is_wiped_next = False
         """Whether the next life begins with an empty store."""
         self._store = folder / f"{name}-store"
-        options = ServerOptions(store_dir=self._store, port=port)
+        options = ServerOptions(store_dir=self._store, name=name, port=port, cluster=cluster)
         config = folder / f"{name}.conf"
-        write_private(config, _config(options, name, routes))
+        write_private(config, render_config(options))
         self.process = Process(
             name,
             (str(find_server_binary()), "-c", str(config)),
@@ -45,10 +45,12 @@ class Broker:
 
     def __init__(self, nodes: int, folder: Path) -> None:
         ports = [free_port(HOST) for _ in range(nodes)]
-        cluster_ports = [free_port(HOST) for _ in range(nodes)] if nodes > 1 else []
-        routes = tuple(f"{HOST}:{port}" for port in cluster_ports)
+        cluster_ports = [free_port(HOST) for _ in range(nodes)]
+        routes = tuple(f"nats://{HOST}:{port}" for port in cluster_ports)
+        clusters = [ClusterOptions(port=port, routes=routes) if nodes > 1 else None for port in cluster_ports]
         self.nodes = [
-            Node(f"nats{n}", folder, port=port, routes=(*routes[n:], *routes[:n])) for n, port in enumerate(ports)
+            Node(f"nats{n}", folder, port=port, cluster=cluster)
+            for n, (port, cluster) in enumerate(zip(ports, clusters, strict=True))
         ]
 
     @property
@@ -77,13 +79,3 @@ class Broker:
         """End all nodes."""
         for node in self.nodes:
             await node.process.close()
-
-
-def _config(options: ServerOptions, name: str, routes: tuple[str, ...]) -> str:
-    """As a process of ours would run it, as one of several if there are `routes`: its own address first."""
-    text = render_config(options).replace("server_name: harken", f"server_name: {name}")
-    if not routes:
-        return text
-    listen, *_ = routes
-    urls = ", ".join(f'"nats://{route}"' for route in routes)
-    return f'{text}cluster {{\n  name: harken\n  listen: "{listen}"\n  routes: [{urls}]\n}}\n'

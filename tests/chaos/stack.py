@@ -145,6 +145,7 @@ class Stack:
             "NATS_URL": self.broker.url,
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "PYTHONUNBUFFERED": "1",
+            **({"HARKEN_BUS_REPLICAS": str(self.options.nodes)} if self.options.nodes > 1 else {}),
             **settings,
             **(self.options.settings or {}),
         }
