@@ -129,8 +129,7 @@ def _say(one: Run, folder: Path) -> None:
     click.echo(
         f"{one.seed:5} {one.fault:18} {one.took_s:5.1f} s  latest final {latest:6.2f} s  {said}  ({one.done})", err=True
     )
-    if broken:
-        write_evidence(one, folder)
+    write_evidence(one, folder)
 
 
 if __name__ == "__main__":

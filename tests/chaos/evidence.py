@@ -1,4 +1,4 @@
-"""What was seen in a run in which a promise was broken, as a file to look into."""
+"""What was seen in a run, as a file to look into."""
 
 from pathlib import Path
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from bus.contract import subjects
+from bus.contract.errors import BusUnavailable
 from bus.control.probes import free_port, http_get
 from bus.transport.connection import BusConnection
 from tests.chaos.broker import Broker
@@ -21,6 +23,13 @@ HOST = "127.0.0.1"
 Engines: TypeAlias = Literal["scripted", "real"]
 _WHOLE_WITHIN_S = 60.0
 _POLL_S = 0.05
+_STREAMS = (
+    subjects.STREAM_ASR_FINAL,
+    subjects.STREAM_ASR_PARTIAL,
+    subjects.STREAM_LLM_REQUEST,
+    subjects.STREAM_TRANSCRIPTS,
+    subjects.STREAM_SESSIONS,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +132,19 @@ class Stack:
                 while (await http_get(HOST, port, "/readyz")).status != 200:  # noqa: ASYNC110 - it cannot wake us
                     await asyncio.sleep(_POLL_S)
             await self.bus.wait_connected()
+            while not await self._streams_are_whole():
+                await asyncio.sleep(_POLL_S)
+
+    async def _streams_are_whole(self) -> bool:
+        """Whether each stream has a leader, and all of its copies are as new."""
+        try:
+            for stream in _STREAMS:
+                cluster = (await self.bus.request_api(f"STREAM.INFO.{stream}")).get("cluster") or {}
+                if not cluster.get("leader") or not all(copy.get("current") for copy in cluster.get("replicas") or ()):
+                    return False
+        except BusUnavailable:  # also that there is no such stream yet
+            return False
+        return True
 
     async def close(self) -> None:
         """End everything."""

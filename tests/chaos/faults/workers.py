@@ -136,6 +136,7 @@ async def _finals_held(stack: Stack) -> int:
 
 async def _carry_out(worker: Worker, order: Order, random: Random) -> str:
     """Give an order, and have the manager replace who still runs some seconds later."""
+    await worker.process.until_serving()
     worker.order(order)
     try:
         async with asyncio.timeout(_ORDER_WITHIN_S):
