@@ -11,10 +11,10 @@ from bus.transport.jetstream_api import AssetMissing
 TENANT = "default"
 
 
-async def stored(bus: BusConnection, session: str) -> list[Record]:
-    """All records of one session, in the order of the stream."""
+async def stored(bus: BusConnection, session: str) -> list[Record | None]:
+    """All records of one session, in the order of the stream; None for one that is none by the contract."""
     subject = subjects.transcripts(TENANT, session)
-    found: list[Record] = []
+    found: list[Record | None] = []
     sequence = 0
     while True:
         call = f"STREAM.MSG.GET.{subjects.STREAM_TRANSCRIPTS}"
@@ -24,4 +24,7 @@ async def stored(bus: BusConnection, session: str) -> list[Record]:
         except AssetMissing:
             return found
         sequence = message["seq"]
-        found.append(decode_record(base64.b64decode(message["data"])))
+        try:
+            found.append(decode_record(base64.b64decode(message["data"])))
+        except ValueError:
+            found.append(None)

@@ -87,7 +87,8 @@ async def run(stack: Stack, fault: Fault, seed: int, options: RunOptions, refere
     result.seen = [one.result() for one in playing]
     await stack.until_whole()
     for seen in result.seen:
-        records = await stored(stack.bus, seen.session) if seen.session else []
+        found = await stored(stack.bus, seen.session) if seen.session else []
+        records = [one for one in found if one is not None]
         verdict = judge(
             seen,
             records,
@@ -99,6 +100,8 @@ async def run(stack: Stack, fault: Fault, seed: int, options: RunOptions, refere
             if fault.name == NOTHING:
                 references.learn(seen)
             references.compare(seen, verdict)
+        if len(records) < len(found):
+            verdict.broken.append("record: not all of it can be read")
         result.verdicts.append(verdict)
     result.took_s = time.monotonic() - began
     return result

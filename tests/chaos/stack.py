@@ -132,7 +132,7 @@ class Stack:
                 while (await http_get(HOST, port, "/readyz")).status != 200:  # noqa: ASYNC110 - it cannot wake us
                     await asyncio.sleep(_POLL_S)
             await self.bus.wait_connected()
-            while not await self._streams_are_whole():
+            while not await self._streams_are_whole():  # noqa: ASYNC110 - it cannot wake us
                 await asyncio.sleep(_POLL_S)
 
     async def _streams_are_whole(self) -> bool:
