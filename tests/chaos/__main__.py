@@ -16,9 +16,11 @@ from pathlib import Path
 import click
 
 from benchmarks.report import Row, show_json, show_lines
+from bus.contract.errors import HarkenError
 from tests.chaos.evidence import write_evidence
 from tests.chaos.faults.base import Fault
 from tests.chaos.faults.table import FAULTS, UNDISTURBED
+from tests.chaos.process import NotServing
 from tests.chaos.report import normal, rows, violations
 from tests.chaos.scenario import Run, RunOptions, run
 from tests.chaos.stack import Engines, StackOptions, running
@@ -43,6 +45,13 @@ class Results:
 
     undisturbed: list[Run] = field(default_factory=list)
     disturbed: list[Run] = field(default_factory=list)
+
+    failed: list[str] = field(default_factory=list)
+    """Runs after which the service could not be brought to serve again."""
+
+    def add(self, one: Run) -> None:
+        """One more."""
+        (self.undisturbed if one.fault == UNDISTURBED.name else self.disturbed).append(one)
 
     @property
     def all(self) -> list[Run]:
@@ -72,7 +81,7 @@ def main(
     jobs = [Job(fault, number) for number, fault in zip(range(seed, seed + runs), faults, strict=False)]
     folder = keep or Path(tempfile.mkdtemp(prefix="harken-chaos-"))
     results = asyncio.run(_all(jobs, lanes, engines, options, folder))
-    broken = violations(results.all)
+    broken = [*violations(results.all), *results.failed]
     usual = normal(results.undisturbed)
     lines = rows(results.all, usual)
     show_lines("Seconds; a pause is what a run's latest final, or answer, took longer than a normal one", lines)
@@ -109,17 +118,27 @@ async def _all(jobs: Sequence[Job], lanes: int, engines: Engines, options: RunOp
 async def _lane(
     waiting: deque[Job], stack_options: StackOptions, options: RunOptions, folder: Path, results: Results
 ) -> None:
+    """Make runs on one stack, or, where one cannot be brought to serve again, on another one."""
     references = References() if stack_options.engines == "real" else None
-    async with running(stack_options, folder) as stack:
-        for number in range(_UNDISTURBED_RUNS):
-            one = await run(stack, UNDISTURBED, number, options, references)
-            results.undisturbed.append(one)
-            _say(one, folder)
-        while waiting:
-            job = waiting.popleft()
-            one = await run(stack, job.fault, job.seed, options, references)
-            results.disturbed.append(one)
-            _say(one, folder)
+    for life in itertools.count(1):
+        jobs = (Job(UNDISTURBED, number) for number in range(_UNDISTURBED_RUNS if life == 1 else 0))
+        job: Job | None = None
+        try:
+            async with running(stack_options, folder / f"stack{life}") as stack:
+                while job := next(jobs, None) or (waiting.popleft() if waiting else None):
+                    one = await run(stack, job.fault, job.seed, options, references)
+                    results.add(one)
+                    _say(one, stack.folder)
+            return
+        except* (NotServing, TimeoutError, HarkenError, OSError) as group:
+            what = Job(UNDISTURBED, 0) if job is None else job
+            why = "; ".join(f"{type(error).__name__}: {error}" for error in group.exceptions)
+            results.failed.append(
+                f"--fault '{what.fault.name}' --seed {what.seed}: the service did not come back: {why}"
+            )
+            click.echo(results.failed[-1], err=True)
+            if job is None:  # it cannot even be started
+                raise
 
 
 def _say(one: Run, folder: Path) -> None:
