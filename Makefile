@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-browser test-clients coverage lint types check bench lock clean
+.PHONY: help setup demo test test-browser test-clients chaos soak coverage lint types check bench lock clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -31,8 +31,14 @@ test-clients: $(READY) ## Test with clients of others, which it installs into .c
 test-browser: $(READY) ## Test the page in a real browser (Debian: apt install chromium)
 	HARKEN_TEST_BROWSER=1 $(PY) -m pytest tests/browser $(PYTEST_ARGS)
 
+chaos: $(READY) ## Hurt a running service by seed and check that no word is lost (arguments: CHAOS_ARGS)
+	$(PY) -m tests.chaos $(CHAOS_ARGS)
+
+soak: $(READY) ## Have 20 sessions speak for 30 minutes: memory and latency must stay flat (arguments: SOAK_ARGS)
+	$(PY) -m tests.chaos.soak $(SOAK_ARGS)
+
 coverage: $(READY) ## Check that the unit tests take every branch of the pure core
-	$(PY) -m pytest tests/unit --quiet --cov --cov-branch
+	$(PY) -m pytest tests/unit --quiet --numprocesses 2 --cov --cov-branch
 
 lint: $(READY) ## Check style and format
 	$(PY) -m ruff check .
