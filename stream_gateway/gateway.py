@@ -299,8 +299,10 @@ class Gateway:
         except ValueError as error:
             log.warning("bad notice of a final taken", extra={"error": str(error)})
             return
-        if taken.session == address.session and self._sessions.named(address.session) is not None:
+        live = self._sessions.named(address.session)
+        if live is not None and taken.session == address.session:
             self._taken.on_taken(taken, self._loop.time())
+            live.on_noticed(taken)
 
     def _on_given_up(self, subject: str, data: bytes) -> None:
         if (advisory := _given_up(data)) is not None:

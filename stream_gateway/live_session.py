@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bus.contract.chat_work import ChatReply
 from bus.contract.errors import ClientTooSlow
 from bus.contract.records import SegmentFailed, SegmentRecord
-from bus.contract.work import AsrResult
+from bus.contract.work import AsrResult, AsrTaken
 from stream_gateway.event_writer import EventWriter
 from stream_gateway.intake import AudioIntake
 from stream_gateway.opening import Opening
@@ -119,6 +119,10 @@ class LiveSession:
         """The broker has handed out all work of this session's pool up to this number."""
         for decode in self._work.taken(upto_seq) if self._work is not None else ():
             self.apply(self.machine.on_taken(decode, self.now()))
+
+    def on_noticed(self, taken: AsrTaken) -> None:
+        """A worker says that it has a final."""
+        self.apply(self.machine.on_noticed(taken.segment, taken.window, self.now()))
 
     def on_reply(self, reply: ChatReply) -> None:
         """An LLM worker said something."""

@@ -97,7 +97,7 @@ async def test_a_record_that_is_full_holds_finals_back_until_they_can_be_stored(
     before = await limited(bus, subjects.STREAM_TRANSCRIPTS, max_msgs=1, discard="new")
     await bus.publish_stored(subjects.transcripts("other", "s"), b"{}", msg_id="in the way")
     socket = await said(gateway.port, speech(4), partials=False)
-    await gateway.logged("publish failed")
+    await gateway.logged("record not stored")
     await bus.request_api(f"STREAM.UPDATE.{subjects.STREAM_TRANSCRIPTS}", json.dumps(before).encode())
 
     assert (await event(socket, "transcript.final"))["text"]

@@ -82,6 +82,7 @@ def test_after_the_end_everything_is_ignored() -> None:
     assert session.on_result(a_result(decode), now) == []
     assert session.on_published(decode, now, succeeded=True) == []
     assert session.on_taken(decode, now) == []
+    assert session.on_noticed(decode.segment, decode.window, now) == []
     assert session.on_stored(record, now, succeeded=True) == []
     assert session.on_bus(now, connected=False) == []
     assert session.on_workers(now, alive=False) == []
