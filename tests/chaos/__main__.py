@@ -63,7 +63,7 @@ class Results:
 @click.option("--runs", default=200, show_default=True, help="How many, over the faults in turn.")
 @click.option("--seed", default=1, show_default=True, help="Of the first run; each further one counts up.")
 @click.option("--fault", "names", multiple=True, type=click.Choice(list(FAULTS)), help="Only this one, or these.")
-@click.option("--lanes", default=2, show_default=True, help="Stacks at the same time.")
+@click.option("--lanes", default=3, show_default=True, help="Stacks at the same time.")
 @click.option("--sessions", default=6, show_default=True, help="Clients of each run.")
 @click.option("--pace", default=3.0, show_default=True, help="How much faster than real time they speak.")
 @click.option("--real", is_flag=True, help="Real weights and the bundled recording, in real time; no chat.")
