@@ -38,7 +38,7 @@ soak: $(READY) ## Have 20 sessions speak for 30 minutes: memory and latency must
 	$(PY) -m tests.chaos.soak $(SOAK_ARGS)
 
 coverage: $(READY) ## Check that the unit tests take every branch of the pure core
-	$(PY) -m pytest tests/unit --quiet --cov --cov-branch
+	$(PY) -m pytest tests/unit --quiet --numprocesses 2 --cov --cov-branch
 
 lint: $(READY) ## Check style and format
 	$(PY) -m ruff check .

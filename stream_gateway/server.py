@@ -18,6 +18,7 @@ from websockets.typing import Subprotocol
 from bus.contract.client_protocol import Limits
 from bus.contract.errors import ClientError, Unauthorized
 from stream_gateway.dialects.base import Dialect, Handshake
+from stream_gateway.dialects.native import asks_to_resume
 from stream_gateway.dialects.refusals import OPENAI_PATHS, Refusal, spell
 from stream_gateway.dialects.table import DIALECTS
 from stream_gateway.gateway import Gateway
@@ -33,9 +34,10 @@ _ADMISSION = "/v1/admission"
 """Answers over HTTP what an upgrade would be answered: a browser hides from its page why an upgrade was refused."""
 _PLAIN_PATHS = ("/", _ADMISSION, "/healthz", "/readyz", "/metrics")
 
-_PING_INTERVAL_S = 20.0
-"""Tells clients that the service lives. Their pongs are not waited for: while back-pressure holds a socket unread they
-queue behind its audio. A client that is gone is found by its idleness."""
+_PING_INTERVAL_S = 5.0
+"""Tells clients that the service lives: one that can resume leaves a service that is silent for 12 s. Their pongs are
+not waited for: while back-pressure holds a socket unread they queue behind its audio. A client that is gone is found by
+its idleness."""
 _CLOSE_TIMEOUT_S = 2.0
 """A socket whose read queue is full cannot see the client's close frame; it is cut after this long."""
 
@@ -147,7 +149,7 @@ class FrontDoor:
             return Refusal(status=HTTPStatus.UNAUTHORIZED, code=error.code, message=error.message)
         except ClientError as error:
             return Refusal(status=HTTPStatus.BAD_REQUEST, code=error.code, message=error.message)
-        admission = self._gateway.admission()
+        admission = self._gateway.admission(resuming=asks_to_resume(handshake.query))
         if admission.admitted:
             return None
         self._metrics.refused.labels(admission.reason).inc()

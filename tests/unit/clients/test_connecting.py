@@ -8,7 +8,6 @@ import pytest
 from websockets.http11 import Response
 
 from bus.contract.errors import HarkenError, Overloaded, Unauthorized
-from clients.connecting import stream_url
 from clients.failures import CannotConnect, NotHarken
 from clients.sdk import connect
 from tests.unit.clients.stub_service import StubService, StubSession, refusal, silent_port
@@ -32,10 +31,6 @@ async def failure(url: str) -> HarkenError:
 def told(error: BaseException) -> str:
     """All that a log with the traceback would show."""
     return "".join(traceback.format_exception(error))
-
-
-def test_user_and_query_are_kept_for_the_connection() -> None:
-    assert stream_url("https://u:p@h:1/?token=t") == "wss://u:p@h:1/v1/stream?token=t"
 
 
 @pytest.mark.parametrize(
