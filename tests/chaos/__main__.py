@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -132,13 +132,22 @@ async def _lane(
             return
         except* (NotServing, TimeoutError, HarkenError, OSError) as group:
             what = Job(UNDISTURBED, 0) if job is None else job
-            why = "; ".join(f"{type(error).__name__}: {error}" for error in group.exceptions)
+            why = "; ".join(f"{type(error).__name__}: {error}" for error in _leaves(group))
             results.failed.append(
                 f"--fault '{what.fault.name}' --seed {what.seed}: the service did not come back: {why}"
             )
             click.echo(results.failed[-1], err=True)
             if job is None:  # it cannot even be started
                 raise
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors in a group of groups."""
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _leaves(one)
+    else:
+        yield error
 
 
 def _say(one: Run, folder: Path) -> None:
