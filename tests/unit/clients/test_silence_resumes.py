@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from bus.contract.client_protocol import ServerEvent, TranscriptFinal
+from bus.contract.errors import IdleTimeout
 from clients.sdk import LiveSession, Reconnecting, connect
 from tests.unit.clients.stub_resume import Changes, ResumeStub
 from tests.unit.clients.stub_service import StubService
@@ -73,3 +74,27 @@ class Wall:
     async def was_read(self, times: int) -> None:
         for _ in range(times):
             await self._unread.acquire()
+
+
+async def test_a_service_that_took_a_busy_session_for_idle_is_asked_to_go_on() -> None:
+    stub, changes = ResumeStub(), Changes()
+    async with StubService(stub) as service, connect(service.url, on_connection=changes) as session:
+        await session.send(SECOND)
+        await stub.heard(len(SECOND))
+        await stub.break_off("idle_timeout")
+        assert isinstance(await changes.next(), Reconnecting)
+        await session.end()
+        assert [type(event) for event in await rest(session)] == [TranscriptFinal]
+
+
+async def test_a_session_that_was_idle_by_its_own_count_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clients.silence.RESUMABLE_LIMIT_S", 1.2)
+    monkeypatch.setattr("clients.session._IDLE_SHARE", 0.001)
+    stub = ResumeStub()
+    wall = Wall()
+    monkeypatch.setattr("clients.silence.time", wall)
+    async with StubService(stub) as service, connect(service.url) as session:
+        await wall.was_read(4)
+        await stub.break_off("idle_timeout")
+        with pytest.raises(IdleTimeout):
+            await anext(session)
