@@ -149,6 +149,19 @@ async def test_who_comes_too_late_is_told_before_the_upgrade_when_to_come_again(
     assert code in (response.body or b"").decode().lower()
 
 
+async def test_who_resumes_finds_room_above_the_limit_on_the_path_of_the_protocol_that_can() -> None:
+    async with open_door(Lobby(sessions=1), keys=False) as port:
+        async with connect(f"ws://127.0.0.1:{port}/v1/stream?resume=1") as socket:
+            assert await socket.recv()
+        admitted = await answer(port, b"GET /v1/admission?resume=1 HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert b" 200 " in admitted.partition(b"\r\n")[0]
+        for path in PATHS:
+            query = "resume=2" if path == "/v1/stream" else "resume=1"
+            assert (await refused(port, f"{path}?{query}")).status_code == 503
+    async with open_door(Lobby(sessions=9), keys=False) as port:
+        assert (await refused(port, "/v1/stream?resume=1")).status_code == 503
+
+
 async def test_plain_http_and_other_paths_are_told_what_is_served() -> None:
     async with open_door(Lobby()) as port:
         for path in PATHS:
