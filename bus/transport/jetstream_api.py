@@ -12,6 +12,8 @@ _SERVICE_UNAVAILABLE = 503
 _NOT_FOUND = 404
 _END_OF_BATCH = 204
 _WRONG_LAST_SEQUENCE = 10071
+EPOCH = "Harken-Epoch"
+"""Header: which owner of its subject wrote a message; they are counted from 0, and so is who says nothing of it."""
 # 10077 is "maximum messages or bytes exceeded"; the others are the server's memory or disk at its limit.
 _FULL = frozenset({10077, 10023, 10028, 10047})
 
@@ -32,6 +34,8 @@ class StoredMessage:
     seq: int
     msg_id: str
     """Its `Nats-Msg-Id`; empty if it has none."""
+    epoch: int
+    """Which owner of the subject wrote it."""
     data: bytes = field(repr=False)
 
 
@@ -60,22 +64,26 @@ def parse_stored(data: bytes) -> StoredAck:
     return StoredAck(seq=int(reply["seq"]), duplicate=bool(reply.get("duplicate", False)))
 
 
-def parse_direct(headers: Mapping[str, str] | None, data: bytes) -> StoredMessage | EndOfBatch | None:
+def parse_direct(headers: Mapping[str, str], data: bytes) -> StoredMessage | EndOfBatch | None:
     """Read one reply to a direct get: None if there is no (further) message.
 
     Raises AssetMissing if there is no stream, InternalError if it was refused.
     """
-    fields = headers or {}
-    status = int(fields.get("Status", "0"))
+    status = int(headers.get("Status", "0"))
     if status == _NOT_FOUND:
         return None
     if status == _END_OF_BATCH:
-        return EndOfBatch(pending=int(fields["Nats-Num-Pending"]))
+        return EndOfBatch(pending=int(headers["Nats-Num-Pending"]))
     if status == _SERVICE_UNAVAILABLE:
         raise AssetMissing("no stream answers on this subject")
     if status:
-        raise InternalError(f"JetStream refused the request: {fields.get('Description', 'no description')} ({status})")
-    return StoredMessage(seq=int(fields["Nats-Sequence"]), msg_id=fields.get("Nats-Msg-Id", ""), data=data)
+        raise InternalError(f"JetStream refused the request: {headers.get('Description', 'no description')} ({status})")
+    return StoredMessage(
+        seq=int(headers["Nats-Sequence"]),
+        msg_id=headers.get("Nats-Msg-Id", ""),
+        epoch=int(headers.get(EPOCH, "0")),
+        data=data,
+    )
 
 
 def parse_reply(data: bytes) -> dict[str, Any]:
