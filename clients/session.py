@@ -162,7 +162,7 @@ class ClientSession:
             if not self._is_news(envelope.seq) or envelope.type not in _KNOWN_TYPES:
                 return None
             event = decode_event(text)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             self._break(str(error))
             return None
         return self._apply(event)

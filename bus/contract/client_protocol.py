@@ -26,7 +26,9 @@ from bus.contract.client_chat import ChatStarted as ChatStarted
 from bus.contract.client_chat import ChatTimes as ChatTimes
 from bus.contract.client_chat import ChatTurnStored as ChatTurnStored
 from bus.contract.client_chat import ChatUsage as ChatUsage
+from bus.contract.client_chat import Count
 from bus.contract.client_chat import HeldAnswer as HeldAnswer
+from bus.contract.decoding import decoded
 from bus.contract.work import Task, Word
 
 EndpointMode: TypeAlias = Literal["fixed", "adaptive"]
@@ -90,11 +92,11 @@ class SessionResume(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     session: str
     token: str
     """From `session.started`."""
-    seq: int
+    seq: Count
     """Of the last event received; numbers go on behind it."""
-    offset: int = 0
+    offset: Count = 0
     """First sample that can still be sent: that of the last `audio.committed`."""
-    segments: tuple[int, ...] = ()
+    segments: tuple[Count, ...] = ()
     """For each channel the newest segment whose final, or failure, was received; 0 for none."""
     answer: HeldAnswer | None = None
     """The newest answer of which anything was received."""
@@ -285,7 +287,4 @@ def encode_message(message: ClientMessage | ServerEvent) -> str:
 
 def decode_event(text: str | bytes) -> ServerEvent:
     """Decode a server event; ValueError if it is none (a newer server may send types unknown here)."""
-    try:
-        return _event_decoder.decode(text)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"not a server event: {error}") from None
+    return decoded(_event_decoder.decode, text, "a server event")

@@ -29,26 +29,35 @@ class AssetMissing(BusUnavailable):
 def parse_stored(data: bytes) -> StoredAck:
     """Read the reply to a stored publish. Raises as `parse_reply`."""
     reply = parse_reply(data)
-    return StoredAck(seq=int(reply["seq"]), duplicate=bool(reply.get("duplicate", False)))
+    return StoredAck(seq=whole(reply, "seq"), duplicate=reply.get("duplicate") is True)
 
 
 def parse_reply(data: bytes) -> dict[str, Any]:
     """Read any JetStream reply. Raises AssetMissing, Overloaded, BusUnavailable, or InternalError for our own fault."""
     try:
         reply = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InternalError("JetStream answered with something other than JSON") from None
     if not isinstance(reply, dict):
         raise InternalError("JetStream answered with something other than an object")
     if (error := reply.get("error")) is not None:
-        raise _error(error)
+        raise _error(error if isinstance(error, dict) else {})
+    return reply
+
+
+def whole(reply: object, *path: str) -> int:
+    """The number that lies there in a reply. Raises InternalError if there is none."""
+    for name in path:
+        reply = reply.get(name) if isinstance(reply, dict) else None
+    if not isinstance(reply, int) or isinstance(reply, bool) or reply < 0:
+        raise InternalError(f"JetStream answered without {'.'.join(path)}")
     return reply
 
 
 def _error(error: dict[str, Any]) -> HarkenError:
     status, code = error.get("code"), error.get("err_code")
     text = f"{error.get('description', 'no description')} (JetStream error {code})"
-    if code in _FULL:
+    if isinstance(code, int) and code in _FULL:
         return Overloaded(f"JetStream is at a limit: {text}")
     if status == _NOT_FOUND:
         return AssetMissing(text)

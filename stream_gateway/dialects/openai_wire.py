@@ -1,7 +1,6 @@
 """What OpenAI Realtime clients send, field by field, and how what they sent is refused. Unknown fields are ignored."""
 
 import re
-from collections.abc import Mapping
 from typing import Annotated, Final, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
@@ -12,6 +11,11 @@ _T = TypeVar("_T")
 _MAX_NAME_CHARS: Final = 512
 Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=_MAX_NAME_CHARS)]
 """An id that a client has chosen: it is kept, and told back."""
+Metadata: TypeAlias = Annotated[
+    dict[Annotated[str, msgspec.Meta(max_length=64)], Annotated[str, msgspec.Meta(max_length=512)]],
+    msgspec.Meta(max_length=16),
+]
+"""What a client has chosen to tell apart its responses by, within the limits of the API: it is told back too."""
 
 
 class Refusal(Exception):
@@ -132,7 +136,7 @@ class ResponseDraft(msgspec.Struct):
     input: tuple[ItemDraft, ...] | None = None
     conversation: str | None = None
     max_output_tokens: int | Literal["inf"] | None = None
-    metadata: Mapping[str, object] | None = None
+    metadata: Metadata | None = None
 
 
 class ResponseCreate(FromClient, tag="response.create"):

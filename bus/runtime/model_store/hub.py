@@ -118,7 +118,7 @@ def _list_revision(source: HubSource, access: HubAccess) -> _Revision:
         return msgspec.json.decode(_within(PROBE_TIMEOUT_S, ask), type=_Revision)
     except TimeoutError as error:
         raise SourceUnavailable(f"the hub did not answer within {PROBE_TIMEOUT_S:g} s") from error
-    except (*_NETWORK_ERRORS, msgspec.MsgspecError, ValueError) as error:
+    except (*_NETWORK_ERRORS, msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise SourceUnavailable(f"the hub could not be asked: {error}") from error
 
 
