@@ -101,7 +101,7 @@ def crash_of(target: Target, data: bytes, index: int = -1) -> Crash | None:
     return _run_one(target, data, index, Outcome(name=target.name))
 
 
-def smallest(target: Target, crash: Crash, *, tries: int = 2_000) -> bytes:
+def smallest(target: Target, crash: Crash, *, tries: int) -> bytes:
     """An input that breaks the same, with as much left out as a few tries find."""
     data, step = crash.data, max(1, len(crash.data) // 2)
     while step and tries > 0:

@@ -52,7 +52,8 @@ class Conversation:
         self._machine = Session(limits=_LIMITS, now=self._now)
         self._outbox = Outbox(max_events=MAX_OUTBOX_EVENTS)
         self._roster = Roster(kind="LLM")
-        self._roster.on_presence(_PRESENCE, self._now)
+        self._llm_alive = True
+        self._deltas: dict[tuple[int, int], int] = {}
         self._speaks = False
         self._channels = 0
         self._received_sample = 0
@@ -76,6 +77,7 @@ class Conversation:
             step = msgspec.json.decode(line)
         except (ValueError, RecursionError):
             return
+        self._beat()
         match step:
             case ["text", str(text)]:
                 self._frame(text)
@@ -126,9 +128,7 @@ class Conversation:
             case ["workers", bool(alive)]:
                 self._apply(self._machine.on_workers(self._now, alive=alive))
             case ["llm", bool(alive)]:
-                self._now += 0.1 if alive else 3.0
-                if alive:
-                    self._roster.on_presence(_PRESENCE, self._now)
+                self._llm_alive = alive
             case ["reply", str(kind), int(number), str(text)]:
                 self._reply(kind, number, text)
             case ["garbage", str(data)]:
@@ -274,10 +274,13 @@ class Conversation:
             self._chat(lambda chat: chat.on_turn_stored(turn, self._now, succeeded=succeeded))
 
     def _reply(self, kind: str, number: int, text: str) -> None:
-        """What an LLM worker says of the newest request, or of another one."""
+        """What an LLM worker says of the newest request; number 0 is the one that is next."""
         if not self._asks:
             return
-        of = {"session": "s1", "answer": self._asks[-1].answer, "attempt": self._asks[-1].attempt}
+        attempt = (self._asks[-1].answer, self._asks[-1].attempt)
+        of = {"session": "s1", "answer": attempt[0], "attempt": attempt[1]}
+        self._deltas[attempt] = self._deltas.get(attempt, 0) + (kind == "delta" and not number)
+        number = number or self._deltas[attempt]
         usage = chat_work.ChatUsage(prompt_tokens=number, completion_tokens=2)
         times = chat_work.ChatTimings(queue_s=0, prefill_s=0, emit_s=0, generate_s=0)
         replies: dict[str, Callable[[], chat_work.ChatReply]] = {
@@ -322,11 +325,15 @@ class Conversation:
         until = self._now + seconds
         while (deadline := self._machine.deadline(self._now)) is not None and deadline <= until:
             self._now = max(self._now, deadline)
-            self._roster.on_presence(_PRESENCE, self._now)
+            self._beat()
             self._apply(self._machine.on_time(self._now))
             after = self._machine.deadline(self._now)
             assert after is None or after > self._now, "a timer that does not move on is a busy loop"
         self._now = until
+
+    def _beat(self) -> None:
+        if self._llm_alive:
+            self._roster.on_presence(_PRESENCE, self._now)
 
     def _apply(self, effects: Sequence[Effect]) -> None:
         for effect in effects:

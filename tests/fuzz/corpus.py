@@ -10,6 +10,8 @@ from tests.fuzz.target import Target
 FOLDER = Path(__file__).parent / "corpus"
 _MAX_BYTES = 32 * 1024
 """Of a file that is worth keeping; longer ones are made again from their number."""
+_TRIES = 1_000
+_TRIES_OF_HANGS = 20
 
 
 def kept(target: Target) -> Iterator[Path]:
@@ -19,7 +21,7 @@ def kept(target: Target) -> Iterator[Path]:
 
 def keep(target: Target, crash: Crash) -> Path | None:
     """Keep an input, as small as it gets; None if it is too long for that."""
-    data = smallest(target, crash)
+    data = smallest(target, crash, tries=_TRIES_OF_HANGS if crash.is_hang else _TRIES)
     if len(data) > _MAX_BYTES:
         return None
     path = FOLDER / target.name / f"{hashlib.sha256(data).hexdigest()[:16]}.bin"

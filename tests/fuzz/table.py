@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.fuzz.surfaces import audio, bus, clients, conversations, frames, front_door, model_server
+from tests.fuzz.surfaces import audio, bus, clients, conversations, frames, front_door, model_server, model_store
 from tests.fuzz.target import Target
 
 TARGETS: Final[tuple[Target, ...]] = (
@@ -13,4 +13,5 @@ TARGETS: Final[tuple[Target, ...]] = (
     *bus.TARGETS,
     *clients.TARGETS,
     *model_server.TARGETS,
+    *model_store.TARGETS,
 )

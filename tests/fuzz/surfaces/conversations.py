@@ -57,13 +57,36 @@ _OPENAI = tuple(
         {"type": "response.cancel", "response_id": "resp_0000002"},
     )
 )  # fmt: skip
+_UTTERANCE = (
+    ["hear", 40, True],
+    ["answer", "hello there"],
+    ["hear", 20, True],
+    ["answer", "hello there you"],
+    ["hear", 30, False],
+    ["publish", True],
+    ["answer", "Hello there, you."],
+    ["store", True],
+)
+_ANSWER = (
+    ["text", '{"type":"chat.send","text":"hi"}'],
+    ["text", '{"type":"response.create"}'],
+    ["publish", True],
+    ["reply", "taken", 0, ""],
+    ["reply", "delta", 0, "so "],
+    ["store", True],
+    ["reply", "delta", 0, "it is"],
+    ["reply", "done", 0, ""],
+)
 _NATIVE_START = b'{"type":"session.start","chat":{},"vad":{"endpoint_s":0.3}}'
 
 
 def _steps(random: Random, opening: Sequence[str], messages: MessageMutator, ends: Sequence[str]) -> bytes:
-    """Steps that most often make sense: people speak and pause, workers answer, stores succeed."""
+    """Steps that most often make sense, and some scenes of several: people speak, workers answer, stores succeed."""
     steps: list[object] = [["text", text] for text in opening]
-    steps += [_step(random, messages, ends) for _ in range(random.randrange(_MAX_STEPS))]
+    size = random.randrange(_MAX_STEPS)
+    while len(steps) < size:
+        scene = random.choice((_UTTERANCE, _ANSWER)) if random.random() < 0.15 else ()
+        steps += scene or [_step(random, messages, ends)]
     return b"\n".join(map(msgspec.json.encode, steps))
 
 
@@ -78,8 +101,8 @@ def _step(random: Random, messages: MessageMutator, ends: Sequence[str]) -> obje
     if kind < 0.7:
         return [random.choice(("store", "publish", "store")), random.random() < 0.8]
     if kind < 0.78:
-        reply = random.choice(("taken", "delta", "delta", "done", "failed"))
-        return ["reply", reply, random.choice((0, 1, 1, 2, 2**62)), random.choice(("word ", "busy", "leaving", ""))]
+        reply = random.choice(("taken", "delta", "delta", "done", "done", "failed"))
+        return ["reply", reply, random.choice((0, 0, 0, 1, 2**62)), random.choice(("word ", "busy", "leaving", ""))]
     if kind < 0.84:
         return ["read", random.choice((0, 1, 200))]
     if kind < 0.9:

@@ -83,8 +83,9 @@ class _Answers:
         return httpx2.Response(self.status, headers=kind, content=self._chunks())
 
     async def _chunks(self) -> AsyncIterator[bytes]:
-        for at in range(0, len(self.body), 50):
-            yield self.body[at : at + 50]
+        size = max(50, len(self.body) // 20)
+        for at in range(0, len(self.body), size):
+            yield self.body[at : at + size]
 
 
 @cache
