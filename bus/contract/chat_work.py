@@ -178,7 +178,7 @@ def decode_chat_request(data: bytes) -> ChatRequest:
         raise ValueError("max_tokens must be 1 or more")
     if not 0 <= request.temperature <= 2:
         raise ValueError("temperature must be from 0 to 2")
-    if not 0 < request.deadline_s < math.inf:
+    if not 0 <= request.deadline_s < math.inf:
         raise ValueError("deadline_s must be a time")
     return request
 

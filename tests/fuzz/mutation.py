@@ -176,7 +176,7 @@ class MessageMutator:
         return mutate_bytes(random, data) if random.random() < 0.15 else data
 
     def _change(self, random: Random, tree: Any) -> Any:
-        places = list(_places(tree))
+        places = _places(tree) if isinstance(tree, dict | list) else []
         if not places:
             return self._odd(random)
         container, key = random.choice(places)
@@ -251,12 +251,17 @@ def _leaves(tree: Any) -> list[Any]:
     return [leaf for child in children for leaf in _leaves(child)] or ([] if isinstance(tree, dict | list) else [tree])
 
 
-def _places(tree: Any) -> Any:
+def _places(tree: Any) -> list[tuple[Any, Any]]:
     """Everything that holds a value, with where it holds it."""
-    keys = list(tree) if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ()
-    for key in keys:
-        yield tree, key
-        yield from _places(tree[key])
+    found: list[tuple[Any, Any]] = []
+    waiting = [tree]
+    while waiting:
+        holder = waiting.pop()
+        for key, value in list(holder.items()) if isinstance(holder, dict) else enumerate(holder):
+            found.append((holder, key))
+            if isinstance(value, dict | list):
+                waiting.append(value)
+    return found
 
 
 def _is_cyclic(tree: Any, above: tuple[int, ...] = ()) -> bool:

@@ -12,7 +12,7 @@ from tests.fuzz.campaign import Crash, Outcome, made, run
 from tests.fuzz.table import TARGETS
 from tests.fuzz.target import Target
 
-_STUCK_S = 60.0
+_STUCK_S = 120.0
 """Wall time on one input, after which a process is taken for one that never comes back."""
 _LOOK_EVERY_S = 0.2
 _spawn = multiprocessing.get_context("spawn")
@@ -26,6 +26,7 @@ class _Running:
     result: Connection
     index: "Synchronized[int]"
     seen_index: int = -1
+    """Before the first input the process is still on its way up, which may take long."""
     seen_at: float = 0.0
 
 
@@ -46,7 +47,7 @@ def run_all(targets: Sequence[Target], *, inputs: int, seed: int, jobs: int) -> 
 def _start(target: Target, inputs: int, seed: int) -> _Running:
     count = max(1, round(inputs * target.share))
     result, theirs = _spawn.Pipe(duplex=False)
-    index = _spawn.Value("q", 0)
+    index = _spawn.Value("q", -1)
     process = _spawn.Process(target=_child, args=(target.name, count, seed, index, theirs), daemon=True)
     process.start()
     theirs.close()
@@ -75,7 +76,7 @@ def _outcome(one: _Running, seed: int) -> Outcome | None:
     now = time.monotonic()
     if one.index.value != one.seen_index:
         one.seen_index, one.seen_at = one.index.value, now
-    elif now - one.seen_at > _STUCK_S:
+    elif one.seen_index >= 0 and now - one.seen_at > _STUCK_S:
         one.process.kill()
         one.process.join()
         return _died(one, seed, f"one input took {_STUCK_S:g} s and did not come back")
@@ -83,6 +84,6 @@ def _outcome(one: _Running, seed: int) -> Outcome | None:
 
 
 def _died(one: _Running, seed: int, what: str) -> Outcome:
-    index = one.index.value
+    index = max(0, one.index.value)
     crash = Crash(index, what, made(one.target, seed, index), "")
     return Outcome(name=one.target.name, inputs=index + 1, crashes=[crash])

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from bus.contract.errors import BusUnavailable, HarkenError, InternalError, Overloaded
-from bus.transport.jetstream_api import AssetMissing, StoredAck, parse_reply, parse_stored
+from bus.transport.jetstream_api import AssetMissing, StoredAck, parse_reply, parse_stored, whole
 
 
 def test_a_stored_message_has_its_sequence() -> None:
@@ -32,7 +32,25 @@ def test_each_refusal_becomes_the_error_that_says_what_to_do(status: int, code: 
     assert type(caught.value) is kind
 
 
-@pytest.mark.parametrize("data", [b"", b"not json", b"[]", b"\xff"])
+@pytest.mark.parametrize("data", [b"", b"not json", b"[]", b"\xff", b"[" * 100_000])
 def test_anything_but_an_object_is_a_fault(data: bytes) -> None:
     with pytest.raises(InternalError):
         parse_reply(data)
+
+
+@pytest.mark.parametrize("error", ['"why"', "[]", "{}", '{"code":[],"err_code":{}}', '{"err_code":"10077"}'])
+def test_a_refusal_without_a_reason_is_a_fault(error: str) -> None:
+    with pytest.raises(InternalError, match="JetStream refused the request"):
+        parse_reply(f'{{"error":{error}}}'.encode())
+
+
+@pytest.mark.parametrize("seq", ["null", '"7"', "[]", "-1", "7.5", "true"])
+def test_a_message_that_is_stored_nowhere_is_a_fault(seq: str) -> None:
+    with pytest.raises(InternalError, match="without seq"):
+        parse_stored(f'{{"seq":{seq}}}'.encode())
+
+
+def test_a_number_is_found_where_it_lies() -> None:
+    assert whole({"delivered": {"stream_seq": 0}}, "delivered", "stream_seq") == 0
+    with pytest.raises(InternalError, match=r"without delivered\.stream_seq"):
+        whole({"delivered": 3}, "delivered", "stream_seq")

@@ -360,3 +360,10 @@ async def test_the_chunks_of_a_large_frame_are_followed_off_the_loop(monkeypatch
     (audio,) = await feed_all(ContainerDecoder(MIXED), tagged, [4_096, 70_000])
     assert np.array_equal(audio, (await feed_all(ContainerDecoder(MIXED), data, [4_096]))[0])
     assert on_loop[:2] == [True, False]
+
+
+async def test_a_codec_that_ffmpeg_does_not_know_is_not_accepted() -> None:
+    data = bytearray(file("wav"))
+    data[20:22] = b"\x00\x00"  # the format tag
+    with pytest.raises(BadContainer, match=r"codec is not accepted|damaged"):
+        await feed_all(ContainerDecoder(MIXED), bytes(data), [4_096])

@@ -134,3 +134,21 @@ def test_a_response_that_has_begun_is_cancelled_by_the_session() -> None:
     desk = Desk()
     desk.answer_begins()
     assert desk.send("response.cancel") == []
+
+
+@pytest.mark.parametrize(
+    ("metadata", "param"),
+    [
+        ({"topic": None}, "response.metadata"),
+        ({"topic": {"a": {}}}, "response.metadata"),
+        ({"k" * 65: "v"}, "response.metadata"),
+        ({"k": "v" * 513}, "response.metadata"),
+        ({str(number): "v" for number in range(17)}, "response.metadata"),
+    ],
+)
+def test_metadata_that_could_not_be_told_back_are_refused(metadata: object, param: str) -> None:
+    desk = Desk()
+    error = error_of(desk.send("response.create", response={"metadata": metadata}))
+    assert error["code"] == "invalid_value"
+    assert error["param"].startswith(param)
+    assert desk.asked(AskAnswer) == []
