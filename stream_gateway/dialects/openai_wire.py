@@ -180,7 +180,7 @@ _MAX_PLAIN_CHARS: Final = 1_048_576
 _TYPES: Final = tuple(str(kind.__struct_config__.tag) for kind in get_args(ClientEvent))
 _head_decoder = msgspec.json.Decoder(_Head)
 _decoder: msgspec.json.Decoder[ClientEvent] = msgspec.json.Decoder(ClientEvent)
-_PLACE = re.compile(r" - at `(?:key in )?\$\.?(.*)`$")
+_PLACE = re.compile(r" - at (?:`key` in )?`\$\.?(.*)`$")
 
 
 def read_id(text: str) -> str | None:
