@@ -204,6 +204,7 @@ def _services(
             max_session_s=settings.max_session_s,
             max_buffered_audio_s=settings.max_buffered_audio_s,
         ),
+        resume_grace_s=settings.resume_grace_s,
         max_frame_bytes=settings.max_frame_bytes,
         max_outbox_events=settings.max_outbox_events,
         segmenter=segmenter_options(

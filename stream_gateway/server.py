@@ -18,6 +18,7 @@ from websockets.typing import Subprotocol
 from bus.contract.client_protocol import Limits
 from bus.contract.errors import ClientError, Unauthorized
 from stream_gateway.dialects.base import Dialect, Handshake
+from stream_gateway.dialects.native import asks_to_resume
 from stream_gateway.dialects.refusals import OPENAI_PATHS, Refusal, spell
 from stream_gateway.dialects.table import DIALECTS
 from stream_gateway.gateway import Gateway
@@ -147,7 +148,7 @@ class FrontDoor:
             return Refusal(status=HTTPStatus.UNAUTHORIZED, code=error.code, message=error.message)
         except ClientError as error:
             return Refusal(status=HTTPStatus.BAD_REQUEST, code=error.code, message=error.message)
-        admission = self._gateway.admission()
+        admission = self._gateway.admission(resuming=asks_to_resume(handshake.query))
         if admission.admitted:
             return None
         self._metrics.refused.labels(admission.reason).inc()

@@ -42,6 +42,12 @@ class GatewaySettings:
     max_outbox_events: int = setting(256, help="Events that may wait for a slow reader.", minimum=16)
     start_timeout_s: float = setting(10.0, help="Time for session.start after the upgrade.", minimum=0.1)
     idle_timeout_s: float = setting(120.0, help="A session in which nothing comes for this long ends.", minimum=1)
+    resume_grace_s: float = setting(
+        60.0,
+        help="How long a session whose socket broke goes on and waits for its client. Later it is ended, which its "
+        "client can still resume from. 0: no session can be resumed.",
+        minimum=0,
+    )
     max_session_s: float = setting(14_400.0, help="Longest session.", minimum=1)
     max_buffered_audio_s: float = setting(
         60.0, help="Audio not yet transcribed above which a socket is not read.", minimum=30

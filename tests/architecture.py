@@ -67,6 +67,7 @@ PURE = (
     "llm_workers/engines/retries.py",
     "llm_workers/engines/torch_budget.py",
     "llm_workers/engines/torch_text.py",
+    "llm_workers/taking.py",
     "clients/answers.py",
     "clients/inbox.py",
     "clients/session.py",

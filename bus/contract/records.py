@@ -72,7 +72,7 @@ class ChatTurn(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
     end: Literal["complete", "length", "cancelled", "failed"] = "complete"
     model: str = ""
     id: str | None = None
-    """Of a typed turn: the client's own name for it, if it gave one."""
+    """Of a typed turn: the client's own name for it, if it gave one. Of an answer: its name for what that answers."""
     asks: bool = False
     """Of a user's turn: an answer to it is wanted."""
     prompt_tokens: int = 0

@@ -1,7 +1,8 @@
 """JetStream's replies in our own terms: which error is whose, and how long a retry may help."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from bus.contract.errors import BusUnavailable, HarkenError, InternalError, Overloaded
@@ -9,6 +10,10 @@ from bus.contract.errors import BusUnavailable, HarkenError, InternalError, Over
 NANOSECONDS = 1_000_000_000
 _SERVICE_UNAVAILABLE = 503
 _NOT_FOUND = 404
+_MAX_DIGITS = 20
+"""Of a sequence, which has 64 bits."""
+_END_OF_BATCH = 204
+_WRONG_LAST_SEQUENCE = 10071
 # 10077 is "maximum messages or bytes exceeded"; the others are the server's memory or disk at its limit.
 _FULL = frozenset({10077, 10023, 10028, 10047})
 
@@ -22,8 +27,33 @@ class StoredAck:
     """A message with this id had been stored before; `seq` is that one's."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """One message of a stream."""
+
+    seq: int
+    msg_id: str
+    """Its `Nats-Msg-Id`; empty if it has none."""
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfBatch:
+    """All messages of a batch were given."""
+
+    pending: int
+    """How many follow behind it."""
+
+
 class AssetMissing(BusUnavailable):
     """The stream or consumer does not exist (any more): ensure the assets and try again."""
+
+
+class WrongLastSequence(InternalError):
+    """The newest message of the subject is another than the one that was expected: nothing was stored.
+
+    It may be an earlier try to store the very same, under the same id.
+    """
 
 
 def parse_stored(data: bytes) -> StoredAck:
@@ -32,8 +62,29 @@ def parse_stored(data: bytes) -> StoredAck:
     return StoredAck(seq=whole(reply, "seq"), duplicate=reply.get("duplicate") is True)
 
 
+def parse_direct(headers: Mapping[str, str] | None, data: bytes) -> StoredMessage | EndOfBatch | None:
+    """Read one reply to a direct get: None if there is no (further) message.
+
+    Raises AssetMissing if there is no stream, InternalError if it was refused.
+    """
+    fields = headers or {}
+    status = _number(fields, "Status") if "Status" in fields else 0
+    if status == _NOT_FOUND:
+        return None
+    if status == _END_OF_BATCH:
+        return EndOfBatch(pending=_number(fields, "Nats-Num-Pending"))
+    if status == _SERVICE_UNAVAILABLE:
+        raise AssetMissing("no stream answers on this subject")
+    if status:
+        raise InternalError(f"JetStream refused the request: {fields.get('Description', 'no description')} ({status})")
+    return StoredMessage(seq=_number(fields, "Nats-Sequence"), msg_id=fields.get("Nats-Msg-Id", ""), data=data)
+
+
 def parse_reply(data: bytes) -> dict[str, Any]:
-    """Read any JetStream reply. Raises AssetMissing, Overloaded, BusUnavailable, or InternalError for our own fault."""
+    """Read any JetStream reply.
+
+    Raises AssetMissing, WrongLastSequence, Overloaded, BusUnavailable, or InternalError for our own fault.
+    """
     try:
         reply = json.loads(data)
     except (ValueError, RecursionError):
@@ -54,9 +105,18 @@ def whole(reply: object, *path: str) -> int:
     return reply
 
 
+def _number(fields: Mapping[str, str], name: str) -> int:
+    digits = fields.get(name, "")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS):
+        raise InternalError(f"JetStream answered without {name}")
+    return int(digits)
+
+
 def _error(error: dict[str, Any]) -> HarkenError:
     status, code = error.get("code"), error.get("err_code")
     text = f"{error.get('description', 'no description')} (JetStream error {code})"
+    if code == _WRONG_LAST_SEQUENCE:
+        return WrongLastSequence(text)
     if isinstance(code, int) and code in _FULL:
         return Overloaded(f"JetStream is at a limit: {text}")
     if status == _NOT_FOUND:

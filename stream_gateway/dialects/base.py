@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from bus.contract.client_protocol import AudioCommit, AudioEnd, Limits, SessionStart
+from bus.contract.client_protocol import AudioCommit, AudioEnd, Limits, SessionResume, SessionStart
 from stream_gateway.chat.commands import ChatInput
 from stream_gateway.session.events import SessionEvent
 
-Command: TypeAlias = SessionStart | AudioCommit | AudioEnd | ChatInput
+Command: TypeAlias = SessionStart | SessionResume | AudioCommit | AudioEnd | ChatInput
 """What a client can ask for, in native terms where v1 has them."""
 
 
@@ -67,6 +67,8 @@ class Dialect(Protocol):
     """Rate in which the client counts the samples it has sent; set once its audio format is known."""
     starts_late: bool
     """Whether `SessionStart` may come as late as the client's first audio or turn."""
+    can_resume: bool
+    """Whether a client of this protocol can take its session up on another socket."""
     idle_timeout_s: float | None
     """A session in which nothing comes for this long ends; None: as the service says, and never later than that."""
 

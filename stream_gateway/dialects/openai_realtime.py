@@ -38,6 +38,7 @@ class OpenAiDialect:
     """One socket of an OpenAI Realtime client. `nonce` makes its ids its own."""
 
     starts_late = True
+    can_resume = False
     idle_timeout_s: float | None = None
 
     def __init__(self, handshake: Handshake, *, nonce: str) -> None:

@@ -45,6 +45,7 @@ class WhisperLiveDialect:
     """Keeps what was said last by one client, for each message says it again."""
 
     starts_late = False
+    can_resume = False
     idle_timeout_s: float | None = None
 
     def __init__(self, _handshake: Handshake) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from ssl import SSLContext
 from typing import cast
 
@@ -36,8 +37,8 @@ class Lobby:
         self.sockets: list[ServerConnection] = []
         self._view = GatewayView(sessions=sessions, max_sessions=1, draining=draining)
 
-    def admission(self) -> Admission:
-        return admit(self._view)
+    def admission(self, *, resuming: bool = False) -> Admission:
+        return admit(replace(self._view, resuming=resuming))
 
     def not_ready_because(self) -> list[str]:
         return []

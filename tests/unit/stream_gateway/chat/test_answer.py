@@ -114,7 +114,10 @@ def test_failures_that_another_worker_may_not_have_are_tried_again_after_a_while
     assert desk.chat.is_idle
 
 
-@pytest.mark.parametrize(("code", "shown"), [("chat_failed", "chat_failed"), ("unknown_model", "unknown_model")])
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [("chat_failed", "chat_failed"), ("unknown_model", "unknown_model"), ("invalid_message", "invalid_message")],
+)
 def test_a_failure_that_no_worker_could_help_ends_the_answer(code: str, shown: str) -> None:
     desk = asked()
     desk.taken()

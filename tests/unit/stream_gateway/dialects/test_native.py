@@ -78,7 +78,9 @@ def test_an_invalid_field_is_named_by_its_path() -> None:
 
 
 def test_an_unknown_type_is_told_what_exists_even_if_its_fields_are_strange() -> None:
-    with pytest.raises(UnknownMessageType, match=r"session\.start, audio\.commit, audio\.end, .* and chat\.reset"):
+    with pytest.raises(
+        UnknownMessageType, match=r"session\.start, session\.resume, audio\.commit, .* and chat\.reset"
+    ):
         a_dialect().on_text('{"type": "session.begin", "audio": 5}')
 
 
@@ -101,6 +103,7 @@ def test_the_start_tells_limits_model_and_the_rate_in_which_offsets_count() -> N
         "channels": 2,
         "model": "base",
         "chat_model": "smollm2",
+        "resume": None,
         "limits": json.loads(json.dumps({name: getattr(LIMITS, name) for name in LIMITS.__struct_fields__})),
     }
 
