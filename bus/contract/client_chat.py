@@ -1,11 +1,8 @@
 """Chat in the native client protocol, version 1 (docs/protocol.md): what a client says of it, and what it is told."""
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
-
-Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
-"""A number that a client gives back: JSON bounds none, and what is done with it must not depend on that."""
 
 
 class ChatOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +65,7 @@ ChatCommand: TypeAlias = ChatSend | ChatRequest | ChatCancel | ChatConfigure | C
 class HeldAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What a client that resumes has of an answer."""
 
-    answer: Count
+    answer: int
     text: str | None = None
     """All deltas that came of it; None if its end came too."""
 

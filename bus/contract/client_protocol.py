@@ -26,7 +26,6 @@ from bus.contract.client_chat import ChatStarted as ChatStarted
 from bus.contract.client_chat import ChatTimes as ChatTimes
 from bus.contract.client_chat import ChatTurnStored as ChatTurnStored
 from bus.contract.client_chat import ChatUsage as ChatUsage
-from bus.contract.client_chat import Count
 from bus.contract.client_chat import HeldAnswer as HeldAnswer
 from bus.contract.decoding import decoded
 from bus.contract.work import Task, Word
@@ -92,11 +91,11 @@ class SessionResume(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     session: str
     token: str
     """From `session.started`."""
-    seq: Count
+    seq: int
     """Of the last event received; numbers go on behind it."""
-    offset: Count = 0
+    offset: int = 0
     """First sample that can still be sent: that of the last `audio.committed`."""
-    segments: tuple[Count, ...] = ()
+    segments: tuple[int, ...] = ()
     """For each channel the newest segment whose final, or failure, was received; 0 for none."""
     answer: HeldAnswer | None = None
     """The newest answer of which anything was received."""

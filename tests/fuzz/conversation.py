@@ -7,6 +7,7 @@ promises hold that `_apply`, `_emit` and `end` assert, and those of the judge th
 import base64
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ import msgspec
 
 from bus.contract import chat_work, work
 from bus.contract.chat_work import decode_chat_reply
-from bus.contract.client_protocol import AudioCommit, AudioEnd, SessionResume, SessionStart
+from bus.contract.client_protocol import AudioCommit, AudioEnd, ResumeGrant, SessionResume, SessionStart
 from bus.contract.errors import AudioBeforeStart, CannotResume, ClientTooSlow, HarkenError, InvalidMessage, NoChat
 from bus.contract.presence import WorkerPresence
 from bus.contract.records import SegmentRecord
@@ -66,6 +67,7 @@ class Conversation:
         self._shown: set[int] = set()
         self._committed = 0
         self._close: Close | None = None
+        self._is_gone = False
 
     def open(self) -> None:
         """The upgrade. Raises a ClientError where it is refused."""
@@ -94,6 +96,12 @@ class Conversation:
                 self._apply(self._machine.on_drain(20.0, self._now))
             case ["gone"]:
                 self._apply(self._machine.on_gone(self._now))
+            case ["lost"]:
+                self._outbox = Outbox(max_events=MAX_OUTBOX_EVENTS)
+                self._is_gone = True
+                self._apply(self._machine.on_lost(60.0, self._now))
+            case ["taken over"]:
+                self._apply(self._machine.on_taken_over(self._now))
             case _:
                 self._bus_step(step)
 
@@ -139,7 +147,7 @@ class Conversation:
     # --- the client's side
 
     def _frame(self, frame: str | bytes) -> None:
-        if self._close is not None:
+        if self._close is not None or self._is_gone:
             return
         try:
             actions = self._dialect.on_text(frame) if isinstance(frame, str) else self._dialect.on_binary(frame)
@@ -190,6 +198,8 @@ class Conversation:
             self._dialect.offset_rate_hz = start.audio.sample_rate
         route = Route("std", "base") if start.audio is not None else None
         config = session_config(start, services=self._services(), session="s1", tenant="acme", route=route)
+        if self._dialect.can_resume:
+            config = replace(config, resume=ResumeGrant(token="opaque", within_s=600.0))
         self._channels = config.channels
         self._apply(self._machine.on_start(config, self._now))
 
@@ -240,6 +250,8 @@ class Conversation:
                 return (text,)
             case events.Deferred(spell):
                 return spell()
+            case events.Missed(missed):
+                return [text for one in missed for text in self._dialect.render(one)]
             case _:
                 return self._dialect.render(event)
 
@@ -375,7 +387,7 @@ class Conversation:
             case events.Committed(sample):
                 assert self._committed < sample <= self._received_sample, "a commit goes back, or beyond the audio"
                 self._committed = sample
-        if self._close is not None:
+        if self._close is not None or self._is_gone:
             return
         fits = self._outbox.offer(event)
         assert len(self._outbox) <= MAX_OUTBOX_EVENTS + 2, "the outbox grows"

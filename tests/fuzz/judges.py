@@ -23,8 +23,9 @@ class Judge(Protocol):
 class NativeJudge:
     """Numbers without a gap, commits that never go back, one final for each segment."""
 
-    def __init__(self) -> None:
-        self._seq = 0
+    def __init__(self, *, seq: int = 0) -> None:
+        """`seq` is that of the last event before."""
+        self._seq = seq
         self._offset = 0
         self._ended: set[int] = set()
         self._stable: dict[int, str] = {}

@@ -2,7 +2,17 @@
 
 from typing import Final
 
-from tests.fuzz.surfaces import audio, bus, clients, conversations, frames, front_door, model_server, model_store
+from tests.fuzz.surfaces import (
+    audio,
+    bus,
+    clients,
+    conversations,
+    frames,
+    front_door,
+    model_server,
+    model_store,
+    resumption,
+)
 from tests.fuzz.target import Target
 
 TARGETS: Final[tuple[Target, ...]] = (
@@ -14,4 +24,5 @@ TARGETS: Final[tuple[Target, ...]] = (
     *clients.TARGETS,
     *model_server.TARGETS,
     *model_store.TARGETS,
+    *resumption.TARGETS,
 )

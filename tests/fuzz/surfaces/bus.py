@@ -11,7 +11,7 @@ from bus.contract import chat_work, presence, records, session_record, subjects,
 from bus.contract.advisories import decode_given_up
 from bus.contract.errors import HarkenError
 from bus.control.roster import Roster
-from bus.transport.jetstream_api import parse_reply, parse_stored
+from bus.transport.jetstream_api import parse_direct, parse_reply, parse_stored
 from bus.transport.pull_protocol import PullOutcome, read_status
 from tests.fuzz.mutation import json_mutator, msgpack_mutator, mutated
 from tests.fuzz.seeds import golden
@@ -27,6 +27,11 @@ _REPLIES = (
     b'{"type":"r","num_pending":3,"delivered":{"consumer_seq":1,"stream_seq":9},"config":{"name":"asr_std"}}',
 )
 _SUBJECTS = (b"inbox.gw.g1.s1", b"inbox.chat.g1.s1", b"transcripts.t1.s1", b"asr.final.std.t1.s1", b"inbox.gw.g1.s1.x")
+_DIRECT = (
+    b'Nats-Stream: TRANSCRIPTS\nNats-Sequence: 7\nNats-Msg-Id: s1:1:final\n\n{"type":"x"}',
+    b"Status: 204\nDescription: EOB\nNats-Num-Pending: 3\nNats-Last-Sequence: 9\n\n",
+    b"Status: 404\nDescription: Message Not Found\n\n",
+)
 _STATUSES = (b"100\tIdle Heartbeat", b"404\tNo Messages", b"409\tLeadership Change", b"409\tConsumer Deleted", b"503\t")
 _NAMES: tuple[Callable[[str], str], ...] = (
     subjects.asr_consumer,
@@ -127,6 +132,13 @@ def _jetstream(data: bytes) -> None:
     parse_stored(data)
 
 
+def _direct(data: bytes) -> None:
+    """A header a line, then an empty line, then the message: as the NATS client hands them over."""
+    head, _, body = data.partition(b"\n\n")
+    fields = dict(line.partition(": ")[::2] for line in head.decode(errors="surrogateescape").split("\n"))
+    parse_direct(fields, body)
+
+
 def _status(data: bytes) -> None:
     status, _, description = data.decode(errors="surrogateescape").partition("\t")
     assert isinstance(read_status(status, description), PullOutcome)
@@ -157,5 +169,6 @@ TARGETS = (
     Target("bus.advisories", json_mutator([_GIVEN_UP]).make, _advisories, (ValueError,)),
     Target("bus.subjects", lambda random: random.choice((mutated(_SUBJECTS), _identifiers))(random), _subject),
     Target("bus.jetstream", json_mutator(_REPLIES).make, _jetstream, (HarkenError,)),
+    Target("bus.direct_get", mutated(_DIRECT), _direct, (HarkenError,)),
     Target("bus.pull_status", mutated(_STATUSES), _status),
 )

@@ -111,7 +111,9 @@ def _step(random: Random, messages: MessageMutator, ends: Sequence[str]) -> obje
         return ["garbage", base64.b64encode(_RESULTS.make(random)).decode()]
     if kind < 0.97:
         return [random.choice(("bus", "workers", "llm")), random.random() < 0.5]
-    return random.choice((["drain"], ["gone"], ["text", random.choice(ends)], ["bytes", random.choice(ends)]))
+    return random.choice(
+        (["drain"], ["gone"], ["lost"], ["taken over"], ["text", random.choice(ends)], ["bytes", random.choice(ends)])
+    )
 
 
 def _play(data: bytes, dialect: Dialect, judge: Judge, audio: Callable[[float], str | bytes]) -> None:

@@ -17,6 +17,7 @@ from stream_gateway.dialects.whisper_live_messages import Hello, Ready, read_hel
 from stream_gateway.policy.endpoint import EndpointOptions
 from stream_gateway.segmentation.segmenter import Segmenter, SegmenterOptions
 from stream_gateway.session.config import check_start, endpoint_options, segmenter_options
+from stream_gateway.session.resumption import check_resume
 from tests.fuzz.mutation import json_mutator, mutated
 from tests.fuzz.seeds import golden
 from tests.fuzz.target import Target
@@ -84,7 +85,8 @@ def _native(data: bytes) -> None:
         if isinstance(action, SessionStart):
             checked(action)
         elif isinstance(action, SessionResume):
-            msgspec.msgpack.encode(action)
+            check_resume(action)
+            msgspec.msgpack.encode(action)  # whose whole numbers have 64 bits
 
 
 def _deepgram_query(data: bytes) -> None:
