@@ -16,6 +16,7 @@ from stream_gateway.dialects.base import Action, Audio, AudioClear, Awake, Diale
 from stream_gateway.event_writer import EventWriter
 from stream_gateway.live_session import LiveSession
 from stream_gateway.opening import Opener, Opening
+from stream_gateway.reading import actions_of
 from stream_gateway.services import Services
 from stream_gateway.session import events
 from stream_gateway.session.config import SessionLimits
@@ -96,7 +97,7 @@ class Connection:
 
     async def _on_frame(self, frame: str | bytes) -> None:
         try:
-            actions = self._dialect.on_text(frame) if isinstance(frame, str) else self._dialect.on_binary(frame)
+            actions = await actions_of(self._dialect, frame)
         except HarkenError as error:
             self._fail(error, fatal=False)
             return

@@ -46,6 +46,7 @@ class DeepgramDialect:
 
     starts_late = False
     can_resume = False
+    read_apart = None
     idle_timeout_s: float | None = _IDLE_TIMEOUT_S
 
     def __init__(self, handshake: Handshake) -> None:

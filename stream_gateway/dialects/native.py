@@ -35,6 +35,7 @@ class NativeDialect:
 
     starts_late = False
     can_resume = True
+    read_apart = None
     idle_timeout_s: float | None = None
 
     def __init__(self, handshake: Handshake) -> None:

@@ -46,6 +46,7 @@ class WhisperLiveDialect:
 
     starts_late = False
     can_resume = False
+    read_apart = None
     idle_timeout_s: float | None = None
 
     def __init__(self, _handshake: Handshake) -> None:

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from bus.contract.errors import BusUnavailable, HarkenError, InternalError, Overloaded
-from bus.transport.jetstream_api import AssetMissing, StoredAck, parse_reply, parse_stored, whole
+from bus.transport.jetstream_api import AssetMissing, StoredAck, parse_direct, parse_reply, parse_stored, whole
 
 
 def test_a_stored_message_has_its_sequence() -> None:
@@ -54,3 +54,23 @@ def test_a_number_is_found_where_it_lies() -> None:
     assert whole({"delivered": {"stream_seq": 0}}, "delivered", "stream_seq") == 0
     with pytest.raises(InternalError, match=r"without delivered\.stream_seq"):
         whole({"delivered": 3}, "delivered", "stream_seq")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        None,
+        {"Status": ""},
+        {"Status": "ok"},
+        {"Status": "-1"},
+        {"Status": "204"},
+        {"Status": "204", "Nats-Num-Pending": "some"},
+        {"Nats-Sequence": "9" * 5_000},
+        {"Nats-Sequence": "²"},
+        {"Status": "400", "Description": "Bad Request"},
+    ],
+)
+def test_a_direct_reply_without_its_numbers_is_a_fault(headers: dict[str, str] | None) -> None:
+    with pytest.raises(InternalError, match="JetStream (answered without|refused)"):
+        parse_direct(headers, b"{}")

@@ -78,9 +78,7 @@ def test_an_invalid_field_is_named_by_its_path() -> None:
 
 
 def test_an_unknown_type_is_told_what_exists_even_if_its_fields_are_strange() -> None:
-    with pytest.raises(
-        UnknownMessageType, match=r"session\.start, session\.resume, audio\.commit, .* and chat\.reset"
-    ):
+    with pytest.raises(UnknownMessageType, match=r"session\.start, session\.resume, audio\.commit, .* and chat\.reset"):
         a_dialect().on_text('{"type": "session.begin", "audio": 5}')
 
 
