@@ -21,6 +21,7 @@ from stream_gateway.services import Services
 from stream_gateway.session import events
 from stream_gateway.session.config import SessionLimits
 from stream_gateway.session.session import Phase
+from stream_gateway.session_ids import session_id_of
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,12 @@ class Connection:
         self._tasks = asyncio.TaskGroup()
         self._writer = EventWriter(socket, dialect=dialect, max_events=services.max_outbox_events)
         self.live = LiveSession(
-            limits=_limits(services, dialect), services=services, tenant=tenant, writer=self._writer, tasks=self._tasks
+            session_id=session_id_of(socket.id),
+            limits=_limits(services, dialect),
+            services=services,
+            tenant=tenant,
+            writer=self._writer,
+            tasks=self._tasks,
         )
         self._machine = self.live.machine
         self._opener = Opener(services, tenant=tenant, now=self.live.now, on_taken=self.live.on_taken_over)

@@ -111,7 +111,7 @@ class Opener:
         return Opening(
             start=start,
             config=config,
-            ledger=self._ledger(session, records=Fence(taken.records_seq), granted=granted),
+            ledger=self._ledger(session, records=Fence(taken.records_seq, epoch=taken.record.epoch), granted=granted),
             pool=route.pool if route is not None else None,
             epoch=taken.record.epoch,
             resumption=resumption,
@@ -158,7 +158,12 @@ class Opener:
         key = None
         if granted is not None:
             subject = subjects.session_record(self._tenant, session)
-            key = FencedSubject(bus, stream=subjects.STREAM_SESSIONS, subject=subject, fence=Fence(granted.key_seq))
+            key = FencedSubject(
+                bus,
+                stream=subjects.STREAM_SESSIONS,
+                subject=subject,
+                fence=Fence(granted.key_seq, epoch=granted.record.epoch),
+            )
         subject = subjects.transcripts(self._tenant, session)
         return SessionLedger(
             session=session,

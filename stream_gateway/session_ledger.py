@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 _MAX_REFUSALS = 5
 """Of one store: more mean that a replica lags, or that somebody else writes without a fence."""
-_NOTHING = StoredMessage(seq=0, msg_id="", data=b"")
+_NOTHING = StoredMessage(seq=0, msg_id="", epoch=0, data=b"")
 
 
 class FencedSubject:
@@ -61,22 +61,25 @@ class FencedSubject:
         """Whether it is stored. If not, the fence stands behind another message now."""
         fence = self._fence
         try:
-            ack = await self._bus.publish_stored(self._subject, data, msg_id=msg_id, after_seq=fence.after_seq)
+            ack = await self._bus.publish_stored(
+                self._subject, data, msg_id=msg_id, after_seq=fence.after_seq, epoch=fence.epoch
+            )
+            if not ack.duplicate:
+                fence.on_stored(ack.seq)
+                return True
+            verdict = fence.on_duplicate(await self._newest())
         except WrongLastSequence:
-            newest = await newest_message(self._bus, self._stream, self._subject) or _NOTHING
-            match fence.on_refused(msg_id, newest.seq, newest.msg_id):
-                case Verdict.STORED:
-                    return True
-                case Verdict.AGAIN:
-                    return False
-                case Verdict.TAKEN:
-                    self._is_closed = True
-                    raise SessionTaken("the session goes on elsewhere") from None
+            verdict = fence.on_refused(msg_id, await self._newest())
         except BaseException:  # also where this task is cancelled: the broker may have it
             fence.on_doubt(msg_id)
             raise
-        fence.on_stored(ack.seq, duplicate=ack.duplicate)
-        return True
+        if verdict is Verdict.TAKEN:
+            self._is_closed = True
+            raise SessionTaken("the session goes on elsewhere")
+        return verdict is Verdict.STORED
+
+    async def _newest(self) -> StoredMessage:
+        return await newest_message(self._bus, self._stream, self._subject) or _NOTHING
 
 
 class SessionLedger:

@@ -93,7 +93,9 @@ async def _win(bus: BusConnection, found: Found, *, token: str, gateway: str) ->
         # Two sockets may try at the same time, also on one gateway: only one of them may win.
         msg_id = f"{found.session}:{record.epoch}:{secrets.token_hex(8)}:key"
         try:
-            ack = await bus.publish_stored(subject, encode_session(record), msg_id=msg_id, after_seq=found.revision)
+            ack = await bus.publish_stored(
+                subject, encode_session(record), msg_id=msg_id, after_seq=found.revision, epoch=record.epoch
+            )
         except WrongLastSequence:
             found = await find_session(bus, tenant=found.tenant, session=found.session, token=token)
             continue
@@ -116,11 +118,12 @@ async def _mark(bus: BusConnection, found: Found, epoch: int, key_seq: int) -> i
         if newest is not None and newest.msg_id == msg_id:
             return newest.seq
         owned = await newest_message(bus, subjects.STREAM_SESSIONS, key)
-        if owned is None or owned.seq != key_seq:
+        is_anothers = newest is not None and newest.epoch > epoch
+        if is_anothers or owned is None or owned.seq != key_seq:
             raise SessionTaken("the session goes on on another socket")
         try:
             after_seq = newest.seq if newest is not None else 0
-            return (await bus.publish_stored(subject, data, msg_id=msg_id, after_seq=after_seq)).seq
+            return (await bus.publish_stored(subject, data, msg_id=msg_id, after_seq=after_seq, epoch=epoch)).seq
         except WrongLastSequence:
             continue  # the gateway before was faster; it knows by now
     raise BusUnavailable("the session's record changes too fast; try again")

@@ -20,7 +20,7 @@ from nats.aio.msg import Msg
 
 from bus.contract.errors import BusUnavailable, InternalError
 from bus.transport.connection_events import ConnectionEvents
-from bus.transport.jetstream_api import AssetMissing, StoredAck, parse_reply, parse_stored
+from bus.transport.jetstream_api import EPOCH, AssetMissing, StoredAck, parse_reply, parse_stored
 from bus.transport.restoration import Restoration
 from bus.transport.round_trip import RoundTrip
 from bus.transport.server_url import ServerUrl, parse_server_url
@@ -138,18 +138,26 @@ class BusConnection:
             await asyncio.sleep(0)  # nats-py's publish never yields by itself, and its writer must get a turn
 
     async def publish_stored(
-        self, subject: str, data: bytes, *, msg_id: str, after_seq: int | None = None, timeout_s: float = 2.0
+        self,
+        subject: str,
+        data: bytes,
+        *,
+        msg_id: str,
+        after_seq: int | None = None,
+        epoch: int = 0,
+        timeout_s: float = 2.0,
     ) -> StoredAck:
         """Store in the stream that listens on `subject`, once per `msg_id` within the stream's duplicate window.
 
         With `after_seq` only if that is the newest message of the subject (0: if there is none): else it raises
-        WrongLastSequence, though a repeat of what is stored may be told as a duplicate too.
+        WrongLastSequence, though what is stored under this id, by whomever, may be told as a duplicate too. `epoch` is
+        kept with the message, for others to see which owner of the subject wrote it.
         Raises BusUnavailable if there was no answer (it may be stored all the same: repeat with the same id), its
         subclass AssetMissing if no stream listens (`ensure`, then repeat), Overloaded if the stream is full.
         """
         headers = {"Nats-Msg-Id": msg_id}
         if after_seq is not None:
-            headers["Nats-Expected-Last-Subject-Sequence"] = str(after_seq)
+            headers |= {"Nats-Expected-Last-Subject-Sequence": str(after_seq), EPOCH: str(epoch)}
         return parse_stored((await self.request(subject, data, timeout_s=timeout_s, headers=headers)).data)
 
     async def request_api(self, call: str, body: bytes = b"", *, timeout_s: float = _API_TIMEOUT_S) -> dict[str, Any]:

@@ -16,7 +16,7 @@ _BATCH = 256
 async def newest_message(bus: BusConnection, stream: str, subject: str) -> StoredMessage | None:
     """The newest message of `subject`, None if there is none. Raises as `BusConnection.request_api`."""
     reply = await bus.request(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"", timeout_s=_TIMEOUT_S)
-    message = parse_direct(reply.headers, reply.data)
+    message = parse_direct(reply.headers or {}, reply.data)
     return message if isinstance(message, StoredMessage) else None
 
 
@@ -44,7 +44,7 @@ async def _take_batch(replies: asyncio.Queue[Msg], messages: list[StoredMessage]
             reply = await asyncio.wait_for(replies.get(), _TIMEOUT_S)
         except TimeoutError:
             raise BusUnavailable(f"no answer from JetStream within {_TIMEOUT_S:g} s") from None
-        part = parse_direct(reply.headers, reply.data)
+        part = parse_direct(reply.headers or {}, reply.data)
         if not isinstance(part, StoredMessage):
             return isinstance(part, EndOfBatch) and part.pending > 0
         messages.append(part)

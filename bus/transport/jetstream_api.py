@@ -14,6 +14,8 @@ _MAX_DIGITS = 20
 """Of a sequence, which has 64 bits."""
 _END_OF_BATCH = 204
 _WRONG_LAST_SEQUENCE = 10071
+EPOCH = "Harken-Epoch"
+"""Header: which owner of its subject wrote a message; they are counted from 0, and so is who says nothing of it."""
 # 10077 is "maximum messages or bytes exceeded"; the others are the server's memory or disk at its limit.
 _FULL = frozenset({10077, 10023, 10028, 10047})
 
@@ -34,6 +36,8 @@ class StoredMessage:
     seq: int
     msg_id: str
     """Its `Nats-Msg-Id`; empty if it has none."""
+    epoch: int
+    """Which owner of the subject wrote it."""
     data: bytes = field(repr=False)
 
 
@@ -62,22 +66,26 @@ def parse_stored(data: bytes) -> StoredAck:
     return StoredAck(seq=whole(reply, "seq"), duplicate=reply.get("duplicate") is True)
 
 
-def parse_direct(headers: Mapping[str, str] | None, data: bytes) -> StoredMessage | EndOfBatch | None:
+def parse_direct(headers: Mapping[str, str], data: bytes) -> StoredMessage | EndOfBatch | None:
     """Read one reply to a direct get: None if there is no (further) message.
 
     Raises AssetMissing if there is no stream, InternalError if it was refused.
     """
-    fields = headers or {}
-    status = _number(fields, "Status") if "Status" in fields else 0
+    status = _number(headers, "Status", without=0)
     if status == _NOT_FOUND:
         return None
     if status == _END_OF_BATCH:
-        return EndOfBatch(pending=_number(fields, "Nats-Num-Pending"))
+        return EndOfBatch(pending=_number(headers, "Nats-Num-Pending"))
     if status == _SERVICE_UNAVAILABLE:
         raise AssetMissing("no stream answers on this subject")
     if status:
-        raise InternalError(f"JetStream refused the request: {fields.get('Description', 'no description')} ({status})")
-    return StoredMessage(seq=_number(fields, "Nats-Sequence"), msg_id=fields.get("Nats-Msg-Id", ""), data=data)
+        raise InternalError(f"JetStream refused the request: {headers.get('Description', 'no description')} ({status})")
+    return StoredMessage(
+        seq=_number(headers, "Nats-Sequence"),
+        msg_id=headers.get("Nats-Msg-Id", ""),
+        epoch=_number(headers, EPOCH, without=0),
+        data=data,
+    )
 
 
 def parse_reply(data: bytes) -> dict[str, Any]:
@@ -105,9 +113,11 @@ def whole(reply: object, *path: str) -> int:
     return reply
 
 
-def _number(fields: Mapping[str, str], name: str) -> int:
-    digits = fields.get(name, "")
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS):
+def _number(headers: Mapping[str, str], name: str, *, without: int | None = None) -> int:
+    digits = headers.get(name)
+    if digits is None and without is not None:
+        return without
+    if digits is None or not (digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS):
         raise InternalError(f"JetStream answered without {name}")
     return int(digits)
 

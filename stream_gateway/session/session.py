@@ -104,8 +104,9 @@ class Session:
         if self.phase is not Phase.HELLO:
             return []
         notices = self._open(config, resumption.outset, resumption.chat, now)
-        if config.resume is not None:  # it lasts no longer for having been taken over
-            self._opened_at = now + config.resume.within_s - self._limits.max_session_s
+        assert config.resume is not None, "what is resumed can be resumed"
+        # It lasts no longer for having been taken over.
+        self._opened_at = now + config.resume.within_s - self._limits.max_session_s
         resumed = Resumed(
             config.session,
             config.model,

@@ -23,10 +23,10 @@ class ResumingClient:
         self.events: list[dict[str, Any]] = []
 
     @classmethod
-    async def start(cls, port: int, **fields: Any) -> "ResumingClient":
+    async def start(cls, port: int, *, path: str = "/v1/stream", **fields: Any) -> "ResumingClient":
         """A session that is open."""
         opened: list[dict[str, Any]] = []
-        socket = await started(port, opened=opened, **fields)
+        socket = await started(port, path=path, opened=opened, **fields)
         return cls(opened[0], socket)
 
     @property

@@ -28,7 +28,7 @@ _REPLIES = (
 )
 _SUBJECTS = (b"inbox.gw.g1.s1", b"inbox.chat.g1.s1", b"transcripts.t1.s1", b"asr.final.std.t1.s1", b"inbox.gw.g1.s1.x")
 _DIRECT = (
-    b'Nats-Stream: TRANSCRIPTS\nNats-Sequence: 7\nNats-Msg-Id: s1:1:final\n\n{"type":"x"}',
+    b'Nats-Stream: TRANSCRIPTS\nHarken-Epoch: 2\nNats-Sequence: 7\nNats-Msg-Id: s1:1:final\n\n{"type":"x"}',
     b"Status: 204\nDescription: EOB\nNats-Num-Pending: 3\nNats-Last-Sequence: 9\n\n",
     b"Status: 404\nDescription: Message Not Found\n\n",
 )

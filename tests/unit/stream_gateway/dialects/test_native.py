@@ -8,6 +8,8 @@ from bus.contract.client_protocol import (
     AudioEnd,
     AudioFormat,
     Limits,
+    ResumeGrant,
+    SessionResume,
     SessionStart,
     StageTimes,
     decode_event,
@@ -234,3 +236,48 @@ def test_what_this_protocol_cannot_ask_for_is_not_told_and_not_counted(event: ev
     dialect = a_dialect()
     assert dialect.render(event) == ()
     assert rendered(events.DrainNotice(1.0), dialect)["seq"] == 1
+
+
+RESUME = '{"type": "session.resume", "session": "s1", "token": "t", "seq": 41}'
+GRANT = ResumeGrant(token="t", within_s=60.0)
+
+
+def test_the_numbers_of_events_go_on_where_a_client_that_resumes_has_them() -> None:
+    dialect = a_dialect()
+    assert list(dialect.on_text(RESUME)) == [SessionResume(session="s1", token="t", seq=41)]
+    assert rendered(events.Committed(1), dialect)["seq"] == 42
+
+
+def test_a_resume_in_mid_session_changes_no_number() -> None:
+    dialect = a_dialect()
+    dialect.on_text('{"type": "session.start"}')
+    dialect.on_text(RESUME)
+    assert rendered(events.Committed(1), dialect)["seq"] == 1
+
+
+def test_a_socket_that_is_for_a_resume_begins_with_one() -> None:
+    def dialect() -> NativeDialect:
+        return NativeDialect(Handshake(path="/v1/stream", query={"resume": ["1"]}, limits=LIMITS))
+
+    with pytest.raises(InvalidMessage, match=r"begins with session\.resume"):
+        dialect().on_text('{"type": "session.start"}')
+    assert dialect().on_text(RESUME)
+
+
+def test_a_session_that_can_be_resumed_says_how() -> None:
+    started = rendered(events.Started("s1", "base", 1, None, GRANT))
+    assert started["resume"] == {"token": "t", "within_s": 60.0}
+
+
+def test_a_resumed_session_says_from_where_on_audio_is_wanted() -> None:
+    resumed = rendered(events.Resumed("s1", "base", 1, None, GRANT, 4_410))
+    assert (resumed["type"], resumed["audio_offset"], resumed["session"]) == ("session.resumed", 4_410, "s1")
+
+
+def test_what_holds_other_events_is_told_event_by_event() -> None:
+    with pytest.raises(AssertionError):
+        a_dialect().render(events.Missed((events.Committed(1),)))
+
+
+def test_a_token_is_not_in_what_is_logged_of_an_event() -> None:
+    assert "token" not in repr(events.Started("s1", "base", 1, None, GRANT))

@@ -1,10 +1,10 @@
 import pytest
 
-from stream_gateway.policy.admission import GatewayView, admit
+from stream_gateway.policy.admission import GatewayView, admit, with_headroom
 
 
-def a_view(*, sessions: int = 0, max_sessions: int = 10, draining: bool = False) -> GatewayView:
-    return GatewayView(sessions=sessions, max_sessions=max_sessions, draining=draining)
+def a_view(*, sessions: int = 0, max_sessions: int = 10, draining: bool = False, resuming: bool = False) -> GatewayView:
+    return GatewayView(sessions=sessions, max_sessions=max_sessions, draining=draining, resuming=resuming)
 
 
 def test_a_gateway_with_room_admits_without_a_reason() -> None:
@@ -28,3 +28,10 @@ def test_a_draining_gateway_refuses_whether_it_has_room_or_not(sessions: int) ->
     assert not admission.admitted
     assert admission.reason == "draining"
     assert admission.retry_after_s > 0
+
+
+def test_who_goes_on_with_a_session_finds_room_above_the_limit_and_not_without_end() -> None:
+    assert (with_headroom(10), with_headroom(500)) == (18, 550)
+    assert admit(a_view(sessions=17, resuming=True)).admitted
+    assert not admit(a_view(sessions=18, resuming=True)).admitted
+    assert not admit(a_view(draining=True, resuming=True)).admitted

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TypeVar
 
-from bus.contract.client_protocol import SessionResume
+from bus.contract.client_protocol import ResumeGrant, SessionResume
 from bus.contract.records import Record, SegmentRecord, SessionResumed, TranscriptFinal
 from bus.contract.work import SAMPLE_RATE_HZ, AsrResult
 from stream_gateway.segmentation.segmenter import FRAME_SAMPLES, SegmenterOptions
@@ -70,7 +70,10 @@ class Lives:
         self.now = 0.0
         self.epoch = 0
         self.config = a_config(
-            channels=len(channels), vad=vad, segmenter=SegmenterOptions(max_utterance_s=5.0, cut_search_s=2.0)
+            resume=ResumeGrant(token="t", within_s=10_000.0),
+            channels=len(channels),
+            vad=vad,
+            segmenter=SegmenterOptions(max_utterance_s=5.0, cut_search_s=2.0),
         )
         self._be_born()
         self._perform(self.session.on_start(self.config, self.now))
