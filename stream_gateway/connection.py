@@ -151,7 +151,12 @@ class Connection:
         if isinstance(message, SessionResume):
             return await self._opener.resume(message, claim=self._claim)
         can_resume = self._dialect.can_resume and self._services.resume_grace_s > 0
-        return await self._opener.start(message, session=self.live.session_id, can_resume=can_resume)
+        return await self._opener.start(
+            message,
+            session=self.live.session_id,
+            can_resume=can_resume,
+            may_never_speak=self._dialect.may_never_speak,
+        )
 
     def _begin(self, opening: Opening) -> None:
         live, config, audio = self.live, opening.config, opening.start.audio
@@ -181,7 +186,10 @@ class Connection:
         if self._machine.phase is Phase.HELLO:
             self._fail(AudioBeforeStart("the first frame must be the text message session.start"))
         elif intake is None:
-            self._fail(NoChat("this session has no audio: session.start says `audio: null`"), fatal=False)
+            reason = "session.start says `audio: null`"
+            if self._dialect.may_never_speak:
+                reason = "when it began, no worker could transcribe; open another one to be heard"
+            self._fail(NoChat(f"this session has no audio: {reason}"), fatal=False)
         elif frame and self._machine.accepts_audio:
             await intake.feed(frame)
 

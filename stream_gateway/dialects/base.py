@@ -67,6 +67,8 @@ class Dialect(Protocol):
     """Rate in which the client counts the samples it has sent; set once its audio format is known."""
     starts_late: bool
     """Whether `SessionStart` may come as late as the client's first audio or turn."""
+    may_never_speak: bool
+    """Whether the session was started for the sake of text: without anybody who transcribes it is a chat alone."""
     can_resume: bool
     """Whether a client of this protocol can take its session up on another socket."""
     idle_timeout_s: float | None

@@ -44,6 +44,7 @@ class OpenAiDialect:
 
     def __init__(self, handshake: Handshake, *, nonce: str) -> None:
         self.offset_rate_hz = PCM_RATE_HZ
+        self.may_never_speak = False
         self._beta = is_beta(handshake.headers)
         intent, model = (next(iter(handshake.query.get(name, ())), None) for name in ("intent", "model"))
         self._settings = Settings.at_first(intent=intent, model=model)
@@ -139,10 +140,11 @@ class OpenAiDialect:
             return wire.read_part(event.session, BetaPatch, within="session").patch(kind)
         return wire.read_part(event.session, SessionPatch, within="session")
 
-    def _started(self) -> list[Action]:
+    def _started(self, *, by_text: bool = False) -> list[Action]:
         """What starts the session, the first time that it is needed."""
         if self._settings.started:
             return []
+        self.may_never_speak = by_text
         self._settings = settings = replace(self._settings, started=True)
         self._speech = SpokenItems(settings, names=self._names, items=self._items)
         if settings.kind == "transcription":
@@ -174,7 +176,7 @@ class OpenAiDialect:
                 "no such item to put it after", code="item_create_invalid_previous_item_id", param="previous_item_id"
             )
         item = drafted(event.item, item_id)
-        actions = self._started()
+        actions = self._started(by_text=audio is None)
         if item.text and self._settings.kind == "realtime":
             item.refs.append(TurnRef("item", item_id))
             place = self._turn_at(after)
@@ -260,7 +262,7 @@ class OpenAiDialect:
             context=messages,
             remembered=response.in_conversation,
         )
-        return [*self._started(), asked]
+        return [*self._started(by_text=True), asked]
 
     def _cancel(self, response_id: str | None, event_id: str | None) -> Sequence[Action]:
         responses = self._responses
