@@ -242,7 +242,7 @@ def _heard_in(item: ItemDraft) -> bytes | None:
     parts = [
         decoded_audio(part.audio, param=f"item.content[{index}].audio")
         for index, part in enumerate(item.content or ())
-        if part.type == AUDIO_PART and memoryview(part.audio) != b"null"
+        if part.type == AUDIO_PART and part.audio != _NULL
     ]
     return b"".join(parts) or None
 

@@ -290,7 +290,7 @@ class Conversation:
         if not self._asks:
             return
         attempt = (self._asks[-1].answer, self._asks[-1].attempt)
-        of = {"session": "s1", "answer": attempt[0], "attempt": attempt[1]}
+        of: dict[str, Any] = {"session": "s1", "answer": attempt[0], "attempt": attempt[1]}
         self._deltas[attempt] = self._deltas.get(attempt, 0) + (kind == "delta" and not number)
         number = number or self._deltas[attempt]
         usage = chat_work.ChatUsage(prompt_tokens=number, completion_tokens=2)
