@@ -209,7 +209,7 @@ class ClientSession:
             if not (is_refusal or self._held.is_news(envelope.seq)) or envelope.type not in _KNOWN_TYPES:
                 return None
             event = decode_event(text)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             self._break(str(error))
             return None
         return self._apply(event, quiet_s)

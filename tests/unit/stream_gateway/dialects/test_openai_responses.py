@@ -156,3 +156,21 @@ def test_a_cancel_that_comes_too_late_does_not_hit_the_next_response() -> None:
     assert isinstance(check, Later)
     (refused,) = map(json.loads, check.spell())
     assert (refused["error"]["code"], refused["error"]["event_id"]) == ("response_cancel_not_active", "late")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "param"),
+    [
+        ({"topic": None}, "response.metadata"),
+        ({"topic": {"a": {}}}, "response.metadata"),
+        ({"k" * 65: "v"}, "response.metadata"),
+        ({"k": "v" * 513}, "response.metadata"),
+        ({str(number): "v" for number in range(17)}, "response.metadata"),
+    ],
+)
+def test_metadata_that_could_not_be_told_back_are_refused(metadata: object, param: str) -> None:
+    desk = Desk()
+    error = error_of(desk.send("response.create", response={"metadata": metadata}))
+    assert error["code"] == "invalid_value"
+    assert error["param"].startswith(param)
+    assert desk.asked(AskAnswer) == []
