@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-browser test-clients chaos soak coverage lint types check bench lock clean
+.PHONY: help setup demo test test-browser test-clients chaos soak fuzz coverage lint types check bench lock clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -36,6 +36,9 @@ chaos: $(READY) ## Hurt a running service by seed and check that no word is lost
 
 soak: $(READY) ## Have 20 sessions speak for 30 minutes: memory and latency must stay flat (arguments: SOAK_ARGS)
 	$(PY) -m tests.chaos.soak $(SOAK_ARGS)
+
+fuzz: $(READY) ## Run over a million inputs against every parser, in minutes (arguments: FUZZ_ARGS="--inputs N --seed S")
+	$(PY) -m tests.fuzz $(FUZZ_ARGS)
 
 coverage: $(READY) ## Check that the unit tests take every branch of the pure core
 	$(PY) -m pytest tests/unit --quiet --numprocesses 2 --cov --cov-branch

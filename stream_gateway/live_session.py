@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Sequence
 
 from bus.contract.chat_work import ChatReply
@@ -31,13 +30,14 @@ class LiveSession:
     def __init__(
         self,
         *,
+        session_id: str,
         limits: SessionLimits,
         services: Services,
         tenant: str,
         writer: EventWriter,
         tasks: asyncio.TaskGroup,
     ) -> None:
-        self.session_id = f"s{secrets.token_hex(10)}"
+        self.session_id = session_id
         """Its own, until it takes up a session that has one."""
         self.tenant = tenant
         self.epoch = 0

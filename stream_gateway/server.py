@@ -15,18 +15,20 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from bus.contract.client_protocol import Limits
+from bus.contract.client_protocol import PATH, Limits
 from bus.contract.errors import ClientError, Unauthorized
 from stream_gateway.dialects.base import Dialect, Handshake
 from stream_gateway.dialects.native import asks_to_resume
-from stream_gateway.dialects.refusals import OPENAI_PATHS, Refusal, spell
+from stream_gateway.dialects.refusals import DEEPGRAM_PATH, OPENAI_PATHS, Refusal, spell
 from stream_gateway.dialects.table import DIALECTS
+from stream_gateway.farewells import Farewells
 from stream_gateway.gateway import Gateway
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.page import Page
 from stream_gateway.policy.keys import presented_key, tenant_for
 from stream_gateway.policy.read_ahead import read_ahead_frames
 from stream_gateway.policy.subprotocols import echoed, parse_offer
+from stream_gateway.session_ids import session_id_of
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +75,7 @@ class FrontDoor:
         self._frames = frames
         self._dialects = dialects
         self._page = Page.installed()
+        self._farewells = Farewells()
 
     async def listen(self, host: str, port: int, *, reuse_port: bool, tls: SSLContext | None = None) -> Server:
         """Open the port. Compression is declined: audio does not shrink, and inflating costs the loop."""
@@ -81,6 +84,7 @@ class FrontDoor:
             host,
             port,
             process_request=self.answer,
+            process_response=_name_request,
             select_subprotocol=lambda _, names: _subprotocol(names),
             compression=None,
             max_size=self._frames.binary_bytes,
@@ -122,7 +126,7 @@ class FrontDoor:
     def _admit(self, connection: ServerConnection, request: Request, path: str) -> Response | None:
         refusal = self._refusal(connection, request) if _wants_upgrade(request) else _no_socket(path)
         if refusal is not None:
-            return _refused(path, refusal)
+            return None if self._farewells.admit(connection, path, refusal) else _refused(path, refusal)
         # websockets has one limit for all paths; it looks at it, and at the marks, with each frame.
         limit_bytes, assembler = self._frames.on(path), connection.recv_messages
         connection.protocol.max_message_size = limit_bytes
@@ -149,7 +153,8 @@ class FrontDoor:
             return Refusal(status=HTTPStatus.UNAUTHORIZED, code=error.code, message=error.message)
         except ClientError as error:
             return Refusal(status=HTTPStatus.BAD_REQUEST, code=error.code, message=error.message)
-        admission = self._gateway.admission(resuming=asks_to_resume(handshake.query))
+        resuming = handshake.path in (PATH, _ADMISSION) and asks_to_resume(handshake.query)
+        admission = self._gateway.admission(resuming=resuming)
         if admission.admitted:
             return None
         self._metrics.refused.labels(admission.reason).inc()
@@ -161,6 +166,8 @@ class FrontDoor:
         )
 
     async def _on_socket(self, socket: ServerConnection) -> None:
+        if await self._farewells.tell(socket):
+            return
         try:
             assert socket.request is not None
             handshake = _handshake(socket.request, self._gateway.limits)
@@ -176,6 +183,12 @@ def _handshake(request: Request, limits: Limits) -> Handshake:
     opened_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     fields = parse_qs(query, keep_blank_values=True)
     return Handshake(path=path, query=fields, headers=headers, limits=limits, opened_at=opened_at)
+
+
+def _name_request(connection: ServerConnection, request: Request, response: Response) -> None:
+    """Clients of Deepgram log what an upgrade is answered with, and look for the name that results have too."""
+    if request.path.partition("?")[0] == DEEPGRAM_PATH and response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+        response.headers["dg-request-id"] = session_id_of(connection.id)
 
 
 def _subprotocol(names: Sequence[Subprotocol]) -> Subprotocol | None:

@@ -28,6 +28,7 @@ PURE = (
     "bus/transport/server_url.py",
     "stream_gateway/chat/",
     "stream_gateway/dialects/base.py",
+    "stream_gateway/dialects/base64_audio.py",
     "stream_gateway/dialects/deepgram.py",
     "stream_gateway/dialects/deepgram_channel.py",
     "stream_gateway/dialects/deepgram_messages.py",

@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from bus.contract.decoding import decoded
 from bus.contract.identifiers import check_identifier
 
 VERSION = 1
@@ -46,15 +47,13 @@ def encode_presence(presence: WorkerPresence) -> bytes:
 
 def decode_presence(data: bytes) -> WorkerPresence:
     """Decode a heartbeat; ValueError if it is none, of another version, or says what no worker can."""
-    try:
-        presence = _decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"not a worker.presence: {error}") from None
+    presence = decoded(_decoder.decode, data, "a worker.presence")
     if presence.version != VERSION:
         raise ValueError(f"presence version {presence.version}, this process speaks {VERSION}")
+    check_identifier(presence.pool, "pool")  # they become tokens of subjects
     check_identifier(presence.worker, "worker id")
     if len(presence.aliases) > MAX_ALIASES or max(map(len, (presence.model, *presence.aliases))) > MAX_NAME_CHARS:
         raise ValueError("model names are too long or too many")
     if not (0 <= presence.slots <= MAX_SLOTS and 0 <= presence.free_slots <= MAX_SLOTS):
-        raise ValueError("slots are outside what a worker can have")
+        raise ValueError("slots must be 0 or more, and no more than a worker can have")
     return presence

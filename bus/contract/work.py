@@ -5,11 +5,11 @@ Rules of change: a field that is unknown is ignored, a new field needs a default
 tests/contract/golden pin the encoding.
 """
 
-from math import isfinite
 from typing import Literal
 
 import msgspec
 
+from bus.contract.decoding import check_finite, decoded
 from bus.contract.identifiers import check_identifier
 from bus.contract.subjects import is_final_ack
 
@@ -172,10 +172,7 @@ class OtherVersion(ValueError):
 
 def decode_request(data: bytes) -> AsrRequest:
     """Decode and check a request; ValueError (OtherVersion for that) names what is wrong, never the content."""
-    try:
-        request = _request_decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"not an asr.request: {error}") from None
+    request = decoded(_request_decoder.decode, data, "an asr.request")
     _check_version(request.version)
     for what in ("tenant", "session", "gateway"):  # they become tokens of the answer's subject
         check_identifier(getattr(request, what), what)
@@ -192,10 +189,7 @@ def decode_result(data: bytes) -> AsrResult:
     """Decode a result that a window can have (`check_result`); ValueError names what is wrong, never the content."""
     if len(data) > MAX_RESULT_BYTES:
         raise ValueError(f"a result of {len(data)} bytes")
-    try:
-        result = _result_decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"not an asr.result: {error}") from None
+    result = decoded(_result_decoder.decode, data, "an asr.result")
     _check_version(result.version)
     check_result(result)
     return result
@@ -209,20 +203,14 @@ def check_result(result: AsrResult) -> None:
 
 def decode_cancel(data: bytes) -> AsrCancel:
     """Decode a cancel; ValueError names what is wrong, never the content."""
-    try:
-        cancel = _cancel_decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"not an asr.cancel: {error}") from None
+    cancel = decoded(_cancel_decoder.decode, data, "an asr.cancel")
     _check_version(cancel.version)
     return cancel
 
 
 def decode_taken(data: bytes) -> AsrTaken:
     """Decode a notice; ValueError names what is wrong, never the content."""
-    try:
-        taken = _taken_decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"not an asr.taken: {error}") from None
+    taken = decoded(_taken_decoder.decode, data, "an asr.taken")
     _check_version(taken.version)
     check_identifier(taken.worker, "worker id")
     if not is_final_ack(taken.ack_subject):  # a gateway publishes there
@@ -242,16 +230,16 @@ def _check_sizes(result: AsrResult) -> None:
 def _check_numbers(result: AsrResult) -> None:
     probabilities = [result.language_probability, result.no_speech_probability]
     probabilities += [word.probability for word in result.words]
+    times = [at_s for word in result.words for at_s in (word.start_s, word.end_s)]
+    took = result.timings
+    spans = (took.queue_s, took.batch_wait_s, took.features_s, took.encode_s, took.decode_s) if took is not None else ()
+    check_finite((*probabilities, *times, *spans, result.average_log_probability), "times and probabilities")
     if not all(-_SLACK <= one <= 1 + _SLACK for one in probabilities):
         raise ValueError("a probability is outside 0 to 1")
-    if not isfinite(result.average_log_probability):
-        raise ValueError("average_log_probability is not finite")
     if not all(0 <= word.start_s <= word.end_s <= MAX_AUDIO_S for word in result.words):
         raise ValueError("the times of a word are impossible")
-    if (took := result.timings) is not None:
-        spans = (took.queue_s, took.batch_wait_s, took.features_s, took.encode_s, took.decode_s)
-        if not all(0 <= span <= MAX_AUDIO_S for span in spans) or took.batch_size < 0:
-            raise ValueError("timings are impossible")
+    if not all(0 <= span <= MAX_AUDIO_S for span in spans) or (took is not None and took.batch_size < 0):
+        raise ValueError("timings are impossible")
 
 
 def _check_version(version: int) -> None:

@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,7 +63,7 @@ class Results:
 @click.option("--runs", default=200, show_default=True, help="How many, over the faults in turn.")
 @click.option("--seed", default=1, show_default=True, help="Of the first run; each further one counts up.")
 @click.option("--fault", "names", multiple=True, type=click.Choice(list(FAULTS)), help="Only this one, or these.")
-@click.option("--lanes", default=2, show_default=True, help="Stacks at the same time.")
+@click.option("--lanes", default=3, show_default=True, help="Stacks at the same time.")
 @click.option("--sessions", default=6, show_default=True, help="Clients of each run.")
 @click.option("--pace", default=3.0, show_default=True, help="How much faster than real time they speak.")
 @click.option("--real", is_flag=True, help="Real weights and the bundled recording, in real time; no chat.")
@@ -132,13 +132,22 @@ async def _lane(
             return
         except* (NotServing, TimeoutError, HarkenError, OSError) as group:
             what = Job(UNDISTURBED, 0) if job is None else job
-            why = "; ".join(f"{type(error).__name__}: {error}" for error in group.exceptions)
+            why = "; ".join(f"{type(error).__name__}: {error}" for error in _leaves(group))
             results.failed.append(
                 f"--fault '{what.fault.name}' --seed {what.seed}: the service did not come back: {why}"
             )
             click.echo(results.failed[-1], err=True)
             if job is None:  # it cannot even be started
                 raise
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors in a group of groups."""
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _leaves(one)
+    else:
+        yield error
 
 
 def _say(one: Run, folder: Path) -> None:

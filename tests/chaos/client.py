@@ -18,7 +18,7 @@ from clients.sdk import (
     connect,
 )
 from tests.chaos.plans import SessionPlan
-from tests.chaos.speech import SAMPLE_RATE_HZ
+from tests.chaos.recording import SAMPLE_RATE_HZ
 
 _CHUNK_S = 0.1
 ENDPOINT_S = 0.5

@@ -25,7 +25,8 @@ from bus.contract import client_protocol as wire
 from bus.contract.errors import HarkenError
 from clients.sdk import LiveSession, VadOptions, connect
 from tests.chaos.client import ENDPOINT_S
-from tests.chaos.speech import SAMPLE_RATE_HZ, speak
+from tests.chaos.recording import SAMPLE_RATE_HZ
+from tests.chaos.speech import speak
 from tests.chaos.stack import Engines, Stack, StackOptions, running
 
 _CHUNK_S = 0.1

@@ -15,7 +15,8 @@ from benchmarks.scoring import tokens
 from tests.chaos.client import Seen
 from tests.chaos.plans import SessionPlan
 from tests.chaos.promises import Verdict
-from tests.chaos.speech import SAMPLE_RATE_HZ, Spoken, recording, said, utterances
+from tests.chaos.recording import SAMPLE_RATE_HZ, recording, said, utterances
+from tests.chaos.speech import Spoken
 
 _UTTERANCES = 3
 _ROOM_S = 0.5

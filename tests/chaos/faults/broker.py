@@ -1,10 +1,12 @@
 """A broker that dies, forgets, hangs, loses its leader, or cuts who reads too slowly."""
 
 import asyncio
+from contextlib import suppress
 from random import Random
 from typing import ClassVar
 
 from bus.contract import subjects
+from bus.contract.errors import BusUnavailable
 from tests.chaos.faults.base import OneNode, kill, stopped
 from tests.chaos.process import Process
 from tests.chaos.stack import Stack
@@ -85,9 +87,10 @@ class SlowConsumer(OneNode):
         to_gateways = process in stack.gateways
         subject = "presence.asr.chaos.w0" if to_gateways else subjects.cancel_asr("std")
         async with stopped(process):
-            for _ in range(_FLOOD_MESSAGES):
-                await stack.bus.publish(subject, bytes(_FLOOD_BYTES))
-                await stack.bus.flush()
+            with suppress(BusUnavailable):  # another fault has taken the broker away
+                for _ in range(_FLOOD_MESSAGES):
+                    await stack.bus.publish(subject, bytes(_FLOOD_BYTES))
+                    await stack.bus.flush()
         return f"{process.name} did not read {_FLOOD_MESSAGES} MB"
 
 

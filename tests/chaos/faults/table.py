@@ -8,6 +8,7 @@ from tests.chaos.faults.base import NOTHING, Fault, OneNode
 from tests.chaos.faults.broker import BrokerHang, BrokerRestart, BrokerWipe, LeaderKill, NodeStop, SlowConsumer
 from tests.chaos.faults.gateways import GatewayDrain, GatewayKill, GatewayStop, SocketCut, SocketRefuse, SocketStall
 from tests.chaos.faults.workers import (
+    AllWorkersKill,
     ChatDrain,
     ChatKill,
     ChatStop,
@@ -35,6 +36,7 @@ class Nothing(OneNode):
 
 _SINGLE: tuple[Fault, ...] = (
     WorkerKill(),
+    AllWorkersKill(),
     WorkerDies(),
     WorkerOutOfMemory(),
     WorkerStop(),

@@ -6,14 +6,13 @@ from random import Random
 from typing import ClassVar
 
 from bus.contract import subjects
+from bus.contract.errors import BusUnavailable
 from tests.chaos.faults.base import OneNode, drain, kill, stop_for_a_while, stopped
 from tests.chaos.sabotage.orders import GARBAGE, Order
 from tests.chaos.stack import Stack, Worker
 
 _ORDER_WITHIN_S = 3.0
 _DECODE_S = 0.1
-_ALL = 0.25
-"""How often no worker is left."""
 _MOMENTS: tuple[Order, ...] = ("die_in_decode", "die_in_batch", "die_before_ack")
 
 
@@ -23,14 +22,21 @@ class WorkerKill(OneNode):
     name = "asr kill"
 
     async def inject(self, stack: Stack, random: Random) -> str:
-        """Kill one at random, or all, while workers hold finals."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_ORDER_WITHIN_S):
-                while not await _finals_held(stack):
-                    pass
+        """Kill one at random, while workers hold finals."""
+        await _until_finals_are_held(stack)
         await asyncio.sleep(random.uniform(0.0, _DECODE_S))
-        workers = stack.asr if random.random() < _ALL else [random.choice(stack.asr)]
-        return "; ".join(kill(worker.process, random) for worker in workers)
+        return kill(random.choice(stack.asr).process, random)
+
+
+class AllWorkersKill(OneNode):
+    """kill -9 of every worker for speech: nobody is left until they are started again."""
+
+    name = "asr kill all"
+
+    async def inject(self, stack: Stack, random: Random) -> str:
+        """At once, while they hold finals."""
+        await _until_finals_are_held(stack)
+        return "; ".join(kill(worker.process, random) for worker in stack.asr)
 
 
 class WorkerDies(OneNode):
@@ -129,9 +135,13 @@ class ChatDrain(OneNode):
         return await drain(stack.llm)
 
 
-async def _finals_held(stack: Stack) -> int:
+async def _until_finals_are_held(stack: Stack) -> None:
+    """Return once workers hold a final, or have held none for some seconds."""
     call = f"CONSUMER.INFO.{subjects.STREAM_ASR_FINAL}.{subjects.asr_consumer('std')}"
-    return int((await stack.bus.request_api(call))["num_ack_pending"])
+    with suppress(TimeoutError, BusUnavailable):
+        async with asyncio.timeout(_ORDER_WITHIN_S):
+            while not (await stack.bus.request_api(call))["num_ack_pending"]:
+                pass
 
 
 async def _carry_out(worker: Worker, order: Order, random: Random) -> str:
