@@ -29,9 +29,13 @@ from stream_gateway.chat.options import AnswerPatience
 from stream_gateway.gateway import Gateway
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.policy.cadence import CadenceOptions
+from stream_gateway.policy.doorkeeper import AdmissionLimits, Doorkeeper
 from stream_gateway.policy.endpoint import EndpointOptions
 from stream_gateway.policy.hedging import HedgeOptions
 from stream_gateway.policy.keys import parse_keys
+from stream_gateway.policy.pool_door import DoorOptions
+from stream_gateway.policy.shortage import ProcessLimits
+from stream_gateway.process_memory import available_bytes
 from stream_gateway.segmentation.scorer import FrameScorer
 from stream_gateway.segmentation.segmenter import SegmenterOptions
 from stream_gateway.server import FrameLimits, FrontDoor
@@ -43,6 +47,8 @@ log = logging.getLogger(__name__)
 
 _FIRST_HEARTBEAT_S = 1.0
 """Twice the workers' interval."""
+_TENANT_SHARE = 0.9
+_MEMORY_SHARE = 0.8
 _FINISH_S = 15.0
 """After the drain time-out sessions are ended by force; their finals get this long."""
 
@@ -88,7 +94,7 @@ async def serve(
         metrics=metrics,
         default_model=settings.default_model,
         default_chat_model=settings.default_chat_model,
-        max_sessions=settings.max_sessions,
+        doorkeeper=_doorkeeper(settings, tenants=len(set(tenants.values()))),
         services=lambda self: _services(settings, gateway_id, bus, scorer, metrics, self),
     )
     await gateway.start()
@@ -159,7 +165,7 @@ async def _run(
             log.error("gateway task failed", extra={"task": task.get_name()}, exc_info=error)
 
     async def stop_listening() -> None:
-        gateway.draining = True
+        gateway.doorkeeper.draining = True
         server.close(close_connections=False)
 
     async def close_bus() -> None:
@@ -180,6 +186,23 @@ async def _run(
     return 0 if well and stop.is_set() else 1
 
 
+def _doorkeeper(settings: GatewaySettings, *, tenants: int) -> Doorkeeper:
+    of_a_tenant = settings.max_tenant_sessions
+    if of_a_tenant is None and tenants > 1:
+        of_a_tenant = max(1, round(_TENANT_SHARE * settings.max_sessions))
+    return Doorkeeper(
+        AdmissionLimits(
+            max_sessions=settings.max_sessions,
+            max_tenant_sessions=of_a_tenant,
+            newcomers_per_slot=settings.sessions_per_slot,
+        ),
+        ProcessLimits(
+            max_loop_lag_s=settings.max_loop_lag_s,
+            max_memory_bytes=settings.max_memory_mb << 20 or round(_MEMORY_SHARE * available_bytes()),
+        ),
+    )
+
+
 def _services(
     settings: GatewaySettings,
     gateway_id: str,
@@ -194,6 +217,7 @@ def _services(
         scorer=scorer,
         metrics=metrics,
         route=gateway.route,
+        check_pool=gateway.doorkeeper.check_pool,
         llm=gateway.llm,
         default_instructions=settings.default_instructions,
         patience=AnswerPatience(queued_s=settings.answer_queue_s, deadline_s=settings.answer_deadline_s),
@@ -212,6 +236,7 @@ def _services(
         endpoint=EndpointOptions(mode=settings.endpoint_mode),
         cadence=CadenceOptions(base_s=settings.partial_interval_s),
         hedging=HedgeOptions(enabled=settings.hedge_finals),
+        door=DoorOptions(max_lag_s=settings.max_lag_s),
         follow_partials=settings.follow_partials,
         retry=RetryOptions(deadline_s=settings.final_deadline_s),
     )

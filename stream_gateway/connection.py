@@ -250,6 +250,7 @@ class Connection:
             )
         route = None if start.audio is None else self._services.route(start.model)
         if route is not None:
+            self._services.check_pool(route.pool)
             self._work = SessionWork(self._services.bus, **ids, pool=route.pool, start=start)
         return session_config(start, services=self._services, session=self.session_id, tenant=self.tenant, route=route)
 

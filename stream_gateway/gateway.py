@@ -20,11 +20,15 @@ from bus.transport.queues import finals_queue
 from stream_gateway.connection import Connection
 from stream_gateway.dialects.base import Dialect
 from stream_gateway.metrics import GatewayMetrics
-from stream_gateway.policy.admission import Admission, GatewayView, admit
+from stream_gateway.policy.admission import Admission
 from stream_gateway.policy.cadence import PoolLag
+from stream_gateway.policy.doorkeeper import Doorkeeper, PoolState
 from stream_gateway.policy.hedging import Hedging
 from stream_gateway.policy.pool import Pool
+from stream_gateway.policy.pool_door import PoolDoor
+from stream_gateway.process_memory import resident_bytes
 from stream_gateway.services import Services
+from stream_gateway.session.final_record import work_s
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +49,7 @@ class Gateway:
         metrics: GatewayMetrics,
         default_model: str | None,
         default_chat_model: str | None = None,
-        max_sessions: int,
+        doorkeeper: Doorkeeper,
         services: Callable[["Gateway"], Services],
     ) -> None:
         self.roster = Roster(default_model=default_model)
@@ -53,11 +57,10 @@ class Gateway:
         self._known_pools: set[str] = set()
         self._known_llm_pools: set[str] = set()
         self._pools: dict[str, Pool] = {}
-        self.draining = False
+        self.doorkeeper = doorkeeper
         self._gateway = gateway
         self._bus = bus
         self._metrics = metrics
-        self._max_sessions = max_sessions
         self._connections: dict[str, Connection] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -78,18 +81,21 @@ class Gateway:
     def pool(self, name: str) -> Pool:
         """What is known of a pool; one value per name for as long as the process lives."""
         if name not in self._pools:
-            self._pools[name] = Pool(lag=PoolLag(self._services.cadence), hedging=Hedging(self._services.hedging))
+            services = self._services
+            self._pools[name] = Pool(
+                lag=PoolLag(services.cadence), hedging=Hedging(services.hedging), door=PoolDoor(services.door)
+            )
         return self._pools[name]
 
-    def admission(self) -> Admission:
-        """Whether one more socket may be upgraded now."""
-        return admit(GatewayView(sessions=self.sessions, max_sessions=self._max_sessions, draining=self.draining))
+    def admission(self, tenant: str, *, resuming: bool = False) -> Admission:
+        """Whether one more socket of `tenant` may be upgraded now."""
+        return self.doorkeeper.admission(tenant, self._loop.time(), resuming=resuming)
 
     def not_ready_because(self) -> list[str]:
         """Why this process should get no new sessions; empty if it should."""
         reasons = []
-        if self.draining:
-            reasons.append("draining")
+        if (reason := self.doorkeeper.wants_no_more_because) is not None:
+            reasons.append(reason)
         if not self._bus.is_connected:
             reasons.append("no connection to NATS")
         if not self.roster.is_ready(self._loop.time()):
@@ -117,8 +123,15 @@ class Gateway:
     async def watch(self) -> None:
         """Tell connections when the bus or their workers go or come back. Runs until cancelled."""
         while True:
+            due = self._loop.time() + _LOOK_EVERY_S
             await asyncio.sleep(_LOOK_EVERY_S)
+            self._look_at_itself(self._loop.time() - due)
             self.look()
+
+    def _look_at_itself(self, loop_lag_s: float) -> None:
+        process, memory_bytes = self.doorkeeper.process, resident_bytes()
+        process.look(loop_lag_s=loop_lag_s, memory_bytes=memory_bytes, now=self._loop.time())
+        self._metrics.on_process(process.loop_lag_s, memory_bytes)
 
     def look(self) -> None:
         """One round of `watch`."""
@@ -143,6 +156,11 @@ class Gateway:
         for pool in self._known_pools:
             self._metrics.worker_slots.labels("asr", pool).set(self.roster.slots(pool, now))
             self.pool(pool).hedging.on_workers(self.roster.workers(pool, now))
+        self.doorkeeper.look({pool: self._state_of(pool, now) for pool in self.roster.pools(now)}, now)
+        self._metrics.on_doors({pool: self.pool(pool).door.is_closed for pool in self._known_pools})
+
+    def _state_of(self, pool: str, now: float) -> PoolState:
+        return PoolState(self.pool(pool), self.roster.slots(pool, now), self.roster.final_load(pool, now))
 
     async def follow_queues(self) -> None:
         """Tell connections which of their finals a worker has. Runs until cancelled."""
@@ -173,6 +191,7 @@ class Gateway:
         """Serve one upgraded socket until it and everything it owes is done."""
         connection = Connection(socket, services=self._services, tenant=tenant, dialect=dialect)
         self._connections[connection.session_id] = connection
+        self.doorkeeper.inside.on_opened(connection.session_id, tenant, self._loop.time())
         self._idle.clear()
         self._metrics.sessions.set(self.sessions)
         outcome = "crashed"
@@ -181,6 +200,7 @@ class Gateway:
             outcome = "done"
         finally:
             del self._connections[connection.session_id]
+            self.doorkeeper.inside.on_closed(connection.session_id)
             self._metrics.sessions.set(self.sessions)
             self._metrics.sessions_total.labels(outcome).inc()
             if not self._connections:
@@ -188,7 +208,7 @@ class Gateway:
 
     async def drain(self, within_s: float) -> None:
         """Tell every client to move, and wait until all are done; each ends by force after `within_s`."""
-        self.draining = True
+        self.doorkeeper.draining = True
         for connection in list(self._connections.values()):
             connection.on_drain(within_s)
         await self._idle.wait()
@@ -213,6 +233,8 @@ class Gateway:
         if connection is None:
             self._metrics.dropped.labels("result", "session_gone").inc()
         else:
+            if result.kind == "final" and result.timings is not None and connection.pool is not None:
+                self.pool(connection.pool).load.on_final(work_s(result))
             connection.on_result(result)
 
     def _on_given_up(self, subject: str, data: bytes) -> None:

@@ -1,5 +1,7 @@
 """Prometheus metrics of a gateway process. No label ever holds a session, a tenant's words or a key."""
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from stream_gateway.policy.cadence import PoolLag
@@ -68,7 +70,21 @@ class GatewayMetrics:
             registry=registry,
         )
 
+        self._add_admission()
         self._add_chat()
+
+    def _add_admission(self) -> None:
+        registry = self.registry
+        self.doors_closed = Gauge(
+            "harken_gateway_pool_closed",
+            "1 while a pool is given no new sessions, because finals would be late",
+            ["pool"],
+            registry=registry,
+        )
+        self.loop_lag_s = Gauge(
+            "harken_gateway_loop_lag_seconds", "By how much the event loop runs late, smoothed", registry=registry
+        )
+        self.memory_bytes = Gauge("harken_gateway_memory_bytes", "Resident memory of the process", registry=registry)
 
     def _add_chat(self) -> None:
         registry = self.registry
@@ -112,6 +128,16 @@ class GatewayMetrics:
         """Show what is known of a pool's lag."""
         self.pool_lag_s.labels(pool).set(lag.lag_s)
         self.partials_stopped.labels(pool).set(lag.partials_stopped)
+
+    def on_doors(self, closed: Mapping[str, bool]) -> None:
+        """Show which pools are given no new sessions."""
+        for pool, is_closed in closed.items():
+            self.doors_closed.labels(pool).set(is_closed)
+
+    def on_process(self, loop_lag_s: float, memory_bytes: int) -> None:
+        """Show how the process itself does."""
+        self.loop_lag_s.set(loop_lag_s)
+        self.memory_bytes.set(memory_bytes)
 
     def on_partial(self, partial: Partial) -> None:
         """Record the lag of one partial."""

@@ -15,7 +15,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from bus.contract.client_protocol import Limits
+from bus.contract.client_protocol import PATH, Limits
 from bus.contract.errors import ClientError, Unauthorized
 from stream_gateway.dialects.base import Dialect, Handshake
 from stream_gateway.dialects.refusals import OPENAI_PATHS, Refusal, spell
@@ -147,7 +147,7 @@ class FrontDoor:
             return Refusal(status=HTTPStatus.UNAUTHORIZED, code=error.code, message=error.message)
         except ClientError as error:
             return Refusal(status=HTTPStatus.BAD_REQUEST, code=error.code, message=error.message)
-        admission = self._gateway.admission()
+        admission = self._gateway.admission(connection.username, resuming=_resumes(handshake))
         if admission.admitted:
             return None
         self._metrics.refused.labels(admission.reason).inc()
@@ -174,6 +174,11 @@ def _handshake(request: Request, limits: Limits) -> Handshake:
     opened_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     fields = parse_qs(query, keep_blank_values=True)
     return Handshake(path=path, query=fields, headers=headers, limits=limits, opened_at=opened_at)
+
+
+def _resumes(handshake: Handshake) -> bool:
+    """Whether the client says that it goes on with a session: only the native protocol knows of that."""
+    return handshake.path == PATH and "1" in handshake.query.get("resume", ())
 
 
 def _subprotocol(names: Sequence[Subprotocol]) -> Subprotocol | None:

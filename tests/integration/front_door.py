@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from ssl import SSLContext
 from typing import cast
 
@@ -34,10 +35,12 @@ class Lobby:
         )
         self.handshakes: list[Handshake] = []
         self.sockets: list[ServerConnection] = []
+        self.asked: list[tuple[str, bool]] = []
         self._view = GatewayView(sessions=sessions, max_sessions=1, draining=draining)
 
-    def admission(self) -> Admission:
-        return admit(self._view)
+    def admission(self, tenant: str, *, resuming: bool = False) -> Admission:
+        self.asked.append((tenant, resuming))
+        return admit(replace(self._view, resuming=resuming))
 
     def not_ready_because(self) -> list[str]:
         return []

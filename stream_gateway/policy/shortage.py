@@ -1,0 +1,56 @@
+"""Whether a gateway process itself is short of something: time on its event loop, or memory. Pure."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from stream_gateway.policy.smoothing import Smoothed
+
+Lack: TypeAlias = Literal["time", "memory"]
+
+_RISE_S = 2.0
+_FALL_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessLimits:
+    """What a process may use before it takes no more."""
+
+    max_loop_lag_s: float = 0.5
+    """Time by which the event loop runs late, smoothed over some seconds."""
+    max_memory_bytes: int | None = None
+    """Resident. None: no limit."""
+    recovered_share: float = 0.8
+    """Below this share of a limit it counts as kept again."""
+
+
+class Shortage:
+    """Follows one process. `now` never goes back."""
+
+    def __init__(self, limits: ProcessLimits) -> None:
+        self._limits = limits
+        self._loop_lag = Smoothed(rise_s=_RISE_S, fall_s=_FALL_S)
+        self._lacks: set[Lack] = set()
+
+    @property
+    def loop_lag_s(self) -> float:
+        """Smoothed, in seconds."""
+        return self._loop_lag.value
+
+    @property
+    def lack(self) -> Lack | None:
+        """What the process is short of; of two the one that is worse."""
+        return "memory" if "memory" in self._lacks else next(iter(self._lacks), None)
+
+    def look(self, *, loop_lag_s: float, memory_bytes: int, now: float) -> None:
+        """Take in by how much the loop ran late just now, and the memory in use; a few times a second."""
+        limits = self._limits
+        self._loop_lag.measure(loop_lag_s, now)
+        self._judge("time", self.loop_lag_s, limits.max_loop_lag_s)
+        if limits.max_memory_bytes is not None:
+            self._judge("memory", memory_bytes, limits.max_memory_bytes)
+
+    def _judge(self, lack: Lack, used: float, limit: float) -> None:
+        if used > limit:
+            self._lacks.add(lack)
+        elif used < self._limits.recovered_share * limit:
+            self._lacks.discard(lack)
