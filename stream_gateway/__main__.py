@@ -28,6 +28,7 @@ from bus.transport.connection import BusConnection
 from stream_gateway.chat.options import AnswerPatience
 from stream_gateway.gateway import Gateway
 from stream_gateway.metrics import GatewayMetrics
+from stream_gateway.policy.admission import with_headroom
 from stream_gateway.policy.cadence import CadenceOptions
 from stream_gateway.policy.doorkeeper import AdmissionLimits, Doorkeeper
 from stream_gateway.policy.endpoint import EndpointOptions
@@ -35,18 +36,21 @@ from stream_gateway.policy.hedging import HedgeOptions
 from stream_gateway.policy.keys import parse_keys
 from stream_gateway.policy.pool_door import DoorOptions
 from stream_gateway.policy.shortage import ProcessLimits
-from stream_gateway.process_memory import available_bytes
+from stream_gateway.process_limits import allow_open_files, available_bytes
 from stream_gateway.segmentation.scorer import FrameScorer
 from stream_gateway.segmentation.segmenter import SegmenterOptions
 from stream_gateway.server import FrameLimits, FrontDoor
 from stream_gateway.services import Services
 from stream_gateway.session.config import RetryOptions, SessionLimits, segmenter_options
 from stream_gateway.settings import GatewaySettings
+from stream_gateway.sockets import SocketLimits
 
 log = logging.getLogger(__name__)
 
 _FIRST_HEARTBEAT_S = 1.0
 """Twice the workers' interval."""
+_OTHER_FILES = 100
+"""NATS, logs, the page, libraries."""
 _TENANT_SHARE = 0.9
 _MEMORY_SHARE = 0.8
 _FINISH_S = 15.0
@@ -101,7 +105,9 @@ async def serve(
     # Else the first clients of a gateway that joins others on a port would hear that there is no worker.
     await gateway.wait_for_worker(_FIRST_HEARTBEAT_S)
     frames = FrameLimits(binary_bytes=settings.max_frame_bytes, base64_bytes=settings.max_base64_frame_bytes)
-    door = FrontDoor(gateway, metrics=metrics, tenants=tenants, frames=frames)
+    sockets = SocketLimits(max_held_bytes=settings.max_input_mb << 20, max_strangers=settings.max_strangers)
+    door = FrontDoor(gateway, metrics=metrics, tenants=tenants, frames=frames, sockets=sockets)
+    _allow_files(with_headroom(settings.max_sessions) + settings.max_strangers + _OTHER_FILES)
     address = {"host": settings.host, "port": settings.port}
     try:
         server = await door.listen(settings.host, settings.port, reuse_port=settings.reuse_port, tls=tls)
@@ -184,6 +190,11 @@ async def _run(
         ]
     ).run()
     return 0 if well and stop.is_set() else 1
+
+
+def _allow_files(wanted: int) -> None:
+    if (allowed := allow_open_files(wanted)) < wanted:
+        log.warning("open files are limited to fewer than connections may be", extra={"allowed": allowed})
 
 
 def _doorkeeper(settings: GatewaySettings, *, tenants: int) -> Doorkeeper:

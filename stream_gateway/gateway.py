@@ -26,7 +26,7 @@ from stream_gateway.policy.doorkeeper import Doorkeeper, PoolState
 from stream_gateway.policy.hedging import Hedging
 from stream_gateway.policy.pool import Pool
 from stream_gateway.policy.pool_door import PoolDoor
-from stream_gateway.process_memory import resident_bytes
+from stream_gateway.process_limits import resident_bytes
 from stream_gateway.services import Services
 from stream_gateway.session.final_record import work_s
 

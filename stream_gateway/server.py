@@ -26,6 +26,7 @@ from stream_gateway.page import Page
 from stream_gateway.policy.keys import presented_key, tenant_for
 from stream_gateway.policy.read_ahead import read_ahead_frames
 from stream_gateway.policy.subprotocols import echoed, parse_offer
+from stream_gateway.sockets import SocketLimits, Sockets
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ _PLAIN_PATHS = ("/", _ADMISSION, "/healthz", "/readyz", "/metrics")
 _PING_INTERVAL_S = 20.0
 """Tells clients that the service lives. Their pongs are not waited for: while back-pressure holds a socket unread they
 queue behind its audio. A client that is gone is found by its idleness."""
+_OPEN_TIMEOUT_S = 10.0
+"""For the whole request, however slowly it comes, and its answer; before that for the handshake of TLS."""
 _CLOSE_TIMEOUT_S = 2.0
 """A socket whose read queue is full cannot see the client's close frame; it is cut after this long."""
 
@@ -63,12 +66,14 @@ class FrontDoor:
         metrics: GatewayMetrics,
         tenants: Mapping[str, str],
         frames: FrameLimits,
+        sockets: SocketLimits,
         dialects: Mapping[str, Callable[[Handshake], Dialect]] = DIALECTS,
     ) -> None:
         self._gateway = gateway
         self._metrics = metrics
         self._tenants = tenants
         self._frames = frames
+        self.sockets = Sockets(sockets, lambda reason: metrics.dropped.labels("socket", reason).inc())
         self._dialects = dialects
         self._page = Page.installed()
 
@@ -80,9 +85,11 @@ class FrontDoor:
             port,
             process_request=self.answer,
             select_subprotocol=lambda _, names: _subprotocol(names),
+            create_connection=self.sockets.connection,
             compression=None,
             max_size=self._frames.binary_bytes,
             max_queue=read_ahead_frames(self._frames.binary_bytes),
+            open_timeout=_OPEN_TIMEOUT_S,
             ping_interval=_PING_INTERVAL_S,
             ping_timeout=None,
             close_timeout=_CLOSE_TIMEOUT_S,

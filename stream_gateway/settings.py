@@ -65,6 +65,18 @@ class GatewaySettings:
     max_base64_frame_bytes: int = setting(
         33_554_432, help="The same where audio comes as base64: on /v1/realtime.", minimum=1024
     )
+    max_input_mb: int = setting(
+        512,
+        help="MiB that all sockets together may have sent and the process not taken in; above it those that hold more "
+        "than an even share are cut.",
+        minimum=1,
+    )
+    max_strangers: int = setting(
+        1_000,
+        help="Connections without a session at a time: those that say nothing, ask slowly, or were refused; of "
+        "more the oldest is cut.",
+        minimum=16,
+    )
     max_outbox_events: int = setting(256, help="Events that may wait for a slow reader.", minimum=16)
     start_timeout_s: float = setting(10.0, help="Time for session.start after the upgrade.", minimum=0.1)
     idle_timeout_s: float = setting(120.0, help="A session in which nothing comes for this long ends.", minimum=1)

@@ -20,6 +20,7 @@ from stream_gateway.gateway import Gateway
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.policy.admission import Admission, GatewayView, admit
 from stream_gateway.server import FrameLimits, FrontDoor
+from stream_gateway.sockets import SocketLimits
 
 PATHS = (PATH, *OPENAI_PATHS, DEEPGRAM_PATH, "/", "/whisperlive")
 TENANTS = {"k1": "acme", "k2": "globex"}
@@ -59,7 +60,12 @@ class Lobby:
 
 @asynccontextmanager
 async def open_door(
-    lobby: Lobby, *, tls: SSLContext | None = None, keys: bool = True, frames: FrameLimits = FRAMES
+    lobby: Lobby,
+    *,
+    tls: SSLContext | None = None,
+    keys: bool = True,
+    frames: FrameLimits = FRAMES,
+    sockets: SocketLimits | None = None,
 ) -> AsyncIterator[int]:
     """The port."""
     door = FrontDoor(
@@ -67,6 +73,7 @@ async def open_door(
         metrics=GatewayMetrics(CollectorRegistry()),
         tenants=TENANTS if keys else {},
         frames=frames,
+        sockets=sockets or SocketLimits(),
         dialects=dict.fromkeys(PATHS, lobby.dialect),
     )
     async with await door.listen("127.0.0.1", 0, reuse_port=False, tls=tls) as server:

@@ -69,8 +69,7 @@ def test_when_half_of_the_workers_die_the_door_closes_and_opens_again_when_they_
     crowd.run(76.0)
     assert len(crowd.admitted) == let_in
     crowd.run(200.0)
-    assert not crowd.pool.door.is_closed
-    assert crowd.pool.door.changes <= 4
+    assert (crowd.pool.door.is_closed, crowd.pool.door.changes) in ((False, 2), (False, 4))
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -1,6 +1,7 @@
-"""How much memory this process uses, and how much there is for it. Linux; elsewhere nothing is known."""
+"""What this process uses of the machine, and what it may. Of memory Linux tells; elsewhere little is known."""
 
 import os
+import resource
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,3 +25,13 @@ def available_bytes() -> int:
         with suppress(OSError, ValueError):  # no such file, or `max`
             total = min(total, int(limit.read_text()))
     return total
+
+
+def allow_open_files(wanted: int) -> int:
+    """Raise the process's own limit to `wanted` if the system lets it; returns the limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
