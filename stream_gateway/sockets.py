@@ -108,8 +108,9 @@ class GuardedConnection(ServerConnection):
         self._sockets.on_made(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See Connection."""
+        """See Connection. What came before is read all the same."""
         self._is_lost = True
+        self._parse_all()
         self._sockets.on_lost(self)
         super().connection_lost(exc)
 
@@ -122,9 +123,12 @@ class GuardedConnection(ServerConnection):
 
     def eof_received(self) -> None:
         """Nothing follows, so what is left is parsed at once."""
+        self._parse_all()
+        super().eof_received()
+
+    def _parse_all(self) -> None:
         while self._unparsed:
             self._parse_piece()
-        super().eof_received()
 
     def _parse(self) -> None:
         self._is_parse_due = False
