@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-browser test-clients coverage lint types check bench lock clean
+.PHONY: help setup demo test test-browser test-clients test-hostile coverage lint types check bench lock clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -30,6 +30,9 @@ test-clients: $(READY) ## Test with clients of others, which it installs into .c
 
 test-browser: $(READY) ## Test the page in a real browser (Debian: apt install chromium)
 	HARKEN_TEST_BROWSER=1 $(PY) -m pytest tests/browser $(PYTEST_ARGS)
+
+test-hostile: $(READY) ## Attack a gateway for some minutes, with ten times what the usual tests send
+	HARKEN_TEST_HOSTILE=1 $(PY) -m pytest tests/integration/test_hostile_*.py $(PYTEST_ARGS)
 
 coverage: $(READY) ## Check that the unit tests take every branch of the pure core
 	$(PY) -m pytest tests/unit --quiet --cov --cov-branch
