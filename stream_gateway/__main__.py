@@ -11,7 +11,6 @@ from ssl import SSLContext
 
 import click
 from prometheus_client import CollectorRegistry
-from websockets.asyncio.server import Server
 
 from bus.contract.client_protocol import VadOptions
 from bus.contract.errors import HarkenError
@@ -27,6 +26,7 @@ from bus.transport.assets import AssetLimits, ensure_assets
 from bus.transport.connection import BusConnection
 from stream_gateway.chat.options import AnswerPatience
 from stream_gateway.gateway import Gateway
+from stream_gateway.listeners import Listeners
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.policy.admission import with_headroom
 from stream_gateway.policy.cadence import CadenceOptions
@@ -150,7 +150,7 @@ async def _join_bus(settings: GatewaySettings, nats_url: str, gateway_id: str) -
 async def _run(
     settings: GatewaySettings,
     gateway: Gateway,
-    server: Server,
+    server: Listeners,
     bus: BusConnection,
     scorer: FrameScorer,
     stop: asyncio.Event,
@@ -208,7 +208,7 @@ def _doorkeeper(settings: GatewaySettings, *, tenants: int) -> Doorkeeper:
             newcomers_per_slot=settings.sessions_per_slot,
         ),
         ProcessLimits(
-            max_loop_lag_s=settings.max_loop_lag_s,
+            max_process_lag_s=settings.max_process_lag_s,
             max_memory_bytes=settings.max_memory_mb << 20 or round(_MEMORY_SHARE * available_bytes()),
         ),
     )

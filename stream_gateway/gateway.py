@@ -130,8 +130,9 @@ class Gateway:
 
     def _look_at_itself(self, loop_lag_s: float) -> None:
         process, memory_bytes = self.doorkeeper.process, resident_bytes()
-        process.look(loop_lag_s=loop_lag_s, memory_bytes=memory_bytes, now=self._loop.time())
-        self._metrics.on_process(process.loop_lag_s, memory_bytes)
+        lag_s = max(loop_lag_s, self._services.scorer.take_slowest_s())
+        process.look(lag_s=lag_s, memory_bytes=memory_bytes, now=self._loop.time())
+        self._metrics.on_process(process.lag_s, memory_bytes)
 
     def look(self) -> None:
         """One round of `watch`."""

@@ -81,8 +81,10 @@ class GatewayMetrics:
             ["pool"],
             registry=registry,
         )
-        self.loop_lag_s = Gauge(
-            "harken_gateway_loop_lag_seconds", "By how much the event loop runs late, smoothed", registry=registry
+        self.process_lag_s = Gauge(
+            "harken_gateway_process_lag_seconds",
+            "By how much the event loop runs late, or speech waits to be found in audio, smoothed",
+            registry=registry,
         )
         self.memory_bytes = Gauge("harken_gateway_memory_bytes", "Resident memory of the process", registry=registry)
 
@@ -134,9 +136,9 @@ class GatewayMetrics:
         for pool, is_closed in closed.items():
             self.doors_closed.labels(pool).set(is_closed)
 
-    def on_process(self, loop_lag_s: float, memory_bytes: int) -> None:
+    def on_process(self, lag_s: float, memory_bytes: int) -> None:
         """Show how the process itself does."""
-        self.loop_lag_s.set(loop_lag_s)
+        self.process_lag_s.set(lag_s)
         self.memory_bytes.set(memory_bytes)
 
     def on_partial(self, partial: Partial) -> None:

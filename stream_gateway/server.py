@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from ssl import SSLContext
+from typing import Any, cast
 from urllib.parse import parse_qs
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ from stream_gateway.dialects.base import Dialect, Handshake
 from stream_gateway.dialects.refusals import OPENAI_PATHS, Refusal, spell
 from stream_gateway.dialects.table import DIALECTS
 from stream_gateway.gateway import Gateway
+from stream_gateway.listeners import BACKLOG, Listeners, duplicates
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.page import Page
 from stream_gateway.policy.keys import presented_key, tenant_for
@@ -77,15 +79,20 @@ class FrontDoor:
         self._dialects = dialects
         self._page = Page.installed()
 
-    async def listen(self, host: str, port: int, *, reuse_port: bool, tls: SSLContext | None = None) -> Server:
-        """Open the port. Compression is declined: audio does not shrink, and inflating costs the loop."""
-        return await serve(
+    async def listen(self, host: str, port: int, *, reuse_port: bool, tls: SSLContext | None = None) -> Listeners:
+        """Open the port."""
+        first = await self._serve(tls, host=host, port=port, reuse_port=reuse_port)
+        return Listeners([first, *[await self._serve(tls, sock=one) for one in duplicates(first.sockets)]])
+
+    def _serve(self, tls: SSLContext | None, **where: Any) -> Server:
+        """Compression is declined: audio does not shrink, and inflating costs the loop."""
+        return serve(
             self._on_socket,
-            host,
-            port,
+            **where,
+            backlog=BACKLOG,
             process_request=self.answer,
             select_subprotocol=lambda _, names: _subprotocol(names),
-            create_connection=self.sockets.connection,
+            create_connection=cast(type[ServerConnection], self.sockets.connection),  # any factory will do
             compression=None,
             max_size=self._frames.binary_bytes,
             max_queue=read_ahead_frames(self._frames.binary_bytes),
@@ -93,7 +100,6 @@ class FrontDoor:
             ping_interval=_PING_INTERVAL_S,
             ping_timeout=None,
             close_timeout=_CLOSE_TIMEOUT_S,
-            reuse_port=reuse_port,
             ssl=tls,
             server_header=None,
         )
@@ -165,11 +171,11 @@ class FrontDoor:
             retry_after_s=admission.retry_after_s,
         )
 
-    async def _on_socket(self, socket: ServerConnection) -> None:
+    async def _on_socket(self, connection: ServerConnection) -> None:
         try:
-            assert socket.request is not None
-            handshake = _handshake(socket.request, self._gateway.limits)
-            await self._gateway.serve(socket, socket.username, self._dialects[handshake.path](handshake))
+            assert connection.request is not None
+            handshake = _handshake(connection.request, self._gateway.limits)
+            await self._gateway.serve(connection, connection.username, self._dialects[handshake.path](handshake))
         except ExceptionGroup as group:
             log.error("connection crashed", extra={"errors": [type(one).__name__ for one in group.exceptions]})
             raise

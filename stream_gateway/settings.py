@@ -52,8 +52,8 @@ class GatewaySettings:
         "for a worker for half of it.",
         minimum=0.5,
     )
-    max_loop_lag_s: float = setting(
-        0.5, help="New sessions are refused while the process runs late by more than this.", minimum=0.05
+    max_process_lag_s: float = setting(
+        0.5, help="New sessions are refused while the process itself runs late by more than this.", minimum=0.05
     )
     max_memory_mb: int = setting(
         0,

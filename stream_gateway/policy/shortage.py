@@ -1,4 +1,4 @@
-"""Whether a gateway process itself is short of something: time on its event loop, or memory. Pure."""
+"""Whether a gateway process itself is short of something: computing time, or memory. Pure."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -15,8 +15,8 @@ _FALL_S = 2.0
 class ProcessLimits:
     """What a process may use before it takes no more."""
 
-    max_loop_lag_s: float = 0.5
-    """Time by which the event loop runs late, smoothed over some seconds."""
+    max_process_lag_s: float = 0.5
+    """Time by which the event loop runs late, or speech waits to be found in audio; smoothed over some seconds."""
     max_memory_bytes: int | None = None
     """Resident. None: no limit."""
     recovered_share: float = 0.8
@@ -28,24 +28,24 @@ class Shortage:
 
     def __init__(self, limits: ProcessLimits) -> None:
         self._limits = limits
-        self._loop_lag = Smoothed(rise_s=_RISE_S, fall_s=_FALL_S)
+        self._lag = Smoothed(rise_s=_RISE_S, fall_s=_FALL_S)
         self._lacks: set[Lack] = set()
 
     @property
-    def loop_lag_s(self) -> float:
+    def lag_s(self) -> float:
         """Smoothed, in seconds."""
-        return self._loop_lag.value
+        return self._lag.value
 
     @property
     def lack(self) -> Lack | None:
         """What the process is short of; of two the one that is worse."""
         return "memory" if "memory" in self._lacks else next(iter(self._lacks), None)
 
-    def look(self, *, loop_lag_s: float, memory_bytes: int, now: float) -> None:
-        """Take in by how much the loop ran late just now, and the memory in use; a few times a second."""
+    def look(self, *, lag_s: float, memory_bytes: int, now: float) -> None:
+        """Take in by how much the process ran late just now, and the memory in use; a few times a second."""
         limits = self._limits
-        self._loop_lag.measure(loop_lag_s, now)
-        self._judge("time", self.loop_lag_s, limits.max_loop_lag_s)
+        self._lag.measure(lag_s, now)
+        self._judge("time", self.lag_s, limits.max_process_lag_s)
         if limits.max_memory_bytes is not None:
             self._judge("memory", memory_bytes, limits.max_memory_bytes)
 

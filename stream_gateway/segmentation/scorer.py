@@ -55,6 +55,7 @@ class FrameScorer:
         self._line: deque[Lane] = deque()
         self._pacing = Pacing()
         self._is_running = False
+        self._slowest_s = 0.0  # on the loop
 
     async def start(self) -> None:
         """Load the model off the loop and start the thread. Raises ValueError for a file that is no such model."""
@@ -95,6 +96,15 @@ class FrameScorer:
                 self._gather(lane)
             lane.waiter = waiter
             return True
+
+    def on_scored(self, took_s: float) -> None:
+        """Note how long a caller waited. For ScoringTrack."""
+        self._slowest_s = max(self._slowest_s, took_s)
+
+    def take_slowest_s(self) -> float:
+        """The longest that a caller waited since this was asked last. On the loop."""
+        slowest_s, self._slowest_s = self._slowest_s, 0.0
+        return slowest_s
 
     def take_scores(self, lane: Lane) -> list[float]:
         """Scores of `lane` not taken before. For ScoringTrack."""
@@ -202,9 +212,12 @@ class ScoringTrack:
         next call returns those scores first. Raises InternalError if the scorer is closed or the model failed; the
         track is of no more use then.
         """
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
         if self._scorer.submit(self._lane, samples, waiter):
+            began_at = loop.time()
             await waiter
+            self._scorer.on_scored(loop.time() - began_at)
         return self._scorer.take_scores(self._lane)
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import psutil
 import pytest
@@ -38,10 +39,10 @@ SETTINGS = {
     "HARKEN_GATEWAY_START_TIMEOUT_S": "2",
     "HARKEN_GATEWAY_SESSIONS_PER_SLOT": "0",
     "HARKEN_GATEWAY_MAX_LAG_S": "600",
-    "HARKEN_GATEWAY_MAX_LOOP_LAG_S": "60",
+    "HARKEN_GATEWAY_MAX_PROCESS_LAG_S": "60",
 }
 """All are let in, or there would be no attack."""
-CHAT = {"audio": None, "chat": {"auto": True}}
+CHAT: dict[str, Any] = {"audio": None, "chat": {"auto": True}}
 CHAT_SEND = {"type": "chat.send"}
 
 

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from stream_gateway import server
@@ -38,7 +39,7 @@ class Held(Lobby):
         self.let = asyncio.Event()
         self.came = asyncio.Event()
 
-    async def serve(self, socket: server.ServerConnection, tenant: str, dialect: Dialect) -> None:
+    async def serve(self, socket: ServerConnection, tenant: str, dialect: Dialect) -> None:
         self.sockets.append(socket)
         self.came.set()
         await self.let.wait()
@@ -224,7 +225,7 @@ async def test_what_a_client_sent_before_it_went_is_read_to_the_end() -> None:
     read = 0
 
     class Listener(Held):
-        async def serve(self, socket: server.ServerConnection, tenant: str, dialect: Dialect) -> None:
+        async def serve(self, socket: ServerConnection, tenant: str, dialect: Dialect) -> None:
             await lobby.let.wait()
             nonlocal read
             with suppress(ConnectionClosed):
