@@ -66,6 +66,7 @@ class Gateway:
         self._idle.set()
         self._heard = asyncio.Event()
         self._bus_was_connected = True
+        self._scored = (0.0, 0.0)
         self._loop = asyncio.get_running_loop()
         self._services = services(self)
 
@@ -128,11 +129,13 @@ class Gateway:
             self._look_at_itself(self._loop.time() - due)
             self.look()
 
-    def _look_at_itself(self, loop_lag_s: float) -> None:
-        process, memory_bytes = self.doorkeeper.process, resident_bytes()
-        lag_s = max(loop_lag_s, self._services.scorer.take_slowest_s())
-        process.look(lag_s=lag_s, memory_bytes=memory_bytes, now=self._loop.time())
-        self._metrics.on_process(process.lag_s, memory_bytes)
+    def _look_at_itself(self, lag_s: float) -> None:
+        process, memory_bytes, scorer = self.doorkeeper.process, resident_bytes(), self._services.scorer
+        (waited_s, scored_s), self._scored = self._scored, (scorer.waited_s, scorer.scored_s)
+        heard_s = scorer.scored_s - scored_s
+        scoring_share = (scorer.waited_s - waited_s) / heard_s if heard_s else 0.0
+        process.look(lag_s=lag_s, scoring_share=scoring_share, memory_bytes=memory_bytes, now=self._loop.time())
+        self._metrics.on_process(process.lag_s, process.scoring_share, memory_bytes)
 
     def look(self) -> None:
         """One round of `watch`."""
@@ -157,8 +160,9 @@ class Gateway:
         for pool in self._known_pools:
             self._metrics.worker_slots.labels("asr", pool).set(self.roster.slots(pool, now))
             self.pool(pool).hedging.on_workers(self.roster.workers(pool, now))
-        self.doorkeeper.look({pool: self._state_of(pool, now) for pool in self.roster.pools(now)}, now)
-        self._metrics.on_doors({pool: self.pool(pool).door.is_closed for pool in self._known_pools})
+        states = {pool: self._state_of(pool, now) for pool in sorted(self._known_pools)}
+        self.doorkeeper.look({pool: state for pool, state in states.items() if state.slots}, now)
+        self._metrics.on_pools(states)
 
     def _state_of(self, pool: str, now: float) -> PoolState:
         return PoolState(self.pool(pool), self.roster.slots(pool, now), self.roster.final_load(pool, now))

@@ -53,7 +53,7 @@ class GatewaySettings:
         minimum=0.5,
     )
     max_process_lag_s: float = setting(
-        0.5, help="New sessions are refused while the process itself runs late by more than this.", minimum=0.05
+        0.25, help="New sessions are refused while the process itself runs late by more than this.", minimum=0.05
     )
     max_memory_mb: int = setting(
         0,

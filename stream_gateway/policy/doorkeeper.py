@@ -7,7 +7,8 @@ follow. Should finals have to wait all the same, because a worker died or everyb
 (`PoolDoor`). Which pool an upgrade is for is not known before `session.start`: at the upgrade the pool that has most
 room decides, after the start a closed one refuses.
 
-A few sessions may always be open: where they alone keep a pool busy, it is what they send, not how many they are.
+A few sessions may always be open: where they alone keep a pool busy, it is what they send, not how many they are; and
+where they alone keep the process busy, others do that on the same machine.
 """
 
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ from stream_gateway.policy.shortage import Lack, ProcessLimits, Shortage
 _SETTLE_S = 10.0
 _MIN_NEWCOMERS = 8
 _ALWAYS_PER_SLOT = 2
+_ALWAYS = 8
+"""Sessions that a process takes however busy it is."""
 _NO_ROOM_RETRY_S = 10.0
 _SPREAD_STEP = 0.618
 """Of the golden ratio: its multiples are spread evenly."""
@@ -79,7 +82,7 @@ class Doorkeeper:
                 resuming=resuming,
                 tenant_sessions=self.inside.of_tenant(tenant),
                 max_tenant_sessions=self._limits.max_tenant_sessions,
-                lack=self.process.lack,
+                lack=self._lack,
                 pools_closed=closed,
                 newcomers=self.inside.new(now),
                 max_newcomers=max_newcomers,
@@ -107,8 +110,12 @@ class Doorkeeper:
             return "draining"
         if len(self.inside) >= self._limits.max_sessions:
             return "holds as many sessions as it may"
-        lack: Lack | None = self.process.lack
-        return None if lack is None else f"short of {lack}"
+        return None if self._lack is None else f"short of {self._lack}"
+
+    @property
+    def _lack(self) -> Lack | None:
+        lack = self.process.lack
+        return None if lack == "time" and len(self.inside) < _ALWAYS else lack
 
     @property
     def _pools_closed(self) -> bool:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bus.contract.errors import InternalError
+from bus.contract.work import SAMPLE_RATE_HZ
 from stream_gateway.segmentation.gate import EnergyGate, GateOptions
 from stream_gateway.segmentation.lane import Lane, score_next_frames
 from stream_gateway.segmentation.pacing import Pacing
@@ -55,7 +56,10 @@ class FrameScorer:
         self._line: deque[Lane] = deque()
         self._pacing = Pacing()
         self._is_running = False
-        self._slowest_s = 0.0  # on the loop
+        self.scored_s = 0.0
+        """Audio that was scored, of all tracks."""
+        self.waited_s = 0.0
+        """Time that their callers waited for it. While it grows faster than `scored_s`, audio falls behind."""
 
     async def start(self) -> None:
         """Load the model off the loop and start the thread. Raises ValueError for a file that is no such model."""
@@ -96,15 +100,6 @@ class FrameScorer:
                 self._gather(lane)
             lane.waiter = waiter
             return True
-
-    def on_scored(self, took_s: float) -> None:
-        """Note how long a caller waited. For ScoringTrack."""
-        self._slowest_s = max(self._slowest_s, took_s)
-
-    def take_slowest_s(self) -> float:
-        """The longest that a caller waited since this was asked last. On the loop."""
-        slowest_s, self._slowest_s = self._slowest_s, 0.0
-        return slowest_s
 
     def take_scores(self, lane: Lane) -> list[float]:
         """Scores of `lane` not taken before. For ScoringTrack."""
@@ -212,12 +207,12 @@ class ScoringTrack:
         next call returns those scores first. Raises InternalError if the scorer is closed or the model failed; the
         track is of no more use then.
         """
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[None] = loop.create_future()
+        began_at = time.monotonic()
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._scorer.submit(self._lane, samples, waiter):
-            began_at = loop.time()
             await waiter
-            self._scorer.on_scored(loop.time() - began_at)
+            self._scorer.waited_s += time.monotonic() - began_at
+        self._scorer.scored_s += len(samples) / SAMPLE_RATE_HZ
         return self._scorer.take_scores(self._lane)
 
     def close(self) -> None:

@@ -126,7 +126,7 @@ def test_a_gateway_that_drains_is_full_or_lacks_something_wants_no_more_and_one_
     door = Door(sessions=9)
     door.look(a_pool(late=True))
     reasons = [door.keeper.wants_no_more_because]
-    door.keeper.process.look(lag_s=0.0, memory_bytes=2000, now=door.now)
+    door.keeper.process.look(lag_s=0.0, scoring_share=0.0, memory_bytes=2000, now=door.now)
     reasons.append(door.keeper.wants_no_more_because)
     assert not door.ask(resuming=True).admitted
     door.keeper.draining = True
@@ -137,6 +137,15 @@ def test_a_gateway_that_drains_is_full_or_lacks_something_wants_no_more_and_one_
     assert full.keeper.wants_no_more_because == "holds as many sessions as it may"
     assert full.ask().reason == "overloaded"
     assert full.ask(resuming=True).admitted
+
+
+@pytest.mark.parametrize(("sessions", "reason"), [(7, None), (8, "short of time")])
+def test_a_busy_process_takes_a_few_sessions_all_the_same(sessions: int, reason: str | None) -> None:
+    door = Door(sessions=sessions)
+    door.look(a_pool(slots=8))
+    door.keeper.process.look(lag_s=9.0, scoring_share=0.0, memory_bytes=0, now=door.now)
+    assert door.keeper.wants_no_more_because == reason
+    assert door.ask().admitted is (reason is None)
 
 
 def test_a_tenant_that_has_its_limit_leaves_room_to_others() -> None:
