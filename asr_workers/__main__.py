@@ -137,7 +137,6 @@ async def _work(
     consumer = subjects.asr_consumer(settings.pool)
     finals = RawPull(bus, stream=subjects.STREAM_ASR_FINAL, consumer=consumer, priority=settings.priority)
     partials = RawPull(bus, stream=subjects.STREAM_ASR_PARTIAL, consumer=consumer, priority=settings.priority)
-    beats = Heartbeats(bus, worker=worker_id, pool=settings.pool, model=able.model, slots=able.slots)
     with (
         ThreadPoolExecutor(able.executors, "decode") as model_threads,
         ThreadPoolExecutor(_FEATURE_THREADS, "features") as feature_threads,
@@ -150,6 +149,14 @@ async def _work(
             feature_threads=feature_threads,
             options=_worker_options(settings, worker_id),
             metrics=WorkerMetrics(),
+        )
+        beats = Heartbeats(
+            bus,
+            worker=worker_id,
+            pool=settings.pool,
+            model=able.model,
+            slots=able.slots,
+            final_load=lambda: worker.final_load,
         )
         await bus.subscribe(subjects.cancel_asr(settings.pool), lambda _, data: worker.on_cancel(data))
         working = asyncio.create_task(worker.run(finals, partials), name="work")

@@ -24,6 +24,7 @@ from functools import partial
 
 from asr_workers.batch.plan import Batch
 from asr_workers.batch.scheduler import Arrival, Scheduler
+from asr_workers.batch.slot_use import SlotUse
 from asr_workers.cancelled import Cancelled, WindowKey
 from asr_workers.engines.base import Decoded, Engine, Outcome, Prepared
 from asr_workers.held_jobs import HeldJob, HeldJobs, Job, JobSource
@@ -96,11 +97,18 @@ class Worker:
         self._numbers = itertools.count(1)
         self._held = HeldJobs(metrics)
         self._cancelled = Cancelled()
+        able = engine.capabilities
+        self._use = SlotUse(slots=able.slots, executors=able.executors)
         self._tasks = asyncio.TaskGroup()
         self._pulls: list[asyncio.Task[None]] = []
         self._failed_in_a_row = 0
         self._changed = asyncio.Event()
         self._room: dict[WindowKind, asyncio.Event] = {"final": asyncio.Event(), "partial": asyncio.Event()}
+
+    @property
+    def final_load(self) -> float:
+        """Share of the slots that finals used lately."""
+        return self._use.share(time.monotonic())
 
     async def run(self, finals: JobSource, partials: JobSource) -> None:
         """Work until `drain` is through. An exception is fatal: the jobs held return to the broker by their lease."""
@@ -268,6 +276,8 @@ class Worker:
         for item in items:
             # A fall-back decode is a second batch; the wait that counts is the one before the first.
             item.batch_wait_s = now - item.pulled_at if item.batch_wait_s is None else item.batch_wait_s
+        finals = len(items) if batch.kind == "final" else 0
+        self._use.begin(finals, now)
         loop = asyncio.get_running_loop()
         call = loop.run_in_executor(self._model_threads, decode_apart, self._engine, prepared)
         try:
@@ -275,6 +285,7 @@ class Worker:
                 outcomes = await call
         except TimeoutError as error:
             raise EngineStuck(f"a model call took longer than {self._options.decode_timeout_s:g} s") from error
+        self._use.end(finals, time.monotonic())
         failed = any(isinstance(outcome, Exception) for outcome in outcomes)
         self._scheduler.finish(batch, took_s=None if failed else time.monotonic() - now)
         self._metrics.on_learnt(self._scheduler.learnt())

@@ -59,6 +59,7 @@ PURE = (
     "asr_workers/cancelled.py",
     "asr_workers/batch/plan.py",
     "asr_workers/batch/scheduler.py",
+    "asr_workers/batch/slot_use.py",
     "asr_workers/windows/buckets.py",
     "asr_workers/windows/drafts.py",
     "asr_workers/windows/guards.py",

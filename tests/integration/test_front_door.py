@@ -176,6 +176,20 @@ async def test_an_upgrade_of_deepgrams_clients_tells_the_name_of_the_session() -
     assert "dg-request-id" not in other.response.headers
 
 
+async def test_who_comes_to_go_on_with_a_session_says_so_and_finds_room_above_the_limit() -> None:
+    lobby = Lobby(sessions=1)
+    async with open_door(lobby) as port:
+        async with await dial(port, "/v1/stream?token=k1&resume=1") as socket:
+            assert await tenant_of(socket) == "acme"
+        for query in ("token=k2", "token=k2&resume=0", "token=k2&resume="):
+            assert (await refused(port, f"/v1/stream?{query}")).status_code == 503
+        assert (await refused(port, "/v1/realtime?token=k1&resume=1")).status_code == 503, "there it means nothing"
+        assert (await answer(port, b"GET /v1/admission?token=k1 HTTP/1.1\r\nHost: h\r\n\r\n")).startswith(
+            b"HTTP/1.1 503 "
+        )
+    assert lobby.asked == [("acme", True), *[("globex", False)] * 3, ("acme", False), ("acme", False)]
+
+
 async def test_plain_http_and_other_paths_are_told_what_is_served() -> None:
     async with open_door(Lobby()) as port:
         for path in PATHS:
