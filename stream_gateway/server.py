@@ -15,7 +15,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from bus.contract.client_protocol import Limits
+from bus.contract.client_protocol import PATH, Limits
 from bus.contract.errors import ClientError, Unauthorized
 from stream_gateway.dialects.base import Dialect, Handshake
 from stream_gateway.dialects.native import asks_to_resume
@@ -152,7 +152,8 @@ class FrontDoor:
             return Refusal(status=HTTPStatus.UNAUTHORIZED, code=error.code, message=error.message)
         except ClientError as error:
             return Refusal(status=HTTPStatus.BAD_REQUEST, code=error.code, message=error.message)
-        admission = self._gateway.admission(resuming=asks_to_resume(handshake.query))
+        resuming = handshake.path in (PATH, _ADMISSION) and asks_to_resume(handshake.query)
+        admission = self._gateway.admission(resuming=resuming)
         if admission.admitted:
             return None
         self._metrics.refused.labels(admission.reason).inc()

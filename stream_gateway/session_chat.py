@@ -71,7 +71,7 @@ class SessionChat:
         """Do what the machine asks, in a task of its own."""
         match effect:
             case Ask():
-                self._metrics.continuations.inc(effect.attempt > 1)
+                self._metrics.continuations.inc(effect.is_continuation)
                 self._tasks.create_task(self._report_asked(effect))
             case StopAnswer():
                 self._tasks.create_task(self._stop(effect))

@@ -21,12 +21,12 @@ from stream_gateway.session.events import ChatFailed, SessionEvent
 class History:
     """What of it is stored, and told as stored, follows from `settle`, to be called after every change."""
 
-    def __init__(self, config: ChatConfig, before: ChatResumption) -> None:
+    def __init__(self, config: ChatConfig, before: ChatResumption, *, is_resumable: bool) -> None:
         self.conversation = Conversation(before.messages)
         self._begun = BegunTurns()
         self._ids = ClientIds(before.stored)
         self._store = TurnStore(config, turns=before.turns)
-        self._news = News()
+        self._news = News(waits=is_resumable)
         self._unsaved = before.attempts > 0
         if before.stopped is not None:
             self._keep(before.stopped, model="", id=None, after=None)

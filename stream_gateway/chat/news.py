@@ -23,10 +23,14 @@ class _Item:
 
 
 class News:
-    """`settle` is called after every change, and at `deadline`. Holds back what came within `_LATE_S`, no more."""
+    """`settle` is called after every change, and at `deadline`. Holds back what came within `_LATE_S`, no more.
 
-    def __init__(self) -> None:
+    Where nobody can resume, `waits` is False, and all is told at once.
+    """
+
+    def __init__(self, *, waits: bool) -> None:
         self._items: deque[_Item] = deque()
+        self._late_s = _LATE_S if waits else 0.0
 
     def add(self, event: SessionEvent, *, after: int) -> None:
         """Tell this after all that was added before, and once turn number `after` is stored."""
@@ -36,7 +40,7 @@ class News:
         """What may be told now that all turns up to `stored` are."""
         for item in self._items:
             if item.tell_by is None:
-                item.tell_by = now + _LATE_S
+                item.tell_by = now + self._late_s
         told: list[Effect] = []
         while self._items and (self._items[0].after <= stored or now >= self._deadline()):
             told.append(Emit(self._items.popleft().event))

@@ -7,7 +7,7 @@ answer the conversation keeps what was delivered, no more. What a stopped or fai
 for again. A client may have it that speech stops nothing: then a spoken turn begins when the speech is over.
 
 Every turn is stored once it is over, one at a time and in order, each under an id that makes a repeated store harmless.
-What is told of answers comes out of `settle`, once the turns before are stored.
+What is told of answers comes out of `settle`, once the turns before are stored, for somebody may resume.
 """
 
 from collections.abc import Sequence
@@ -42,14 +42,22 @@ class Chat:
     """The machine of one session's chat. `settle` is called after every input, and at `deadline`.
 
     `resumed`: it goes on with what another gateway had; `config.options` are then what they were at its start.
+    Where the session is not `is_resumable`, nothing that is told of answers waits for a store.
     """
 
-    def __init__(self, config: ChatConfig, *, workers: LlmWorkers, resumed: ChatResumption | None = None) -> None:
+    def __init__(
+        self,
+        config: ChatConfig,
+        *,
+        workers: LlmWorkers,
+        resumed: ChatResumption | None = None,
+        is_resumable: bool = True,
+    ) -> None:
         before = resumed or ChatResumption(options=config.options)
         self._config = config
         self._options = before.options
         self._workers = workers
-        self._history = History(config, before)
+        self._history = History(config, before, is_resumable=is_resumable)
         self._answer: Answer | None = None
         self._answers = before.answers
         self._attempts = before.attempts

@@ -265,7 +265,14 @@ class OpenAiDialect:
         return [*self._started(by_text=True), asked]
 
     def _cancel(self, response_id: str | None, event_id: str | None) -> Sequence[Action]:
+        """What the client knows as running is what is meant, and not what the session may have begun since."""
         responses = self._responses
+        running = responses.running
+        if running is not None and response_id in (None, running.id):
+            return [
+                self._later(lambda: responses.refused_cancel(running.id, event_id)),
+                ChatCancel(answer=running.answer),
+            ]
         check = self._later(lambda: responses.refused_cancel(response_id, event_id))
         if not self._settings.started or not responses.may_be_active(response_id):
             return [check]

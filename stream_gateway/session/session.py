@@ -123,7 +123,8 @@ class Session:
         self._speech = Speech(config, outset=outset, now=now)
         if config.chat is None or config.llm is None:
             return []
-        self._chat = Chat(config.chat, workers=config.llm, resumed=chat)
+        can_resume = config.resume is not None
+        self._chat = Chat(config.chat, workers=config.llm, resumed=chat, is_resumable=can_resume)
         if self._chat_model(now) is not None:
             return []
         notice = NoWorker("no LLM worker is alive; what is said is transcribed, and answered when one returns")

@@ -76,7 +76,7 @@ class Talk:
         return event
 
 
-async def test_an_answer_goes_on_when_its_gateway_is_killed_and_a_turn_that_was_sent_just_then_is_taken_once(
+async def test_an_answer_goes_on_when_socket_and_gateway_are_cut_and_a_turn_that_was_sent_just_then_is_taken_once(
     launch_gateway: Launch, launch_llm_worker: Launch, bus: BusConnection
 ) -> None:
     first, second, third, _ = await asyncio.gather(
@@ -86,6 +86,9 @@ async def test_an_answer_goes_on_when_its_gateway_is_killed_and_a_turn_that_was_
     talk = Talk()
     await talk.start(first.port)
     await talk.say(_LONG, "c1")
+    await talk.until("chat.delta")
+    talk.socket.transport.abort()
+    await talk.resume(first.port)
     await talk.until("chat.delta")
     await first.stop(signal.SIGKILL)
     await talk.resume(second.port)

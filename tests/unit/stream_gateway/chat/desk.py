@@ -29,6 +29,7 @@ class Desk:
         patience: AnswerPatience | None = None,
         service: str = "",
         resumed: ChatResumption | None = None,
+        is_resumable: bool = True,
         **options: Any,
     ):
         self.now = 100.0
@@ -46,7 +47,7 @@ class Desk:
             patience=patience or AnswerPatience(),
         )
         self.beat()
-        self.chat = Chat(config, workers=self.roster, resumed=resumed)
+        self.chat = Chat(config, workers=self.roster, resumed=resumed, is_resumable=is_resumable)
 
     # --- inputs
 

@@ -153,6 +153,15 @@ class TestWhatIsToldOfAnAnswer:
         desk.pass_time(1.0)
         assert len(desk.events(events.ChatDone)) == 1, "also while the bus is away"
 
+    def test_does_not_wait_where_nobody_can_resume(self) -> None:
+        desk = Desk(is_resumable=False)
+        desk.stores_succeed = False
+        desk.say("hello")
+        desk.taken()
+        desk.delta(1, "hi")
+        desk.done(1)
+        assert (desk.shown(), len(desk.events(events.ChatDone))) == ("hi", 1)
+
 
 def test_a_client_is_to_wait_while_many_turns_are_not_stored() -> None:
     desk = Desk()

@@ -1,10 +1,14 @@
 """Answers, as responses."""
 
+import json
+
 import pytest
 
+from bus.contract.client_protocol import ChatCancel
 from bus.contract.errors import NoWorker
 from stream_gateway.chat.commands import AskAnswer
-from stream_gateway.session.events import AnswerWanted, ChatCancelled, ChatDelta, ChatFailed, ChatStarted
+from stream_gateway.dialects.base import Later
+from stream_gateway.session.events import AnswerWanted, ChatCancelled, ChatDelta, ChatFailed, ChatStarted, TurnStored
 from tests.unit.stream_gateway.dialects.openai_desk import Desk, chat_done, error_of, kinds
 
 END = [
@@ -134,6 +138,24 @@ def test_a_response_that_has_begun_is_cancelled_by_the_session() -> None:
     desk = Desk()
     desk.answer_begins()
     assert desk.send("response.cancel") == []
+    assert desk.asked(ChatCancel) == [ChatCancel(answer=1)]
+
+
+def test_that_a_turn_is_stored_is_nothing_that_clients_know() -> None:
+    assert Desk().happen(TurnStored(turn=1, source="typed")) == []
+
+
+def test_a_cancel_that_comes_too_late_does_not_hit_the_next_response() -> None:
+    desk = Desk()
+    desk.answer_begins()
+    check, cancel = desk.dialect.on_text('{"type": "response.cancel", "event_id": "late"}')
+    desk.happen(chat_done(1, ""))
+    desk.send("response.create")
+    desk.happen(AnswerWanted(desk.asked(AskAnswer)[-1].key, accepted=True))
+    assert cancel == ChatCancel(answer=1)
+    assert isinstance(check, Later)
+    (refused,) = map(json.loads, check.spell())
+    assert (refused["error"]["code"], refused["error"]["event_id"]) == ("response_cancel_not_active", "late")
 
 
 @pytest.mark.parametrize(

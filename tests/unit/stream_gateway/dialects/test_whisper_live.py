@@ -300,6 +300,7 @@ def test_audio_that_is_stored_and_speech_that_ends_have_no_spelling() -> None:
     assert client.see(events.SpeechEnded(1, 0, 1.0)) == []
     assert client.see(events.Committed(16_000)) == []
     assert client.see(events.DrainNotice(5.0)) == []
+    assert client.see(events.TurnStored(turn=1, source="speech", segment=1)) == []
 
 
 @pytest.mark.parametrize(("wait_s", "minutes"), [(0, 0.1), (5, 0.1), (60, 1.0), (130, 2.2)])
