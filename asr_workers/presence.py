@@ -1,4 +1,4 @@
-"""Heartbeats: gateways send work to whom they hear."""
+"""What gateways hear of a worker beside its results: that it is there, and which finals it has."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from bus.contract import subjects
 from bus.contract.errors import BusUnavailable
 from bus.contract.presence import HEARTBEAT_INTERVAL_S, WorkerPresence, encode_presence
+from bus.contract.work import AsrRequest, AsrTaken, encode
 
 
 class Publisher(Protocol):
@@ -52,3 +53,16 @@ class Heartbeats:
         )
         with suppress(BusUnavailable):
             await self._bus.publish(subjects.presence_asr(self._pool, self._worker), encode_presence(presence))
+
+
+async def tell_taken(bus: Publisher, request: AsrRequest, *, worker: str, ack_subject: str) -> None:
+    """Tell a gateway who has its final, so that it is not left waiting for a worker that is gone."""
+    taken = AsrTaken(
+        session=request.session,
+        segment=request.segment,
+        window=request.window,
+        worker=worker,
+        ack_subject=ack_subject,
+    )
+    with suppress(BusUnavailable):  # without it the lease runs out, a little later
+        await bus.publish(subjects.taken(request.gateway, request.session), encode(taken))

@@ -14,11 +14,12 @@ from prometheus_client import CollectorRegistry
 
 from bus.contract.client_protocol import VadOptions
 from bus.contract.errors import HarkenError
-from bus.runtime import logs
+from bus.runtime import logs, readiness
 from bus.runtime.lifecycle import Drain, DrainStep, run_until_signal
 from bus.runtime.model_store.catalogue import SILERO_VAD
 from bus.runtime.model_store.errors import ModelStoreError
 from bus.runtime.model_store.store import default_cache_dir, resolve
+from bus.runtime.readiness import tell_ready
 from bus.runtime.settings import UnknownSetting, click_options, refuse_unknown_environment
 from bus.runtime.shared_settings import SharedSettings
 from bus.runtime.tls import TlsError, reload, server_context
@@ -53,6 +54,8 @@ _OTHER_FILES = 100
 """NATS, logs, the page, libraries."""
 _TENANT_SHARE = 0.9
 _MEMORY_SHARE = 0.8
+_LAST_ARRIVALS_S = 0.5
+"""From the last connection accepted until its request is read, and its session begun."""
 _FINISH_S = 15.0
 """After the drain time-out sessions are ended by force; their finals get this long."""
 
@@ -71,12 +74,12 @@ def main(settings: GatewaySettings, shared: SharedSettings) -> None:
         vad_path = resolve(SILERO_VAD.name, cache_dir=shared.cache_dir or default_cache_dir())
     except (UnknownSetting, ModelStoreError, ValueError) as error:
         raise click.ClickException(str(error)) from None
-    sys.exit(run_until_signal(lambda stop: serve(settings, shared.nats_url, vad_path, tenants, tls, stop)))
+    sys.exit(run_until_signal(lambda stop: serve(settings, shared, vad_path, tenants, tls, stop)))
 
 
 async def serve(
     settings: GatewaySettings,
-    nats_url: str,
+    shared: SharedSettings,
     vad_path: Path,
     tenants: dict[str, str],
     tls: SSLContext | None,
@@ -85,7 +88,7 @@ async def serve(
     """Run until `stop`, then drain; returns the exit code."""
     gateway_id = f"g{secrets.token_hex(6)}"
     try:
-        bus = await _join_bus(settings, nats_url, gateway_id)
+        bus = await _join_bus(settings, shared, gateway_id)
     except HarkenError as error:
         log.error("gateway cannot start", extra={"code": error.code, "reason": error.message})
         return 1
@@ -117,6 +120,7 @@ async def serve(
     if tls is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _renew, tls, settings)
     log.info("gateway listens", extra={**address, "tls": tls is not None, "gateway": gateway_id})
+    tell_ready(os.environ.get(readiness.ENVIRONMENT))
     return await _run(settings, gateway, server, bus, scorer, stop)
 
 
@@ -136,14 +140,15 @@ def _renew(tls: SSLContext, settings: GatewaySettings) -> None:
         log.info("certificate renewed")
 
 
-async def _join_bus(settings: GatewaySettings, nats_url: str, gateway_id: str) -> BusConnection:
+async def _join_bus(settings: GatewaySettings, shared: SharedSettings, gateway_id: str) -> BusConnection:
     bus = await BusConnection.connect(
-        nats_url,
+        shared.nats_url,
         name=f"harken-gateway-{gateway_id}",
         inbox_prefix="_INBOX_gw",
         connect_timeout_s=settings.connect_timeout_s,
     )
-    await ensure_assets(bus, limits=AssetLimits(transcripts_max_age_s=settings.transcript_retention_s))
+    limits = AssetLimits(transcripts_max_age_s=settings.transcript_retention_s)
+    await ensure_assets(bus, limits=limits, replicas=shared.bus_replicas)
     return bus
 
 
@@ -160,6 +165,7 @@ async def _run(
         asyncio.create_task(work, name=name)
         for name, work in (
             ("watch", gateway.watch()),
+            ("probe workers", gateway.probe_workers()),
             ("follow queues", gateway.follow_queues()),
             ("stop", stop.wait()),
             ("bus closed", bus.closed.wait()),
@@ -171,8 +177,10 @@ async def _run(
             log.error("gateway task failed", extra={"task": task.get_name()}, exc_info=error)
 
     async def stop_listening() -> None:
-        gateway.doorkeeper.draining = True
         server.close(close_connections=False)
+        # Who came in as the door closed gets a session, and is told to move with all others.
+        await asyncio.sleep(_LAST_ARRIVALS_S)
+        gateway.doorkeeper.draining = True
 
     async def close_bus() -> None:
         for task in tasks:
@@ -182,7 +190,7 @@ async def _run(
 
     well = await Drain(
         [
-            DrainStep("stop_listening", stop_listening, 1.0),
+            DrainStep("stop_listening", stop_listening, _LAST_ARRIVALS_S + 1.0),
             DrainStep(
                 "finish_sessions", lambda: gateway.drain(settings.drain_timeout_s), settings.drain_timeout_s + _FINISH_S
             ),

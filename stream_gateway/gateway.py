@@ -11,13 +11,14 @@ from bus.contract import subjects
 from bus.contract.advisories import GivenUp, decode_given_up
 from bus.contract.chat_work import decode_chat_reply
 from bus.contract.client_protocol import Limits
-from bus.contract.errors import HarkenError
+from bus.contract.errors import BusUnavailable, HarkenError
 from bus.contract.presence import decode_presence
 from bus.contract.session_record import Takeover, decode_takeover
-from bus.contract.work import decode_result
+from bus.contract.work import decode_result, decode_taken
 from bus.control.roster import Roster, Route
 from bus.transport.connection import BusConnection
-from bus.transport.queues import finals_queue
+from bus.transport.delivery import DELIVER_AGAIN
+from bus.transport.queues import QueueState, finals_queue
 from stream_gateway.connection import Connection
 from stream_gateway.dialects.base import Dialect
 from stream_gateway.live_session import LiveSession
@@ -28,6 +29,7 @@ from stream_gateway.policy.doorkeeper import Doorkeeper, PoolState
 from stream_gateway.policy.hedging import Hedging
 from stream_gateway.policy.pool import Pool
 from stream_gateway.policy.pool_door import PoolDoor
+from stream_gateway.policy.taken import TakenFinals
 from stream_gateway.process_limits import resident_bytes
 from stream_gateway.registry import Registry
 from stream_gateway.services import Services
@@ -39,6 +41,8 @@ _FOLLOW_EVERY_S = 1.0
 """How often the queues are read: far below any deadline that depends on it."""
 _LOOK_EVERY_S = 0.25
 """How often the roster and the bus connection are looked at: half of what a client may wait for a notice."""
+_PROBE_EVERY_S = 0.25
+"""How often it is asked who of those that have finals is still connected: a dead one is noticed as much later."""
 
 
 class Gateway:
@@ -57,7 +61,9 @@ class Gateway:
     ) -> None:
         self.roster = Roster(default_model=default_model)
         self.llm = Roster(default_model=default_chat_model, kind="LLM")
+        self._taken = TakenFinals()
         self._known_pools: set[str] = set()
+        self._queues: dict[str, QueueState] = {}
         self._known_llm_pools: set[str] = set()
         self._pools: dict[str, Pool] = {}
         self.doorkeeper = doorkeeper
@@ -111,6 +117,7 @@ class Gateway:
         """Listen on the bus. Once, after the bus is connected and its assets are ensured."""
         self._bus.on_reconnect(self._on_bus_back)
         await self._bus.subscribe(subjects.inbox_all(self._gateway), self._on_inbox)
+        await self._bus.subscribe(subjects.taken_all(self._gateway), self._on_taken)
         await self._bus.subscribe(subjects.takeover(self._gateway), self._on_takeover)
         await self._bus.subscribe(subjects.PRESENCE_ASR_ALL, self._on_presence)
         await self._bus.subscribe(subjects.chat_inbox_all(self._gateway), self._on_chat_inbox)
@@ -132,7 +139,8 @@ class Gateway:
             due = self._loop.time() + _LOOK_EVERY_S
             await asyncio.sleep(_LOOK_EVERY_S)
             self._look_at_itself(self._loop.time() - due)
-            self.look()
+            for worker in self.look():
+                await self._on_worker_gone(worker)
 
     def _look_at_itself(self, lag_s: float) -> None:
         process, memory_bytes, scorer = self.doorkeeper.process, resident_bytes(), self._services.scorer
@@ -142,8 +150,8 @@ class Gateway:
         process.look(lag_s=lag_s, scoring_share=scoring_share, memory_bytes=memory_bytes, now=self._loop.time())
         self._metrics.on_process(process.lag_s, process.scoring_share, memory_bytes)
 
-    def look(self) -> None:
-        """One round of `watch`."""
+    def look(self) -> tuple[str, ...]:
+        """One round of `watch`; returns the workers that fell silent."""
         now = self._loop.time()
         connected = self._bus.is_connected
         self._metrics.detached.set(len(self._sessions.detached()))
@@ -153,8 +161,8 @@ class Gateway:
             for live in self._sessions:
                 live.on_bus(connected=False)
         if not connected:
-            return  # heartbeats cannot arrive either: nothing is known about workers
-        self.roster.expire(now)
+            return ()  # heartbeats cannot arrive either: nothing is known about workers
+        silent = self.roster.expire(now)
         self.llm.expire(now)
         self._known_llm_pools |= set(self.llm.pools(now))
         for pool in self._known_llm_pools:
@@ -169,9 +177,36 @@ class Gateway:
         states = {pool: self._state_of(pool, now) for pool in sorted(self._known_pools)}
         self.doorkeeper.look({pool: state for pool, state in states.items() if state.slots}, now)
         self._metrics.on_pools(states)
+        return silent
 
     def _state_of(self, pool: str, now: float) -> PoolState:
         return PoolState(self.pool(pool), self.roster.slots(pool, now), self.roster.final_load(pool, now))
+
+    async def probe_workers(self) -> None:
+        """Notice at once that a worker with finals of ours has lost its connection. Runs until cancelled.
+
+        A worker that is killed is silent no sooner than any other; but the broker knows that nobody listens to it.
+        """
+        while True:
+            await asyncio.sleep(_PROBE_EVERY_S)
+            workers = self._taken.workers(self._loop.time())
+            await asyncio.gather(*(self._probe(worker) for worker in workers))
+
+    async def _probe(self, worker: str) -> None:
+        with suppress(BusUnavailable):
+            if not await self._bus.someone_listens(subjects.alive_asr(worker), within_s=_PROBE_EVERY_S):
+                self.roster.forget(worker)
+                await self._on_worker_gone(worker)
+
+    async def _on_worker_gone(self, worker: str) -> None:
+        """Hand back what it had, in its name, for others to take now."""
+        lost = self._taken.on_gone(worker, self._loop.time())
+        log.info("worker gone", extra={"worker": worker, "finals": len(lost)})
+        for ack_subject in lost:
+            with suppress(BusUnavailable):  # then the lease runs out, a little later
+                await self._bus.publish(ack_subject, DELIVER_AGAIN)
+        for live in self._sessions:
+            live.on_worker_gone()
 
     async def follow_queues(self) -> None:
         """Tell sessions which of their finals a worker has. Runs until cancelled."""
@@ -189,9 +224,14 @@ class Gateway:
         lag = self.pool(pool).lag
         lag.on_queue(queue.waiting, queue.taken_upto_seq, self._loop.time())
         self._metrics.on_lag(pool, lag)
+        before = self._queues.setdefault(pool, queue)
+        self._queues[pool] = queue
         for live in self._sessions:
-            if live.pool == pool:
-                live.on_taken(queue.taken_upto_seq)
+            if live.pool != pool:
+                continue
+            if not queue.continues(before):
+                live.on_bus(connected=True)  # as if the broker had restarted: what waited in it is gone
+            live.on_taken(queue.taken_upto_seq)
 
     @property
     def limits(self) -> Limits:
@@ -215,6 +255,7 @@ class Gateway:
         finally:
             self._sessions.remove(connection.live)
             self.doorkeeper.inside.on_closed(guest)
+            self._taken.on_closed(connection.live.session_id)
             self._metrics.sessions.set(self.sessions)
             self._metrics.sessions_total.labels(outcome).inc()
             if not self._sessions:
@@ -229,6 +270,8 @@ class Gateway:
 
     async def _on_bus_back(self) -> None:
         self._bus_was_connected = True
+        self._taken.clear()
+        self._queues.clear()
         # Heartbeats were lost with the connection; workers get their time to be heard again.
         self.roster.renew(self._loop.time())
         self.llm.renew(self._loop.time())
@@ -239,6 +282,8 @@ class Gateway:
         try:
             address = subjects.parse_inbox(subject)
             result = decode_result(data)
+            if result.session != address.session:
+                raise ValueError("a result of one session in the inbox of another")
         except ValueError as error:
             log.warning("bad message in the inbox", extra={"error": str(error)})
             self._metrics.dropped.labels("result", "undecodable").inc()
@@ -249,6 +294,7 @@ class Gateway:
         else:
             if result.kind == "final" and result.timings is not None and live.pool is not None:
                 self.pool(live.pool).load.on_final(work_s(result))
+            self._taken.on_result(result)
             live.on_result(result)
 
     def _on_claimed(self, live: LiveSession, takeover: Takeover) -> None:
@@ -267,6 +313,18 @@ class Gateway:
         live = self._sessions.named(takeover.session)
         if live is not None and live.epoch < takeover.epoch:
             live.on_taken_over()
+
+    def _on_taken(self, subject: str, data: bytes) -> None:
+        try:
+            address = subjects.parse_taken(subject)
+            taken = decode_taken(data)
+        except ValueError as error:
+            log.warning("bad notice of a final taken", extra={"error": str(error)})
+            return
+        live = self._sessions.named(address.session)
+        if live is not None and taken.session == address.session:
+            self._taken.on_taken(taken, self._loop.time())
+            live.on_noticed(taken)
 
     def _on_given_up(self, subject: str, data: bytes) -> None:
         if (advisory := _given_up(data)) is not None:

@@ -11,6 +11,10 @@ VERSION = 1
 HEARTBEAT_INTERVAL_S = 0.5
 EXPIRES_AFTER_S = 2.0
 """A worker not heard of for this long counts as gone."""
+MAX_SLOTS = 65_536
+MAX_ALIASES = 16
+MAX_NAME_CHARS = 256
+"""Of a model."""
 
 
 class WorkerPresence(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="worker.presence"):
@@ -44,12 +48,14 @@ def encode_presence(presence: WorkerPresence) -> bytes:
 
 
 def decode_presence(data: bytes) -> WorkerPresence:
-    """Decode a heartbeat; ValueError if it is none or of another version."""
+    """Decode a heartbeat; ValueError if it is none, of another version, or says what no worker can."""
     presence = decoded(_decoder.decode, data, "a worker.presence")
     if presence.version != VERSION:
         raise ValueError(f"presence version {presence.version}, this process speaks {VERSION}")
     check_identifier(presence.pool, "pool")  # they become tokens of subjects
     check_identifier(presence.worker, "worker id")
-    if presence.slots < 0 or presence.free_slots < 0:
-        raise ValueError("slots must be 0 or more")
+    if len(presence.aliases) > MAX_ALIASES or max(map(len, (presence.model, *presence.aliases))) > MAX_NAME_CHARS:
+        raise ValueError("model names are too long or too many")
+    if not (0 <= presence.slots <= MAX_SLOTS and 0 <= presence.free_slots <= MAX_SLOTS):
+        raise ValueError("slots must be 0 or more, and no more than a worker can have")
     return presence

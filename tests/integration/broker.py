@@ -1,6 +1,7 @@
 """What tests ask of the broker, and a worker that does with finals as a test likes."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeAlias
@@ -9,8 +10,9 @@ from asr_workers.held_jobs import Job
 from asr_workers.presence import Heartbeats
 from bus.contract import subjects
 from bus.contract.records import Record, decode_record
-from bus.contract.work import AsrRequest, AsrResult, decode_request, encode
+from bus.contract.work import AsrRequest, AsrResult, AsrTaken, decode_request, decode_taken, encode
 from bus.transport.connection import BusConnection
+from bus.transport.jetstream_api import NANOSECONDS
 from bus.transport.raw_pull import RawPull
 from tests.conftest import POOL
 
@@ -34,6 +36,24 @@ async def unacknowledged(bus: BusConnection, is_wanted: Callable[[int], bool]) -
 async def is_decoding(bus: BusConnection) -> None:
     """Return once a worker holds a final that it has not acknowledged."""
     await unacknowledged(bus, lambda held: held > 0)
+
+
+async def lease_finals_for(bus: BusConnection, seconds: float) -> None:
+    """Let the broker wait so long for a worker that is silent, for those too that have a final already."""
+    name = subjects.asr_consumer(POOL)
+    info = await bus.request_api(f"CONSUMER.INFO.{subjects.STREAM_ASR_FINAL}.{name}")
+    config = {**info["config"], "ack_wait": round(seconds * NANOSECONDS)}
+    call = f"CONSUMER.CREATE.{subjects.STREAM_ASR_FINAL}.{name}.{config['filter_subject']}"
+    body = {"stream_name": subjects.STREAM_ASR_FINAL, "config": config}
+    await bus.request_api(call, json.dumps(body).encode())
+
+
+async def watch_taken(bus: BusConnection) -> asyncio.Queue[AsrTaken]:
+    """Which worker pulls which final, as it happens."""
+    notices: asyncio.Queue[AsrTaken] = asyncio.Queue()
+    await bus.subscribe(subjects.TAKEN_ALL, lambda _, data: notices.put_nowait(decode_taken(data)))
+    await bus.flush()
+    return notices
 
 
 async def published_finals(bus: BusConnection) -> int:

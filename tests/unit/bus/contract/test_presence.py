@@ -7,7 +7,7 @@ from bus.contract import presence
 from bus.contract.presence import WorkerPresence
 
 identifiers = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
-slots = st.integers(0, 2**31)
+slots = st.integers(0, presence.MAX_SLOTS)
 heartbeats = st.builds(
     WorkerPresence,
     version=st.just(presence.VERSION),
@@ -15,6 +15,7 @@ heartbeats = st.builds(
     pool=identifiers,
     slots=slots,
     free_slots=slots,
+    aliases=st.lists(st.text(max_size=8), max_size=3).map(tuple),
 )
 
 
@@ -48,6 +49,10 @@ def test_a_field_that_is_unknown_here_is_ignored() -> None:
         ("pool", "a pool", "pool must be"),
         ("slots", -1, "slots must be"),
         ("free_slots", -1, "slots must be"),
+        ("slots", presence.MAX_SLOTS + 1, "slots must be"),
+        ("model", "m" * (presence.MAX_NAME_CHARS + 1), "too long"),
+        ("aliases", ("m" * (presence.MAX_NAME_CHARS + 1),), "too long"),
+        ("aliases", ("m",) * (presence.MAX_ALIASES + 1), "too many"),
     ],
 )
 def test_what_could_be_no_worker_is_refused(field: str, value: object, told: str) -> None:

@@ -53,6 +53,36 @@ def test_expire_names_the_silent_ones_once() -> None:
     assert roster.expire(now=EXPIRES_AFTER_S) == ()
 
 
+def test_who_was_there_before_this_process_stood_still_is_there_after_it() -> None:
+    roster = _roster(_worker("w1"))
+    roster.on_presence(_worker("w2", slots=1), now=1.9)
+    assert roster.expire(now=1.9) == ()
+    assert roster.is_ready(now=30.0), "asked before anybody looked again"
+    assert roster.slots("std", now=30.0) == 3
+    assert roster.expire(now=30.0) == ()
+    roster.on_presence(_worker("w2", slots=1), now=30.5)
+    assert [roster.expire(now=30.0 + step) for step in (0.5, 1.0, 1.5, 2.0)] == [(), (), (), ("w1",)]
+
+
+def test_a_worker_that_is_forgotten_is_gone_until_it_is_heard_again() -> None:
+    roster = _roster(_worker("w1"))
+    roster.forget("w1")
+    roster.forget("w1")
+    assert not roster.is_ready(now=0.0)
+    roster.on_presence(_worker("w1"), now=0.1)
+    assert roster.is_ready(now=0.1)
+
+
+def test_a_worker_that_calls_itself_ever_new_names_fills_nothing() -> None:
+    roster = _roster()
+    for number in range(3000):
+        roster.on_presence(_worker("w1", model=f"m{number}"), now=0.0)
+    with pytest.raises(NoWorker):
+        roster.pool_for("m0", now=0.0)
+    with pytest.raises(UnknownModel):
+        roster.pool_for("m2000", now=0.0)
+
+
 def test_a_heartbeat_renews_a_worker() -> None:
     roster = _roster(_worker("w1"))
     roster.on_presence(_worker("w1"), now=1.5)
