@@ -132,6 +132,13 @@ def _worker_options(settings: AsrSettings, worker_id: str) -> WorkerOptions:
     )
 
 
+async def _listen(bus: BusConnection, worker: Worker, worker_id: str, pool: str) -> None:
+    """Before the first final is pulled."""
+    await bus.subscribe(subjects.cancel_asr(pool), lambda _, data: worker.on_cancel(data))
+    # Never answered: while the broker knows that it is listened to, gateways count on what this worker has.
+    await bus.subscribe(subjects.alive_asr(worker_id), lambda *_: None)
+
+
 async def _work(
     settings: AsrSettings, bus: BusConnection, engine: Engine, costs: CostModel, worker_id: str, stop: asyncio.Event
 ) -> int:
@@ -140,7 +147,6 @@ async def _work(
     consumer = subjects.asr_consumer(settings.pool)
     finals = RawPull(bus, stream=subjects.STREAM_ASR_FINAL, consumer=consumer, priority=settings.priority)
     partials = RawPull(bus, stream=subjects.STREAM_ASR_PARTIAL, consumer=consumer, priority=settings.priority)
-    beats = Heartbeats(bus, worker=worker_id, pool=settings.pool, model=able.model, slots=able.slots)
     with (
         ThreadPoolExecutor(able.executors, "decode") as model_threads,
         ThreadPoolExecutor(_FEATURE_THREADS, "features") as feature_threads,
@@ -154,9 +160,15 @@ async def _work(
             options=_worker_options(settings, worker_id),
             metrics=WorkerMetrics(),
         )
-        await bus.subscribe(subjects.cancel_asr(settings.pool), lambda _, data: worker.on_cancel(data))
-        # Before the first final: while the broker knows of this, gateways count on what this worker has.
-        await bus.subscribe(subjects.alive_asr(worker_id), lambda *_: None)
+        beats = Heartbeats(
+            bus,
+            worker=worker_id,
+            pool=settings.pool,
+            model=able.model,
+            slots=able.slots,
+            final_load=lambda: worker.final_load,
+        )
+        await _listen(bus, worker, worker_id, settings.pool)
         working = asyncio.create_task(worker.run(finals, partials), name="work")
         beating = asyncio.create_task(beats.run(), name="heartbeats")
         waiters = (asyncio.create_task(stop.wait()), asyncio.create_task(bus.closed.wait()))

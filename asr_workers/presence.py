@@ -1,6 +1,7 @@
 """What gateways hear of a worker beside its results: that it is there, and which finals it has."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal, Protocol
 
@@ -20,12 +21,16 @@ class Publisher(Protocol):
 class Heartbeats:
     """Says that this worker is ready, until it leaves."""
 
-    def __init__(self, bus: Publisher, *, worker: str, pool: str, model: str, slots: int) -> None:
+    def __init__(
+        self, bus: Publisher, *, worker: str, pool: str, model: str, slots: int, final_load: Callable[[], float]
+    ) -> None:
+        """`final_load` tells the share of the slots that finals use."""
         self._bus = bus
         self._worker = worker
         self._pool = pool
         self._model = model
         self._slots = slots
+        self._final_load = final_load
 
     async def run(self) -> None:
         """Beat until cancelled. A beat that cannot be sent is skipped: the next one follows at once."""
@@ -39,7 +44,12 @@ class Heartbeats:
 
     async def _say(self, state: Literal["ready", "leaving"]) -> None:
         presence = WorkerPresence(
-            worker=self._worker, pool=self._pool, model=self._model, slots=self._slots, state=state
+            worker=self._worker,
+            pool=self._pool,
+            model=self._model,
+            slots=self._slots,
+            state=state,
+            final_load=round(self._final_load(), 3),
         )
         with suppress(BusUnavailable):
             await self._bus.publish(subjects.presence_asr(self._pool, self._worker), encode_presence(presence))

@@ -23,13 +23,14 @@ from functools import partial
 
 from asr_workers.batch.plan import Batch
 from asr_workers.batch.scheduler import Arrival, Scheduler
+from asr_workers.batch.slot_use import SlotUse
 from asr_workers.cancelled import Cancelled, WindowKey
 from asr_workers.engines.base import Decoded, Engine, Prepared, decode_apart
+from asr_workers.health import Health
 from asr_workers.held_jobs import HeldJob, HeldJobs, Job, JobSource
 from asr_workers.metrics import WorkerMetrics
 from asr_workers.presence import Publisher, tell_taken
 from asr_workers.results import (
-    BROKEN_AFTER,
     OVERTAKEN,
     decoded_result,
     failed_result,
@@ -38,6 +39,7 @@ from asr_workers.results import (
     on_duplicate,
     on_failure,
     on_unreadable,
+    retry_delay_s,
     window_of,
 )
 from bus.contract import subjects
@@ -57,10 +59,6 @@ _log = logging.getLogger(__name__)
 
 
 _OTHER_VERSION_DELAY_S = 1.0
-
-
-class EngineBroken(Exception):
-    """Nothing can be decoded any more."""
 
 
 class EngineStuck(Exception):
@@ -104,11 +102,18 @@ class Worker:
         self._numbers = itertools.count(1)
         self._held = HeldJobs(metrics)
         self._cancelled = Cancelled()
+        able = engine.capabilities
+        self._use = SlotUse(slots=able.slots, executors=able.executors)
         self._tasks = asyncio.TaskGroup()
         self._pulls: list[asyncio.Task[None]] = []
-        self._failed_in_a_row = 0
+        self._health = Health()
         self._changed = asyncio.Event()
         self._room: dict[WindowKind, asyncio.Event] = {"final": asyncio.Event(), "partial": asyncio.Event()}
+
+    @property
+    def final_load(self) -> float:
+        """Share of the slots that finals used lately."""
+        return self._use.share(time.monotonic())
 
     async def run(self, finals: JobSource, partials: JobSource) -> None:
         """Work until `drain` is through. An exception is fatal: the jobs held return to the broker by their lease."""
@@ -251,7 +256,7 @@ class Worker:
                 self._changed.set()
                 is_of_window = isinstance(error, ValueError)
                 if not is_of_window:
-                    self._count(error)
+                    self._health.on_failure()
                 await self._fail(held, error, permanent=is_of_window)
             return
         held.prepared = prepared
@@ -282,6 +287,8 @@ class Worker:
         for item in items:
             # A fall-back decode is a second batch; the wait that counts is the one before the first.
             item.batch_wait_s = now - item.pulled_at if item.batch_wait_s is None else item.batch_wait_s
+        finals = len(items) if batch.kind == "final" else 0
+        self._use.begin(finals, now)
         loop = asyncio.get_running_loop()
         call = loop.run_in_executor(self._model_threads, decode_apart, self._engine, prepared)
         try:
@@ -289,6 +296,7 @@ class Worker:
                 outcomes = await call
         except TimeoutError as error:
             raise EngineStuck(f"a model call took longer than {self._options.decode_timeout_s:g} s") from error
+        self._use.end(finals, time.monotonic())
         failed = any(isinstance(outcome, Exception) for outcome in outcomes)
         self._scheduler.finish(batch, took_s=None if failed else time.monotonic() - now)
         self._metrics.on_learnt(self._scheduler.learnt())
@@ -301,17 +309,12 @@ class Worker:
                 self._scheduler.again(item.number, outcome.group)
                 continue
             self._scheduler.remove(item.number)
-            self._count(outcome)
             if isinstance(outcome, Decoded):
                 self._tasks.create_task(self._answer(item, outcome, len(items)))
             else:
+                self._health.on_failure()
                 self._tasks.create_task(self._fail(item, outcome, permanent=False))
         self._changed.set()
-
-    def _count(self, outcome: Decoded | Exception) -> None:
-        self._failed_in_a_row = 0 if isinstance(outcome, Decoded) else self._failed_in_a_row + 1
-        if self._failed_in_a_row >= BROKEN_AFTER:
-            raise EngineBroken(f"{self._failed_in_a_row} windows in a row could not be decoded")
 
     async def _answer(self, held: HeldJob, decoded: Decoded, batch_size: int) -> None:
         timings = Timings(
@@ -333,8 +336,10 @@ class Worker:
         try:
             check_result(result)
         except ValueError as error:  # gateways would refuse it, and wait in vain
+            self._health.on_failure()
             await self._fail(held, error, permanent=False)
             return
+        self._health.on_success()
         if await self._send(held, result):
             await self._held.release(held, held.job.ack, "ack")
 
@@ -358,7 +363,8 @@ class Worker:
             },
         )
         if action == "retry":
-            await self._held.release(held, partial(held.job.nak, self._options.retry_delay_s), "nak")
+            delay_s = retry_delay_s(self._options.retry_delay_s, deliveries=deliveries)
+            await self._held.release(held, partial(held.job.nak, delay_s), "nak")
             return
         if not await self._send(held, self._failed(held, failure_of(error))):
             return

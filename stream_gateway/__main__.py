@@ -11,7 +11,6 @@ from ssl import SSLContext
 
 import click
 from prometheus_client import CollectorRegistry
-from websockets.asyncio.server import Server
 
 from bus.contract.client_protocol import VadOptions
 from bus.contract.errors import HarkenError
@@ -28,22 +27,33 @@ from bus.transport.assets import AssetLimits, ensure_assets
 from bus.transport.connection import BusConnection
 from stream_gateway.chat.options import AnswerPatience
 from stream_gateway.gateway import Gateway
+from stream_gateway.listeners import Listeners
 from stream_gateway.metrics import GatewayMetrics
+from stream_gateway.policy.admission import with_headroom
 from stream_gateway.policy.cadence import CadenceOptions
+from stream_gateway.policy.doorkeeper import AdmissionLimits, Doorkeeper
 from stream_gateway.policy.endpoint import EndpointOptions
 from stream_gateway.policy.hedging import HedgeOptions
 from stream_gateway.policy.keys import parse_keys
+from stream_gateway.policy.pool_door import DoorOptions
+from stream_gateway.policy.shortage import ProcessLimits
+from stream_gateway.process_limits import allow_open_files, available_bytes
 from stream_gateway.segmentation.scorer import FrameScorer
 from stream_gateway.segmentation.segmenter import SegmenterOptions
 from stream_gateway.server import FrameLimits, FrontDoor
 from stream_gateway.services import Services
 from stream_gateway.session.config import RetryOptions, SessionLimits, segmenter_options
 from stream_gateway.settings import GatewaySettings
+from stream_gateway.sockets import SocketLimits
 
 log = logging.getLogger(__name__)
 
 _FIRST_HEARTBEAT_S = 1.0
 """Twice the workers' interval."""
+_OTHER_FILES = 100
+"""NATS, logs, the page, libraries."""
+_TENANT_SHARE = 0.9
+_MEMORY_SHARE = 0.8
 _LAST_ARRIVALS_S = 0.5
 """From the last connection accepted until its request is read, and its session begun."""
 _FINISH_S = 15.0
@@ -91,14 +101,16 @@ async def serve(
         metrics=metrics,
         default_model=settings.default_model,
         default_chat_model=settings.default_chat_model,
-        max_sessions=settings.max_sessions,
+        doorkeeper=_doorkeeper(settings, tenants=len(set(tenants.values()))),
         services=lambda self: _services(settings, gateway_id, bus, scorer, metrics, self),
     )
     await gateway.start()
     # Else the first clients of a gateway that joins others on a port would hear that there is no worker.
     await gateway.wait_for_worker(_FIRST_HEARTBEAT_S)
     frames = FrameLimits(binary_bytes=settings.max_frame_bytes, base64_bytes=settings.max_base64_frame_bytes)
-    door = FrontDoor(gateway, metrics=metrics, tenants=tenants, frames=frames)
+    sockets = SocketLimits(max_held_bytes=settings.max_input_mb << 20, max_strangers=settings.max_strangers)
+    door = FrontDoor(gateway, metrics=metrics, tenants=tenants, frames=frames, sockets=sockets)
+    _allow_files(with_headroom(settings.max_sessions) + settings.max_strangers + _OTHER_FILES)
     address = {"host": settings.host, "port": settings.port}
     try:
         server = await door.listen(settings.host, settings.port, reuse_port=settings.reuse_port, tls=tls)
@@ -143,7 +155,7 @@ async def _join_bus(settings: GatewaySettings, shared: SharedSettings, gateway_i
 async def _run(
     settings: GatewaySettings,
     gateway: Gateway,
-    server: Server,
+    server: Listeners,
     bus: BusConnection,
     scorer: FrameScorer,
     stop: asyncio.Event,
@@ -168,7 +180,7 @@ async def _run(
         server.close(close_connections=False)
         # Who came in as the door closed gets a session, and is told to move with all others.
         await asyncio.sleep(_LAST_ARRIVALS_S)
-        gateway.draining = True
+        gateway.doorkeeper.draining = True
 
     async def close_bus() -> None:
         for task in tasks:
@@ -188,6 +200,28 @@ async def _run(
     return 0 if well and stop.is_set() else 1
 
 
+def _allow_files(wanted: int) -> None:
+    if (allowed := allow_open_files(wanted)) < wanted:
+        log.warning("open files are limited to fewer than connections may be", extra={"allowed": allowed})
+
+
+def _doorkeeper(settings: GatewaySettings, *, tenants: int) -> Doorkeeper:
+    of_a_tenant = settings.max_tenant_sessions
+    if of_a_tenant is None and tenants > 1:
+        of_a_tenant = max(1, round(_TENANT_SHARE * settings.max_sessions))
+    return Doorkeeper(
+        AdmissionLimits(
+            max_sessions=settings.max_sessions,
+            max_tenant_sessions=of_a_tenant,
+            newcomers_per_slot=settings.sessions_per_slot,
+        ),
+        ProcessLimits(
+            max_process_lag_s=settings.max_process_lag_s,
+            max_memory_bytes=settings.max_memory_mb << 20 or round(_MEMORY_SHARE * available_bytes()),
+        ),
+    )
+
+
 def _services(
     settings: GatewaySettings,
     gateway_id: str,
@@ -202,6 +236,7 @@ def _services(
         scorer=scorer,
         metrics=metrics,
         route=gateway.route,
+        check_pool=gateway.doorkeeper.check_pool,
         llm=gateway.llm,
         default_instructions=settings.default_instructions,
         patience=AnswerPatience(queued_s=settings.answer_queue_s, deadline_s=settings.answer_deadline_s),
@@ -221,6 +256,7 @@ def _services(
         endpoint=EndpointOptions(mode=settings.endpoint_mode),
         cadence=CadenceOptions(base_s=settings.partial_interval_s),
         hedging=HedgeOptions(enabled=settings.hedge_finals),
+        door=DoorOptions(max_lag_s=settings.max_lag_s),
         follow_partials=settings.follow_partials,
         retry=RetryOptions(deadline_s=settings.final_deadline_s),
     )

@@ -23,13 +23,17 @@ from stream_gateway.connection import Connection
 from stream_gateway.dialects.base import Dialect
 from stream_gateway.live_session import LiveSession
 from stream_gateway.metrics import GatewayMetrics
-from stream_gateway.policy.admission import Admission, GatewayView, admit
+from stream_gateway.policy.admission import Admission
 from stream_gateway.policy.cadence import PoolLag
+from stream_gateway.policy.doorkeeper import Doorkeeper, PoolState
 from stream_gateway.policy.hedging import Hedging
 from stream_gateway.policy.pool import Pool
+from stream_gateway.policy.pool_door import PoolDoor
 from stream_gateway.policy.taken import TakenFinals
+from stream_gateway.process_limits import resident_bytes
 from stream_gateway.registry import Registry
 from stream_gateway.services import Services
+from stream_gateway.session.final_record import work_s
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +56,7 @@ class Gateway:
         metrics: GatewayMetrics,
         default_model: str | None,
         default_chat_model: str | None = None,
-        max_sessions: int,
+        doorkeeper: Doorkeeper,
         services: Callable[["Gateway"], Services],
     ) -> None:
         self.roster = Roster(default_model=default_model)
@@ -62,16 +66,16 @@ class Gateway:
         self._queues: dict[str, QueueState] = {}
         self._known_llm_pools: set[str] = set()
         self._pools: dict[str, Pool] = {}
-        self.draining = False
+        self.doorkeeper = doorkeeper
         self._gateway = gateway
         self._bus = bus
         self._metrics = metrics
-        self._max_sessions = max_sessions
         self._sessions = Registry()
         self._idle = asyncio.Event()
         self._idle.set()
         self._heard = asyncio.Event()
         self._bus_was_connected = True
+        self._scored = (0.0, 0.0)
         self._loop = asyncio.get_running_loop()
         self._services = services(self)
 
@@ -87,25 +91,22 @@ class Gateway:
     def pool(self, name: str) -> Pool:
         """What is known of a pool; one value per name for as long as the process lives."""
         if name not in self._pools:
-            self._pools[name] = Pool(lag=PoolLag(self._services.cadence), hedging=Hedging(self._services.hedging))
+            services = self._services
+            self._pools[name] = Pool(
+                lag=PoolLag(services.cadence), hedging=Hedging(services.hedging), door=PoolDoor(services.door)
+            )
         return self._pools[name]
 
-    def admission(self, *, resuming: bool = False) -> Admission:
-        """Whether one more socket may be upgraded now; `resuming`: to go on with a session."""
-        return admit(
-            GatewayView(
-                sessions=self.sessions - len(self._sessions.detached()),  # these make room for others
-                max_sessions=self._max_sessions,
-                draining=self.draining,
-                resuming=resuming,
-            )
-        )
+    def admission(self, tenant: str, *, resuming: bool = False) -> Admission:
+        """Whether one more socket of `tenant` may be upgraded now; `resuming`: to go on with a session."""
+        detached = len(self._sessions.detached())  # these make room for others
+        return self.doorkeeper.admission(tenant, self._loop.time(), resuming=resuming, detached=detached)
 
     def not_ready_because(self) -> list[str]:
         """Why this process should get no new sessions; empty if it should."""
         reasons = []
-        if self.draining:
-            reasons.append("draining")
+        if (reason := self.doorkeeper.wants_no_more_because) is not None:
+            reasons.append(reason)
         if not self._bus.is_connected:
             reasons.append("no connection to NATS")
         if not self.roster.is_ready(self._loop.time()):
@@ -135,9 +136,19 @@ class Gateway:
     async def watch(self) -> None:
         """Tell sessions when the bus or their workers go or come back. Runs until cancelled."""
         while True:
+            due = self._loop.time() + _LOOK_EVERY_S
             await asyncio.sleep(_LOOK_EVERY_S)
+            self._look_at_itself(self._loop.time() - due)
             for worker in self.look():
                 await self._on_worker_gone(worker)
+
+    def _look_at_itself(self, lag_s: float) -> None:
+        process, memory_bytes, scorer = self.doorkeeper.process, resident_bytes(), self._services.scorer
+        (waited_s, scored_s), self._scored = self._scored, (scorer.waited_s, scorer.scored_s)
+        heard_s = scorer.scored_s - scored_s
+        scoring_share = (scorer.waited_s - waited_s) / heard_s if heard_s else 0.0
+        process.look(lag_s=lag_s, scoring_share=scoring_share, memory_bytes=memory_bytes, now=self._loop.time())
+        self._metrics.on_process(process.lag_s, process.scoring_share, memory_bytes)
 
     def look(self) -> tuple[str, ...]:
         """One round of `watch`; returns the workers that fell silent."""
@@ -163,7 +174,13 @@ class Gateway:
         for pool in self._known_pools:
             self._metrics.worker_slots.labels("asr", pool).set(self.roster.slots(pool, now))
             self.pool(pool).hedging.on_workers(self.roster.workers(pool, now))
+        states = {pool: self._state_of(pool, now) for pool in sorted(self._known_pools)}
+        self.doorkeeper.look({pool: state for pool, state in states.items() if state.slots}, now)
+        self._metrics.on_pools(states)
         return silent
+
+    def _state_of(self, pool: str, now: float) -> PoolState:
+        return PoolState(self.pool(pool), self.roster.slots(pool, now), self.roster.final_load(pool, now))
 
     async def probe_workers(self) -> None:
         """Notice at once that a worker with finals of ours has lost its connection. Runs until cancelled.
@@ -188,7 +205,7 @@ class Gateway:
         for ack_subject in lost:
             with suppress(BusUnavailable):  # then the lease runs out, a little later
                 await self._bus.publish(ack_subject, DELIVER_AGAIN)
-                self._metrics.handed_back.inc()
+                self._metrics.dropped.labels("final_delivery", "worker_gone").inc()
         for live in self._sessions:
             live.on_worker_gone()
 
@@ -225,10 +242,12 @@ class Gateway:
     async def serve(self, socket: ServerConnection, tenant: str, dialect: Dialect) -> None:
         """Serve one upgraded socket until it and everything it owes is done."""
         connection = Connection(socket, services=self._services, tenant=tenant, dialect=dialect, claim=self._on_claimed)
+        guest = connection.live.session_id  # its name may be another one soon
         self._sessions.add(connection.live)
+        self.doorkeeper.inside.on_opened(guest, tenant, self._loop.time())
         self._idle.clear()
         self._metrics.sessions.set(self.sessions)
-        if self.sessions > self._max_sessions and (detached := self._sessions.detached()):
+        if self.doorkeeper.is_over_the_limit and (detached := self._sessions.detached()):
             detached[0].on_displaced()
         outcome = "crashed"
         try:
@@ -236,6 +255,7 @@ class Gateway:
             outcome = "done"
         finally:
             self._sessions.remove(connection.live)
+            self.doorkeeper.inside.on_closed(guest)
             self._taken.on_closed(connection.live.session_id)
             self._metrics.sessions.set(self.sessions)
             self._metrics.sessions_total.labels(outcome).inc()
@@ -244,7 +264,7 @@ class Gateway:
 
     async def drain(self, within_s: float) -> None:
         """Tell every client to move, and wait until all are done; each ends by force after `within_s`."""
-        self.draining = True
+        self.doorkeeper.draining = True
         for live in self._sessions:
             live.on_drain(within_s)
         await self._idle.wait()
@@ -273,6 +293,8 @@ class Gateway:
         if live is None:
             self._metrics.dropped.labels("result", "session_gone").inc()
         else:
+            if result.kind == "final" and result.timings is not None and live.pool is not None:
+                self.pool(live.pool).load.on_final(work_s(result))
             self._taken.on_result(result)
             live.on_result(result)
 

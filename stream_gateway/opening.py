@@ -66,6 +66,8 @@ class Opener:
             if start.chat is None or not may_never_speak:
                 raise
             start, route = msgspec.structs.replace(start, audio=None), None
+        if route is not None:
+            self._services.check_pool(route.pool)
         grant = await self._grant(start, session) if can_resume and _is_resumable(start) else None
         config = self._config(start, session, route)
         return Opening(

@@ -34,6 +34,8 @@ class WorkerPresence(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"
     """Of an LLM worker: slots that no answer holds now."""
     context_tokens: int = 0
     """Of an LLM worker: what one conversation and its answer may have in all."""
+    final_load: float = 0.0
+    """Of an ASR worker: the share of its slots that finals used over the last seconds, from 0 to 1."""
 
 
 _encoder = msgspec.msgpack.Encoder()

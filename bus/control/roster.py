@@ -87,6 +87,14 @@ class Roster:
         """Windows that the live workers of `pool` decode at the same time; 0 for an unknown pool."""
         return sum(presence.slots for presence in self._live(now) if presence.pool == pool)
 
+    def final_load(self, pool: str, now: float) -> float:
+        """Share of the slots of `pool` that finals use; 0 for an unknown pool."""
+        heard = [presence for presence in self._live(now) if presence.pool == pool]
+        slots = sum(presence.slots for presence in heard)
+        # What is no share counts as none, NaN too.
+        used = sum(presence.slots * min(1.0, max(0.0, presence.final_load)) for presence in heard)
+        return used / slots if slots > 0 else 0.0
+
     def presence(self, worker: str, now: float) -> WorkerPresence | None:
         """The newest heartbeat of a worker, None if it does not live."""
         heard = self._workers.get(worker)

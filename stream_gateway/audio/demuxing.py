@@ -98,7 +98,10 @@ def _decode(container: InputContainer, stream: AudioStream) -> Iterator[Block]:
 
 
 def _to_frames(frame: av.AudioFrame) -> Frames:
-    values = frame.to_ndarray()
+    try:
+        values = frame.to_ndarray()
+    except ValueError:  # 64-bit integers
+        raise BadContainer("the file's samples are in a format that is not accepted") from None
     if not frame.format.is_planar:
         values = values.reshape(-1, frame.layout.nb_channels).T
     scaled: Frames

@@ -144,6 +144,12 @@ class Finals:
         if result.failure is not None and job.has_rival:
             job.has_rival = False
             return [Dropped("final_result", "other_attempt_goes_on")]
+        if result.failure is not None and result.worker and job.may_fail_once and self._config.pool.hedging.has_others:
+            # All its deliveries may have gone to one worker that can decode nothing, and so has time for them.
+            job.may_fail_once = False
+            self._publish_anew(job)
+            job.try_at = now
+            return [Dropped("final_result", "failed_once")]
         job.answered_at = now
         effects: list[Effect] = [_cancel(job, "answered")] if job.hedged else []
         if result.failure is not None:

@@ -39,15 +39,14 @@ def row(name: str, runs: Sequence[Run], usual: Normal) -> Row:
     return {
         "fault": name,
         "runs": len(runs),
-        "sessions": len(verdicts),
         "words": sum(one.words for one in verdicts),
         "lost": sum(one.lost for one in verdicts),
         "doubled": sum(one.doubled for one in verdicts),
         "broken": sum(len(one.broken) for one in verdicts),
         "errors": sum(len(one.errors) for one in verdicts),
         "told": sum(len(one.told) for one in verdicts),
-        **_ranks("pause", pauses),
-        **_ranks("answer", waits),
+        **_ranks("pause", pauses, 50, 95),
+        **_ranks("answer", waits, 95),
     }
 
 
@@ -61,7 +60,7 @@ def violations(runs: Iterable[Run]) -> list[str]:
     ]
 
 
-def _ranks(name: str, values: Sequence[float]) -> Mapping[str, float | str]:
-    if not values:
-        return {f"{name} p50": "", f"{name} p95": "", f"{name} max": ""}
-    return {f"{name} p50": percentile(values, 50), f"{name} p95": percentile(values, 95), f"{name} max": max(values)}
+def _ranks(name: str, values: Sequence[float], *ranks: int) -> Mapping[str, float | str]:
+    """Some percentiles, and the largest; nothing where nothing was measured."""
+    figures: dict[str, float | str] = {f"{name} p{rank}": percentile(values, rank) if values else "" for rank in ranks}
+    return {**figures, f"{name} max": max(values, default="")}

@@ -67,6 +67,7 @@ PRESENCE = {
         aliases=("whisper-base",),
         free_slots=1,
         context_tokens=2048,
+        final_load=0.5,
     )
 }
 

@@ -79,7 +79,7 @@ async def watch(bus: BusConnection) -> asyncio.Queue[Record]:
 async def hand_made_worker(bus: BusConnection, treat: Treat) -> AsyncIterator[None]:
     """A worker that is known to gateways, and hands each final that it pulls to `treat`. Partials it leaves alone."""
     finals = RawPull(bus, stream=subjects.STREAM_ASR_FINAL, consumer=subjects.asr_consumer(POOL))
-    beats = Heartbeats(bus, worker="w1", pool=POOL, model="base", slots=1)
+    beats = Heartbeats(bus, worker="w1", pool=POOL, model="base", slots=1, final_load=lambda: 0.0)
 
     async def work() -> None:
         while (job := await finals.fetch(wait_s=None)) is not None:

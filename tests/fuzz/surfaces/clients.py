@@ -14,6 +14,7 @@ from tests.fuzz.mutation import json_mutator, mutated
 from tests.fuzz.seeds import golden
 from tests.fuzz.target import Target
 
+_MAX_REPLAY_BYTES = 10_000
 _STARTED = golden("event_session_started")[0]
 _EVENTS = json_mutator(golden("event_"))
 _OPENING = json_mutator([_STARTED])
@@ -31,7 +32,7 @@ def _events_made(random: Random) -> bytes:
 
 
 def _events(data: bytes) -> None:
-    session = ClientSession(SessionStart(chat=ChatOptions()), max_replay_bytes=10_000)
+    session = ClientSession(SessionStart(chat=ChatOptions()), max_replay_bytes=_MAX_REPLAY_BYTES)
     desk = AnswerDesk()
     committed = 0
     for number, line in enumerate(data.split(b"\n")):
@@ -41,12 +42,15 @@ def _events(data: bytes) -> None:
             desk.on_event(event)
         if session.phase is Phase.OPEN:
             desk.expect(ChatSend(text="x") if number % 2 else ChatRequest(), ExpectedAnswer() if number % 2 else None)
-            for _ in session.audio_frames(bytes(100)):
-                break
+            session.sending().put_audio(bytes(100))
+            assert session.sending().replay.held_bytes <= _MAX_REPLAY_BYTES
+            session.next_frame()
+        elif session.phase is Phase.AWAY:
+            session.resume_frame()
         assert session.committed_offset >= committed
         committed = session.committed_offset
-        assert session.replay is None or session.replay.held_bytes <= 10_000
     session.on_close(len(data), "reason")
+    session.give_up()
     assert session.is_over
 
 

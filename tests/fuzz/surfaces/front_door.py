@@ -17,6 +17,7 @@ from stream_gateway.page import Page
 from stream_gateway.policy.keys import parse_keys, presented_key
 from stream_gateway.policy.subprotocols import echoed, parse_offer
 from stream_gateway.server import FrontDoor
+from stream_gateway.sockets import SocketLimits
 from tests.fuzz.mutation import mutated
 from tests.fuzz.target import Target
 from tests.integration.front_door import FRAMES, TENANTS, Lobby
@@ -67,7 +68,14 @@ class _Upgrading:
 @cache
 def _door() -> FrontDoor:
     metrics = GatewayMetrics(CollectorRegistry())
-    return FrontDoor(cast(Gateway, Lobby()), metrics=metrics, tenants=TENANTS, frames=FRAMES, dialects=DIALECTS)
+    return FrontDoor(
+        cast(Gateway, Lobby()),
+        metrics=metrics,
+        tenants=TENANTS,
+        frames=FRAMES,
+        sockets=SocketLimits(),
+        dialects=DIALECTS,
+    )
 
 
 def _answered(request: Request) -> None:

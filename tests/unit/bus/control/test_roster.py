@@ -193,6 +193,23 @@ def test_among_pools_that_share_an_alias_the_one_with_most_slots_gives_its_own_m
     assert roster.pool_for("default", now=0.0) == Route("b", "large")
 
 
+def test_finals_use_of_a_pool_what_they_use_of_its_slots() -> None:
+    roster = _roster(
+        _worker("w1", slots=3, final_load=1.0),
+        _worker("w2", slots=1, final_load=0.2),
+        _worker("w3", pool="b", final_load=0.5),
+    )
+    assert roster.final_load("std", now=0.0) == pytest.approx(0.8)
+    assert roster.final_load("b", now=0.0) == 0.5
+    assert roster.final_load("c", now=0.0) == 0.0
+
+
+def test_a_load_that_is_no_share_counts_as_the_nearest_one() -> None:
+    for said, counts in ((7.0, 1.0), (-1.0, 0.0), (float("nan"), 0.0)):
+        assert _roster(_worker("w1", final_load=said)).final_load("std", now=0.0) == counts
+    assert _roster(_worker("w1", slots=0, final_load=1.0)).final_load("std", now=0.0) == 0.0
+
+
 def test_what_is_missing_is_named_by_its_kind() -> None:
     roster = Roster(kind="LLM")
     with pytest.raises(NoWorker, match="^no LLM worker is connected$"):
@@ -231,7 +248,15 @@ def _worker(
     state: Literal["ready", "leaving"] = "ready",
     aliases: tuple[str, ...] = (),
     free_slots: int = 0,
+    final_load: float = 0.0,
 ) -> WorkerPresence:
     return WorkerPresence(
-        worker=worker, pool=pool, model=model, slots=slots, state=state, aliases=aliases, free_slots=free_slots
+        worker=worker,
+        pool=pool,
+        model=model,
+        slots=slots,
+        state=state,
+        aliases=aliases,
+        free_slots=free_slots,
+        final_load=final_load,
     )

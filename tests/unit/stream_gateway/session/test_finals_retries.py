@@ -1,5 +1,6 @@
 """What is tried again: publishes, windows without an answer, stores; and how long work may queue."""
 
+import msgspec
 import pytest
 
 from bus.contract.records import SegmentFailed
@@ -221,3 +222,26 @@ def test_a_missed_final_makes_the_pool_lag() -> None:
     desk.published(now=3.6)
     desk.settle(3.6 + 12.0)
     assert desk.lag.partials_stopped
+
+
+def test_a_final_that_a_worker_gives_up_is_tried_once_more_where_there_are_others() -> None:
+    desk = FinalsDesk()
+    desk.hedging.on_workers(2)
+    first = desk.published(now=4.0)
+    gives_up = msgspec.structs.replace(a_failure(first), worker="w1")
+
+    assert desk.finals.on_result(gives_up, 5.0) == [Dropped("final_result", "failed_once")]
+    second = desk.decode(5.0)
+    assert (second.window, second.attempt, second.hedge) == (first.window, 2, False)
+    desk.take(second, 5.0)
+
+    assert desk.finals.on_result(gives_up, 6.0) == []
+    assert isinstance(desk.stored(6.0).record, SegmentFailed)
+
+
+@pytest.mark.parametrize(("workers", "worker"), [(1, "w1"), (2, "")])
+def test_a_final_fails_at_once_if_nobody_else_is_there_or_it_has_killed_its_workers(workers: int, worker: str) -> None:
+    desk = FinalsDesk()
+    desk.hedging.on_workers(workers)
+    desk.finals.on_result(msgspec.structs.replace(a_failure(desk.published(now=4.0)), worker=worker), 5.0)
+    assert isinstance(desk.stored(5.0).record, SegmentFailed)
