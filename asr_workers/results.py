@@ -11,7 +11,7 @@ OVERTAKEN = Failure(code=SUPERSEDED, message="a newer window covers its audio")
 _UNSUSPECTED_DELIVERIES = 2
 """Of four: two are left for it to be decoded alone, or to be found guilty."""
 
-_RETRY_FACTOR = 4
+_RETRY_FACTOR = 4.0
 
 FailureAction = Literal["retry", "give_up"]
 
