@@ -77,12 +77,14 @@ def test_options_out_of_range_are_refused(changes: dict[str, float]) -> None:
         HedgeOptions(**changes)  # type: ignore[arg-type]
 
 
-def test_a_final_that_no_worker_says_it_has_waits_less_and_needs_but_one_other() -> None:
+@pytest.mark.parametrize(("workers", "wait_s"), [(2, 0.75), (1, 0.75), (0, None)])
+def test_a_final_that_no_worker_says_it_has_waits_less_and_needs_but_one_worker(
+    workers: int, wait_s: float | None
+) -> None:
     pool = a_pool()
-    assert pool.unnoticed_wait_s == 0.75
-    pool.on_workers(1)
-    assert (pool.wait_s, pool.unnoticed_wait_s) == (None, 0.75)
-    pool.on_workers(0)
-    assert pool.unnoticed_wait_s is None
-    off = a_pool(options=HedgeOptions(enabled=False))
-    assert off.unnoticed_wait_s is None
+    pool.on_workers(workers)
+    assert pool.unnoticed_wait_s == wait_s
+
+
+def test_where_hedging_is_off_nothing_is_hedged_for_silence_either() -> None:
+    assert a_pool(options=HedgeOptions(enabled=False)).unnoticed_wait_s is None
