@@ -1,8 +1,10 @@
 """What is tried again: publishes, windows without an answer, stores; and how long work may queue."""
 
 import pytest
+from msgspec import structs
 
-from bus.contract.records import SegmentFailed
+from bus.contract.records import SegmentFailed, TranscriptFinal
+from bus.contract.work import AsrResult
 from stream_gateway.session.effects import Decode, Dropped, Store
 from tests.unit.stream_gateway.session.builders import a_failure, a_final_window, a_result, of_type, some_timings
 from tests.unit.stream_gateway.session.finals_desk import RETRY, FinalsDesk
@@ -221,3 +223,41 @@ def test_a_missed_final_makes_the_pool_lag() -> None:
     desk.published(now=3.6)
     desk.settle(3.6 + 12.0)
     assert desk.lag.partials_stopped
+
+
+def failed_by(worker: str, decode: Decode) -> AsrResult:
+    return structs.replace(a_failure(decode), worker=worker)
+
+
+def test_a_final_that_a_worker_failed_is_asked_for_again_for_it_may_be_the_worker_that_is_broken() -> None:
+    desk = FinalsDesk()
+    first = desk.published()
+
+    assert desk.finals.on_result(failed_by("w1", first), 4.0) == [Dropped("final_result", "failed")]
+    assert desk.finals.deadline() == 5.0
+    assert desk.settle(4.9) == []
+    second = desk.decode(5.0)
+    assert (second.window, second.attempt) == (first.window, first.attempt + 1)
+    desk.take(second, 5.0)
+    desk.finals.on_result(a_result(second, "heard after all"), 5.2)
+
+    record = desk.stored(5.2).record
+    assert isinstance(record, TranscriptFinal)
+    assert record.text == "heard after all"
+
+
+def test_a_final_that_a_worker_fails_a_second_time_is_given_up() -> None:
+    desk = FinalsDesk()
+    desk.finals.on_result(failed_by("w1", desk.published()), 4.0)
+    again = desk.decode(5.0)
+    desk.take(again, 5.0)
+    desk.finals.on_result(failed_by("w2", again), 6.0)
+
+    assert isinstance(desk.stored(6.0).record, SegmentFailed)
+
+
+def test_a_final_that_the_broker_gave_up_is_not_asked_for_again_for_it_may_have_ended_who_took_it() -> None:
+    desk = FinalsDesk()
+    desk.finals.on_result(a_failure(desk.published()), 4.0)
+
+    assert isinstance(desk.stored(4.0).record, SegmentFailed)
