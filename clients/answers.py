@@ -1,15 +1,16 @@
 """Which answer of the service belongs to which turn of the client. Pure.
 
-The protocol numbers answers but not turns, so they are matched by order. A turn that wants an answer, and a
-`chat.request`, is a *wish*; the service takes up all that it has when it begins an answer, so `chat.started` fulfils
-the newest wish, and those before it have no answer of their own. A refusal takes a wish away, and so does what stops
-answers: an answer that was stopped before it began is not mentioned by the service.
+A turn that wants an answer, and a `chat.request`, is a *wish*. The service takes up all that it has when it begins an
+answer, so `chat.started` fulfils the newest wish, and those before it have no answer of their own. It may name the
+newest turn or request that it answers; one from before the wish does not fulfil it. Where it names none, they are
+matched by order. A refusal takes a wish away, and so does what stops answers: an answer that was stopped before it
+began is not mentioned by the service.
 
 One case needs care: an answer that began while the turn was on its way, for the sake of something said or sent before.
 The turn stops it. So if what stopped it is no later than the wish, it was not the answer to it, and the wish waits on.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
 from bus.contract.client_protocol import (
@@ -24,6 +25,7 @@ from bus.contract.client_protocol import (
     ChatReset,
     ChatSend,
     ChatStarted,
+    ChatTurnStored,
     ErrorEvent,
     ServerEvent,
 )
@@ -57,6 +59,8 @@ class ExpectedAnswer:
 class _Wish:
     answer: ExpectedAnswer | None
     """None: nobody waits for this answer in particular, and its events go where all others go."""
+    names: frozenset[str | None]
+    """Its own, and those of the turns sent behind it: what answers one of them answers it too."""
     stops: int
     """Commands that stop answers which were sent up to it, itself included."""
 
@@ -70,6 +74,8 @@ class AnswerDesk:
         self._current: _Wish | None = None
         self._running: int | None = None
         self._stops = 0
+        self._unstored: set[str | None] = set()
+        """Turns that somebody waits for the answer to, until the service has told that they are stored."""
 
     def expect(self, command: ChatCommand, answer: ExpectedAnswer | None = None) -> None:
         """Note a command, before it is sent; `answer` takes what it brings about.
@@ -79,12 +85,16 @@ class AnswerDesk:
         match command:
             case ChatSend():
                 self._stops += 1
-                if command.answer:
-                    self._replace(_Wish(answer, self._stops))
+                if answer is not None and command.id is not None:
+                    self._unstored.add(command.id)
+                if not command.answer and self._wish is not None:
+                    self._wish = replace(self._wish, names=self._wish.names | {command.id})
+                elif command.answer:
+                    self._replace(_Wish(answer, frozenset({command.id}), self._stops))
             case ChatRequest():
                 if answer is not None and self._running is not None:
                     raise NothingToAnswer("an answer is running already")
-                self._replace(_Wish(answer, self._stops))
+                self._replace(_Wish(answer, frozenset({command.id}), self._stops))
             case ChatCancel() | ChatReset():
                 self._stops += 1
                 self._replace(None)
@@ -98,6 +108,9 @@ class AnswerDesk:
         match event:
             case ChatStarted():
                 return self._on_started(event)
+            case ChatTurnStored(id=name) if name in self._unstored:
+                self._unstored.discard(name)
+                return True
             case ChatDelta():
                 answer = self._expected(event.answer)
                 if answer is not None:
@@ -117,6 +130,9 @@ class AnswerDesk:
 
     def _on_started(self, started: ChatStarted) -> bool:
         self._running = started.answer
+        if self._wish is not None and started.id not in self._wish.names | {None}:
+            self._current = None  # it is for a turn before, and the service stops it for the one that waits
+            return False
         self._current, self._wish = self._wish, None
         if self._current is None or self._current.answer is None:
             return False
@@ -144,6 +160,7 @@ class AnswerDesk:
         error = from_code(event.code, event.message, retryable=event.retryable)
         if error.fault == "client":  # what is wrong with the service is said of the session, and answers go on
             _refuse(self._wish, error)
+            self._unstored -= self._wish.names if self._wish is not None else set()
             self._wish = None
 
     def _expected(self, number: int) -> ExpectedAnswer | None:

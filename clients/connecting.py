@@ -1,9 +1,6 @@
-"""Opening the WebSocket: the address, the key, and what a refusal means."""
+"""Opening the WebSocket: the key, and what a refusal means."""
 
 import asyncio
-from ipaddress import ip_address
-from typing import Final
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 from websockets.asyncio.client import ClientConnection
@@ -11,18 +8,17 @@ from websockets.asyncio.client import connect as open_websocket
 from websockets.exceptions import InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI, SecurityError
 from websockets.http11 import Response
 
-from bus.contract.client_protocol import PATH
 from bus.contract.errors import HarkenError, Unauthorized
+from clients.addresses import is_loopback, stream_url, without_secrets
 from clients.failures import CannotConnect, NotHarken, from_unavailable
 from clients.silence import ListeningConnection
 
-PING_INTERVAL_S = 20.0
+PING_INTERVAL_S = 5.0
+"""Often enough that a service which does not answer is found within `clients.silence.RESUMABLE_LIMIT_S`."""
 CLOSE_TIMEOUT_S = 2.0
 """Longest wait for the other side's close frame: leaving a session never hangs longer."""
 MAX_EVENT_BYTES = 1024 * 1024
 """Largest event accepted; the words of a 28 s utterance take about 30 kB."""
-
-_SCHEMES: Final = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 
 
 class _RefusalDetail(msgspec.Struct):
@@ -36,42 +32,25 @@ class _Refusal(msgspec.Struct):
     error: _RefusalDetail = msgspec.field(default_factory=_RefusalDetail)
 
 
-def stream_url(url: str) -> str:
-    """Complete an address: http(s) becomes ws(s), and a missing path the protocol's own.
-
-    Raises CannotConnect if it is no such address.
-    """
-    # What cannot be taken apart is not quoted: nobody knows which part of it is a password.
-    error = CannotConnect(
-        "the address of the service is not one such as ws://127.0.0.1:8080 or wss://USER:PASSWORD@HOST:PORT"
-    )
-    try:
-        parts = urlsplit(url)
-        is_complete = bool(parts.hostname) and parts.port != 0 and (parts.username is None) == (parts.password is None)
-    except ValueError:  # the port is no number up to 65535, or a bracket is missing
-        raise error from None
-    scheme = _SCHEMES.get(parts.scheme)
-    if scheme is None or not is_complete:
-        raise error
-    path = parts.path if parts.path not in ("", "/") else PATH
-    return urlunsplit((scheme, parts.netloc, path, parts.query, ""))
-
-
-async def open_socket(url: str, *, key: str | None, open_timeout_s: float) -> ClientConnection:
+async def open_socket(
+    url: str, *, key: str | None, open_timeout_s: float, resumes: bool = False
+) -> ListeningConnection:
     """Open the WebSocket at `url`, with `key` as bearer token. Cancel-safe.
+
+    `resumes`: to take up a session that is there, for which a service that is full has room.
 
     Raises CannotConnect, NotHarken, Unauthorized, or a `Busy` that is also Overloaded, NoWorker, BusUnavailable
     or Draining. No message holds a key, a query or a password.
     """
-    address = stream_url(url)
-    shown = _without_secrets(address)
+    address = stream_url(url, resumes=resumes)
+    shown = without_secrets(address)
     try:
-        return await open_websocket(
+        socket = await open_websocket(
             address,
             additional_headers={"Authorization": f"Bearer {key}"} if key else None,
             # Speech does not deflate, and each compressor would cost the service memory.
             compression=None,
-            proxy=None if _is_loopback(address) else True,
+            proxy=None if is_loopback(address) else True,
             open_timeout=open_timeout_s,
             ping_interval=PING_INTERVAL_S,
             # While back-pressure holds the socket unread, pongs come minutes late; silence is what counts.
@@ -80,6 +59,8 @@ async def open_socket(url: str, *, key: str | None, open_timeout_s: float) -> Cl
             close_timeout=CLOSE_TIMEOUT_S,
             max_size=MAX_EVENT_BYTES,
         )
+        assert isinstance(socket, ListeningConnection)
+        return socket
     except InvalidStatus as refused:
         raise _refusal(shown, refused.response) from None
     except (InvalidURI, SecurityError):
@@ -113,7 +94,7 @@ async def close_socket(socket: ClientConnection) -> None:
 def _refusal(shown: str, response: Response) -> HarkenError:
     try:
         detail = msgspec.json.decode(response.body or b"{}", type=_Refusal).error
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         detail = _RefusalDetail()
     match response.status_code:
         case 401:
@@ -137,15 +118,7 @@ def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
-def _without_secrets(address: str) -> str:
-    parts = urlsplit(address)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
-def _is_loopback(address: str) -> bool:
-    # A proxy set for the internet must not stand between a client and a service on the same machine.
-    host = urlsplit(address).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+async def leave_socket(socket: ClientConnection) -> None:
+    """Drop `socket` without a close frame, which would end the session it had."""
+    socket.transport.abort()
+    await socket.wait_closed()

@@ -9,7 +9,7 @@ HarkenError
  |   `- AnswerCancelled   the answer was stopped before its end
  `- ServiceError
      |- CannotConnect     nobody answers at the address
-     |- ConnectionLost    the socket closed before `session.ended`
+     |- ConnectionLost    the socket closed before `session.ended`, and there was no other
      `- Busy              refused for now, before the session opened; `retry_after_s` may say when to come back
 """
 
@@ -45,7 +45,10 @@ class CannotConnect(ServiceError):
 
 
 class ConnectionLost(ServiceError):
-    """The socket closed before `session.ended`. Audio that was not committed may have no transcript."""
+    """The socket closed before `session.ended`, and the session could not be taken up on another one.
+
+    Audio that was not committed may have no transcript.
+    """
 
     code = "connection_lost"
 
@@ -95,6 +98,8 @@ _BY_CLOSE_CODE: Final[Mapping[int, type[HarkenError]]] = {
     4404: errors.UnknownModel,
     4408: errors.IdleTimeout,
     4409: errors.SessionTooLong,
+    4410: errors.CannotResume,
+    4412: errors.SessionTaken,
     4415: errors.UnsupportedAudio,
     4429: errors.ClientTooSlow,
 }

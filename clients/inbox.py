@@ -9,6 +9,7 @@ from bus.contract.client_protocol import (
     AudioCommitted,
     ChatDelta,
     ServerEvent,
+    SessionResumed,
     TranscriptFailed,
     TranscriptFinal,
     TranscriptPartial,
@@ -21,8 +22,8 @@ class EventInbox:
     """Queue of events that the application has not taken yet. Pure; one owner.
 
     Only the newest partial of a segment waits, and only the newest commit: it takes its predecessor's place at
-    the end of the queue; a segment's result removes its partial. Deltas of one answer that wait are joined into
-    one, with the `seq` of the newest. Everything else waits in order of arrival.
+    the end of the queue; a segment's result removes its partial, and a resume those of all segments. Deltas of one
+    answer that wait are joined into one, with the `seq` of the newest. Everything else waits in order of arrival.
     Overflow rule: nothing else is dropped; when `is_full`, the owner stops reading the socket, and the service
     may then close the session as too slow.
     """
@@ -45,6 +46,9 @@ class EventInbox:
                 self._events.pop(key, None)
             case TranscriptFinal(segment=segment) | TranscriptFailed(segment=segment):
                 self._events.pop(("partial", segment), None)
+            case SessionResumed():
+                for partial in [key for key, held in self._events.items() if isinstance(held, TranscriptPartial)]:
+                    del self._events[partial]
             case AudioCommitted():
                 key = "committed"
                 self._events.pop(key, None)

@@ -1,6 +1,6 @@
 """From a request to what the gateway is told of it. Pure."""
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias, assert_never
 
 from bus.contract.chat_work import (
     BUSY,
@@ -42,9 +42,17 @@ def key_of(request: ChatRequest) -> AnswerKey:
     return AnswerKey(request.session, request.answer)
 
 
-def other_model(served: str) -> Failure:
-    """Why a request for a model that this worker does not have fails."""
-    return (UnknownModel.code, f"this worker serves {served}", UnknownModel.retryable)
+def refusal(reason: Literal["leaving", "no_slot", "other_model"], *, served: str) -> Failure:
+    """Why a worker that serves the model `served` does not take a request."""
+    match reason:
+        case "leaving":
+            return DRAINING
+        case "no_slot":
+            return NO_SLOT
+        case "other_model":
+            return (UnknownModel.code, f"this worker serves {served}", UnknownModel.retryable)
+        case _:
+            assert_never(reason)
 
 
 def broke_off(message: str, *, retryable: bool) -> Failure:

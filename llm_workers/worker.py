@@ -34,6 +34,7 @@ from llm_workers.engines.ending import MayEnd
 from llm_workers.metrics import WorkerMetrics
 from llm_workers.presence import Publisher
 from llm_workers.running import Job, JobSource, Running, RunningAnswers
+from llm_workers.taking import Ignore, Refuse, Take, Verdict, judge
 
 _LAST_WORD_PAUSES_S = (0.0, 0.1, 0.4, 1.0, 2.0)
 """Before each try to say the last word of an attempt to a bus that may be coming back."""
@@ -123,19 +124,15 @@ class Worker:
         if request is None:
             await self._tell(partial(job.term, _UNREADABLE), "term")
             return
-        failure = results.DRAINING if self._leaving else results.NO_SLOT
-        self._metrics.refused.labels(failure[0]).inc()
-        await self._close(request, job, results.failed(request, failure, worker=self._options.worker))
+        verdict = self._judge(request, has_slot=False)
+        assert not isinstance(verdict, Take), "there is no slot for it"
+        await self._decline(request, job, verdict)
 
     def on_direct(self, data: bytes) -> None:
         """A gateway asks this worker, and no other. Called on the loop."""
         request = self._read(data)
-        if request is None or self._is_over:
-            return
-        if self.free_slots > 0:
-            self._take(request, None)
-        else:
-            self._refuse(request, None, results.DRAINING if self._leaving else results.NO_SLOT)
+        if request is not None and not self._is_over:
+            self._on_request(request, None, has_slot=self.free_slots > 0)
 
     def on_cancel(self, data: bytes) -> None:
         """Nobody waits for an answer any more. Called on the loop, for every cancel of the pool."""
@@ -177,10 +174,8 @@ class Worker:
         request = self._read(job.data)
         if request is None:
             self._tasks.create_task(self._tell(partial(job.term, _UNREADABLE), "term"))
-        elif self._leaving:
-            self._refuse(request, job, results.DRAINING)
-        else:
-            self._take(request, job)
+        else:  # where no slot is free any more, the engine makes it wait
+            self._on_request(request, job, has_slot=True)
 
     def _read(self, data: bytes) -> ChatRequest | None:
         try:
@@ -190,31 +185,40 @@ class Worker:
             _log.warning("undecodable request refused", extra={"reason": str(error)})
             return None
 
-    def _take(self, request: ChatRequest, job: Job | None) -> None:
-        """Begin an answer, unless nobody waits for it or it is not for this worker."""
-        key, model = results.key_of(request), self._engine.capabilities.model
-        if self._cancelled.covers(key, request.attempt):
-            self._metrics.cancels.labels("before").inc()
-            self._tasks.create_task(self._close(request, job, None))
+    def _on_request(self, request: ChatRequest, job: Job | None, *, has_slot: bool) -> None:
+        verdict = self._judge(request, has_slot=has_slot)
+        if not isinstance(verdict, Take):
+            self._tasks.create_task(self._decline(request, job, verdict), name="decline")
             return
-        if request.model not in (model, *self._options.aliases):
-            self._refuse(request, job, results.other_model(model))
-            return
-        if any(running.request.attempt >= request.attempt for running in self._running.of_answer(key)):
-            self._metrics.refused.labels("duplicate").inc()
-            self._tasks.create_task(self._close(request, job, None))
-            return
-        for earlier in self._running.of_answer(key):  # what comes of it would be ignored
+        for earlier in self._running.of_answer(results.key_of(request)):
             earlier.stop(None)
         running = Running(request, job)
         self._running.add(running)
         self._metrics.on_taken(request, "direct" if job is None else "queue")
         self._tasks.create_task(self._serve(running), name="answer")
 
-    def _refuse(self, request: ChatRequest, job: Job | None, failure: results.Failure) -> None:
-        self._metrics.refused.labels(failure[0]).inc()
-        last_word = results.failed(request, failure, worker=self._options.worker)
-        self._tasks.create_task(self._close(request, job, last_word), name="refuse")
+    def _judge(self, request: ChatRequest, *, has_slot: bool) -> Verdict:
+        return judge(
+            request,
+            cancelled=self._cancelled,
+            running=[running.request.attempt for running in self._running.of_answer(results.key_of(request))],
+            models=(self._engine.capabilities.model, *self._options.aliases),
+            is_leaving=self._leaving,
+            has_slot=has_slot,
+        )
+
+    async def _decline(self, request: ChatRequest, job: Job | None, verdict: Ignore | Refuse) -> None:
+        match verdict:
+            case Ignore("cancelled"):
+                self._metrics.cancels.labels("before").inc()
+                await self._close(request, job, None)
+            case Ignore(reason):
+                self._metrics.refused.labels(reason).inc()
+                await self._close(request, job, None)
+            case Refuse(reason):
+                failure = results.refusal(reason, served=self._engine.capabilities.model)
+                self._metrics.refused.labels(failure[0]).inc()
+                await self._close(request, job, results.failed(request, failure, worker=self._options.worker))
 
     async def _serve(self, running: Running) -> None:
         try:

@@ -209,6 +209,7 @@ def _doorkeeper(settings: GatewaySettings, *, tenants: int) -> Doorkeeper:
         ),
         ProcessLimits(
             max_process_lag_s=settings.max_process_lag_s,
+            max_scoring_share=settings.max_scoring_share,
             max_memory_bytes=settings.max_memory_mb << 20 or round(_MEMORY_SHARE * available_bytes()),
         ),
     )
@@ -239,6 +240,7 @@ def _services(
             max_session_s=settings.max_session_s,
             max_buffered_audio_s=settings.max_buffered_audio_s,
         ),
+        resume_grace_s=settings.resume_grace_s,
         max_frame_bytes=settings.max_frame_bytes,
         max_outbox_events=settings.max_outbox_events,
         segmenter=segmenter_options(

@@ -1,4 +1,4 @@
-"""One gateway process: its connections, its inbox on the bus, its knowledge of who can decode."""
+"""One gateway process: its sessions, its inbox on the bus, its knowledge of who can decode."""
 
 import asyncio
 import logging
@@ -13,12 +13,14 @@ from bus.contract.chat_work import decode_chat_reply
 from bus.contract.client_protocol import Limits
 from bus.contract.errors import HarkenError
 from bus.contract.presence import decode_presence
+from bus.contract.session_record import Takeover, decode_takeover
 from bus.contract.work import decode_result
 from bus.control.roster import Roster, Route
 from bus.transport.connection import BusConnection
 from bus.transport.queues import finals_queue
 from stream_gateway.connection import Connection
 from stream_gateway.dialects.base import Dialect
+from stream_gateway.live_session import LiveSession
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.policy.admission import Admission
 from stream_gateway.policy.cadence import PoolLag
@@ -27,6 +29,7 @@ from stream_gateway.policy.hedging import Hedging
 from stream_gateway.policy.pool import Pool
 from stream_gateway.policy.pool_door import PoolDoor
 from stream_gateway.process_limits import resident_bytes
+from stream_gateway.registry import Registry
 from stream_gateway.services import Services
 from stream_gateway.session.final_record import work_s
 
@@ -39,7 +42,7 @@ _LOOK_EVERY_S = 0.25
 
 
 class Gateway:
-    """Owns the connections. Everything runs on one event loop."""
+    """Owns the sessions. Everything runs on one event loop."""
 
     def __init__(
         self,
@@ -61,7 +64,7 @@ class Gateway:
         self._gateway = gateway
         self._bus = bus
         self._metrics = metrics
-        self._connections: dict[str, Connection] = {}
+        self._sessions = Registry()
         self._idle = asyncio.Event()
         self._idle.set()
         self._heard = asyncio.Event()
@@ -72,8 +75,8 @@ class Gateway:
 
     @property
     def sessions(self) -> int:
-        """Open connections, those included that only owe finals to the record."""
-        return len(self._connections)
+        """Open sockets, and sessions without one that owe finals to the record or wait for their client."""
+        return len(self._sessions)
 
     def route(self, model: str | None) -> Route:
         """The pool that serves `model`; raises NoWorker or UnknownModel."""
@@ -89,13 +92,14 @@ class Gateway:
         return self._pools[name]
 
     def admission(self, tenant: str, *, resuming: bool = False) -> Admission:
-        """Whether one more socket of `tenant` may be upgraded now."""
-        return self.doorkeeper.admission(tenant, self._loop.time(), resuming=resuming)
+        """Whether one more socket of `tenant` may be upgraded now; `resuming`: to go on with a session."""
+        away = len(self._sessions.detached())  # these make room for others
+        return self.doorkeeper.admission(tenant, self._loop.time(), resuming=resuming, away=away)
 
     def not_ready_because(self) -> list[str]:
         """Why this process should get no new sessions; empty if it should."""
         reasons = []
-        if (reason := self.doorkeeper.wants_no_more_because) is not None:
+        if (reason := self.doorkeeper.wants_no_more_because(away=len(self._sessions.detached()))) is not None:
             reasons.append(reason)
         if not self._bus.is_connected:
             reasons.append("no connection to NATS")
@@ -107,6 +111,7 @@ class Gateway:
         """Listen on the bus. Once, after the bus is connected and its assets are ensured."""
         self._bus.on_reconnect(self._on_bus_back)
         await self._bus.subscribe(subjects.inbox_all(self._gateway), self._on_inbox)
+        await self._bus.subscribe(subjects.takeover(self._gateway), self._on_takeover)
         await self._bus.subscribe(subjects.PRESENCE_ASR_ALL, self._on_presence)
         await self._bus.subscribe(subjects.chat_inbox_all(self._gateway), self._on_chat_inbox)
         await self._bus.subscribe(subjects.PRESENCE_LLM_ALL, self._on_llm_presence)
@@ -122,7 +127,7 @@ class Gateway:
                 await self._heard.wait()
 
     async def watch(self) -> None:
-        """Tell connections when the bus or their workers go or come back. Runs until cancelled."""
+        """Tell sessions when the bus or their workers go or come back. Runs until cancelled."""
         while True:
             due = self._loop.time() + _LOOK_EVERY_S
             await asyncio.sleep(_LOOK_EVERY_S)
@@ -141,11 +146,12 @@ class Gateway:
         """One round of `watch`."""
         now = self._loop.time()
         connected = self._bus.is_connected
+        self._metrics.detached.set(len(self._sessions.detached()))
         self._metrics.bus_connected.set(connected)
         if self._bus_was_connected and not connected:
             self._bus_was_connected = False
-            for connection in list(self._connections.values()):
-                connection.on_bus(connected=False)
+            for live in self._sessions:
+                live.on_bus(connected=False)
         if not connected:
             return  # heartbeats cannot arrive either: nothing is known about workers
         self.roster.expire(now)
@@ -153,9 +159,9 @@ class Gateway:
         self._known_llm_pools |= set(self.llm.pools(now))
         for pool in self._known_llm_pools:
             self._metrics.worker_slots.labels("llm", pool).set(self.llm.slots(pool, now))
-        for connection in list(self._connections.values()):
-            if connection.pool is not None:
-                connection.on_workers(alive=self.roster.slots(connection.pool, now) > 0)
+        for live in self._sessions:
+            if live.pool is not None:
+                live.on_workers(alive=self.roster.slots(live.pool, now) > 0)
         self._known_pools |= set(self.roster.pools(now))
         for pool in self._known_pools:
             self._metrics.worker_slots.labels("asr", pool).set(self.roster.slots(pool, now))
@@ -168,7 +174,7 @@ class Gateway:
         return PoolState(self.pool(pool), self.roster.slots(pool, now), self.roster.final_load(pool, now))
 
     async def follow_queues(self) -> None:
-        """Tell connections which of their finals a worker has. Runs until cancelled."""
+        """Tell sessions which of their finals a worker has. Runs until cancelled."""
         while True:
             await asyncio.sleep(_FOLLOW_EVERY_S)
             for pool in sorted(self._known_pools):
@@ -183,9 +189,9 @@ class Gateway:
         lag = self.pool(pool).lag
         lag.on_queue(queue.waiting, queue.taken_upto_seq, self._loop.time())
         self._metrics.on_lag(pool, lag)
-        for connection in list(self._connections.values()):
-            if connection.pool == pool:
-                connection.on_taken(queue.taken_upto_seq)
+        for live in self._sessions:
+            if live.pool == pool:
+                live.on_taken(queue.taken_upto_seq)
 
     @property
     def limits(self) -> Limits:
@@ -194,28 +200,31 @@ class Gateway:
 
     async def serve(self, socket: ServerConnection, tenant: str, dialect: Dialect) -> None:
         """Serve one upgraded socket until it and everything it owes is done."""
-        connection = Connection(socket, services=self._services, tenant=tenant, dialect=dialect)
-        self._connections[connection.session_id] = connection
-        self.doorkeeper.inside.on_opened(connection.session_id, tenant, self._loop.time())
+        connection = Connection(socket, services=self._services, tenant=tenant, dialect=dialect, claim=self._on_claimed)
+        self._sessions.add(connection.live)
+        came_as = connection.live.session_id  # it may go on under another name
+        self.doorkeeper.inside.on_opened(came_as, tenant, self._loop.time())
         self._idle.clear()
         self._metrics.sessions.set(self.sessions)
+        if self.sessions > self.doorkeeper.max_sessions and (detached := self._sessions.detached()):
+            detached[0].on_displaced()
         outcome = "crashed"
         try:
             await connection.run()
             outcome = "done"
         finally:
-            del self._connections[connection.session_id]
-            self.doorkeeper.inside.on_closed(connection.session_id)
+            self._sessions.remove(connection.live)
+            self.doorkeeper.inside.on_closed(came_as)
             self._metrics.sessions.set(self.sessions)
             self._metrics.sessions_total.labels(outcome).inc()
-            if not self._connections:
+            if not self._sessions:
                 self._idle.set()
 
     async def drain(self, within_s: float) -> None:
         """Tell every client to move, and wait until all are done; each ends by force after `within_s`."""
         self.doorkeeper.draining = True
-        for connection in list(self._connections.values()):
-            connection.on_drain(within_s)
+        for live in self._sessions:
+            live.on_drain(within_s)
         await self._idle.wait()
 
     async def _on_bus_back(self) -> None:
@@ -223,8 +232,8 @@ class Gateway:
         # Heartbeats were lost with the connection; workers get their time to be heard again.
         self.roster.renew(self._loop.time())
         self.llm.renew(self._loop.time())
-        for connection in list(self._connections.values()):
-            connection.on_bus(connected=True)
+        for live in self._sessions:
+            live.on_bus(connected=True)
 
     def _on_inbox(self, subject: str, data: bytes) -> None:
         try:
@@ -234,18 +243,35 @@ class Gateway:
             log.warning("bad message in the inbox", extra={"error": str(error)})
             self._metrics.dropped.labels("result", "undecodable").inc()
             return
-        connection = self._connections.get(address.session)
-        if connection is None:
+        live = self._sessions.named(address.session)
+        if live is None:
             self._metrics.dropped.labels("result", "session_gone").inc()
         else:
-            if result.kind == "final" and result.timings is not None and connection.pool is not None:
-                self.pool(connection.pool).load.on_final(work_s(result))
-            connection.on_result(result)
+            if result.kind == "final" and result.timings is not None and live.pool is not None:
+                self.pool(live.pool).load.on_final(work_s(result))
+            live.on_result(result)
+
+    def _on_claimed(self, live: LiveSession, takeover: Takeover) -> None:
+        """A session goes on as `live`; if another one here was it, that lets go."""
+        before = self._sessions.rename(live, takeover.session)
+        live.epoch = takeover.epoch
+        if before is not None:
+            before.on_taken_over()
+
+    def _on_takeover(self, subject: str, data: bytes) -> None:
+        try:
+            takeover = decode_takeover(data)
+        except ValueError as error:
+            log.warning("bad takeover", extra={"error": str(error)})
+            return
+        live = self._sessions.named(takeover.session)
+        if live is not None and live.epoch < takeover.epoch:
+            live.on_taken_over()
 
     def _on_given_up(self, subject: str, data: bytes) -> None:
         if (advisory := _given_up(data)) is not None:
-            for connection in list(self._connections.values()):
-                connection.on_given_up(advisory.stream_seq, advisory.deliveries)
+            for live in self._sessions:
+                live.on_given_up(advisory.stream_seq, advisory.deliveries)
 
     def _on_chat_inbox(self, subject: str, data: bytes) -> None:
         try:
@@ -255,16 +281,16 @@ class Gateway:
             log.warning("bad message in the chat inbox", extra={"error": str(error)})
             self._metrics.dropped.labels("reply", "undecodable").inc()
             return
-        connection = self._connections.get(address.session)
-        if connection is None:
+        live = self._sessions.named(address.session)
+        if live is None:
             self._metrics.dropped.labels("reply", "session_gone").inc()
         else:
-            connection.on_reply(reply)
+            live.on_reply(reply)
 
     def _on_chat_given_up(self, subject: str, data: bytes) -> None:
         if (advisory := _given_up(data)) is not None:
-            for connection in list(self._connections.values()):
-                connection.on_chat_given_up(advisory.stream_seq)
+            for live in self._sessions:
+                live.on_chat_given_up(advisory.stream_seq)
 
     def _on_llm_presence(self, subject: str, data: bytes) -> None:
         try:

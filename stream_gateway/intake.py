@@ -14,6 +14,7 @@ from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.segmentation.levels import LevelTrack
 from stream_gateway.segmentation.scorer import FrameScorer
 from stream_gateway.session.effects import Effect
+from stream_gateway.session.outset import Outset
 from stream_gateway.session.session import Session
 
 _BLOCK_SAMPLES = SAMPLE_RATE_HZ
@@ -28,6 +29,7 @@ class AudioIntake:
         audio: AudioFormat,
         *,
         vad: bool,
+        outset: Outset,
         scorer: FrameScorer,
         metrics: GatewayMetrics,
         machine: Session,
@@ -35,10 +37,14 @@ class AudioIntake:
         wait_for_room: Callable[[], Awaitable[object]],
         now: Callable[[], float],
     ) -> None:
-        """Raise UnsupportedAudio that names what is accepted. Without `vad` everything is speech."""
+        """Raise UnsupportedAudio that names what is accepted. Without `vad` everything is speech.
+
+        The first sample that is fed is number `outset.begin_sample`.
+        """
         self._decoder = open_audio(audio)
-        self._buffers = [AudioBuffer() for _ in range(self._decoder.tracks)]
+        self._buffers = [AudioBuffer(outset.clock_sample) for _ in range(self._decoder.tracks)]
         self._scoring = [scorer.open_track() if vad else LevelTrack() for _ in range(self._decoder.tracks)]
+        self._lead_in_samples = outset.begin_sample - outset.clock_sample
         self._metrics = metrics
         self._machine = machine
         self._apply = apply
@@ -85,6 +91,10 @@ class AudioIntake:
             track.close()
 
     async def _take(self, tracks: Sequence[NDArray[np.int16]]) -> None:
+        if self._lead_in_samples and len(tracks[0]):
+            silence = np.zeros(self._lead_in_samples, dtype=np.int16)
+            tracks = [np.concatenate([silence, track]) for track in tracks]
+            self._lead_in_samples = 0
         for offset in range(0, len(tracks[0]), _BLOCK_SAMPLES):
             await self._wait_for_room()
             if not self._machine.accepts_audio:

@@ -72,6 +72,7 @@ class GatewayMetrics:
         )
 
         self._add_admission()
+        self._add_resume()
         self._add_chat()
 
     def _add_admission(self) -> None:
@@ -102,6 +103,21 @@ class GatewayMetrics:
             registry=registry,
         )
         self.memory_bytes = Gauge("harken_gateway_memory_bytes", "Resident memory of the process", registry=registry)
+
+    def _add_resume(self) -> None:
+        registry = self.registry
+        self.resumes = Counter(
+            "harken_gateway_resumes_total", "Sessions asked to be taken up again", ["outcome"], registry=registry
+        )
+        self.detached = Gauge(
+            "harken_gateway_detached_sessions", "Sessions whose client is away and may come back", registry=registry
+        )
+        self.detached_s = Histogram(
+            "harken_gateway_detached_seconds",
+            "How long a session waited here for its client, until that was back here or elsewhere",
+            buckets=(0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0),
+            registry=registry,
+        )
 
     def _add_chat(self) -> None:
         registry = self.registry

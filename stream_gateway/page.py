@@ -1,7 +1,8 @@
 """The browser page and the JavaScript SDK, as files of the installed package.
 
 They are read once, when the gateway starts. What is asked for is looked up in a table of known paths; no path of a
-request ever reaches the file system.
+request ever reaches the file system. Modules and styles of the page are sent joined, for each request is a connection
+of its own.
 """
 
 import hashlib
@@ -16,6 +17,8 @@ from urllib.parse import parse_qs
 from websockets.datastructures import Headers
 from websockets.http11 import Response
 
+from stream_gateway.joined_modules import join_modules
+
 STATIC_PREFIX: Final = "/static/"
 _INDEX: Final = "page/index.html"
 _TYPES: Final[Mapping[str, str]] = {
@@ -25,8 +28,9 @@ _TYPES: Final[Mapping[str, str]] = {
     "svg": "image/svg+xml",
 }
 _FOLDERS: Final = ("page", "sdk")
-_WORKLETS: Final = "-worklet.js"
-"""End of the names of scripts that run on the audio thread, and are fetched when somebody speaks."""
+_ENTRY: Final = "page/main.js"
+_STYLES: Final = tuple(f"page/{name}.css" for name in ("tokens", "frame", "widgets", "captions", "chat", "room"))
+"""In the order in which they hold."""
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; worker-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}"
@@ -55,14 +59,22 @@ class Page:
 
     def __init__(self, assets: Mapping[str, Asset]) -> None:
         self._assets = assets
-        modules = [path for path in assets if path.endswith(".js") and not path.endswith(_WORKLETS)]
-        # All modules at once, not each when the one that imports it has come: three round trips less.
-        self._preload = ", ".join(f"<{path}>; rel=modulepreload" for path in modules)
 
     @classmethod
     def installed(cls) -> Self:
         """Read what the package holds; nothing where it was installed without the page."""
-        return cls(dict(_assets(files("clients").joinpath("web"))))
+        read = dict(_files(files("clients").joinpath("web")))
+        assets = {
+            ("/" if name == _INDEX else f"{STATIC_PREFIX}{name}"): _asset(name, body) for name, body in read.items()
+        }
+        if read:
+            scripts = {name: body.decode() for name, body in read.items() if name.endswith(".js")}
+            for name, joined in (
+                ("page.js", join_modules(scripts, _ENTRY).encode()),
+                ("page.css", b"".join(read[style] for style in _STYLES)),
+            ):
+                assets[f"{STATIC_PREFIX}{name}"] = _asset(name, joined)
+        return cls(assets)
 
     def answer(self, request_path: str, headers: Headers) -> Response | None:
         """The file, or 304 if the browser has it; None if no file of the page has this path."""
@@ -75,22 +87,20 @@ class Page:
         fields = {**_HEADERS, "ETag": asset.etag, "Content-Security-Policy": _POLICY.format(ancestors=ancestors)}
         if asset.etag in _etags(headers):
             return _response(HTTPStatus.NOT_MODIFIED, b"", fields)
-        if path == "/":
-            fields["Link"] = self._preload
         return _response(HTTPStatus.OK, asset.body, {**fields, "Content-Type": asset.content_type})
 
 
-def _assets(root: Traversable) -> Iterator[tuple[str, Asset]]:
+def _files(root: Traversable) -> Iterator[tuple[str, bytes]]:
     for folder in _FOLDERS:
         place = root.joinpath(folder)
         for file in sorted(place.iterdir(), key=lambda one: one.name) if place.is_dir() else ():
             stem, _, suffix = file.name.rpartition(".")
-            if suffix not in _TYPES or not stem or not file.is_file():
-                continue
-            body = file.read_bytes()
-            asset = Asset(body, _TYPES[suffix], f'"{hashlib.sha256(body).hexdigest()[:20]}"')
-            name = f"{folder}/{file.name}"
-            yield ("/" if name == _INDEX else f"{STATIC_PREFIX}{name}"), asset
+            if suffix in _TYPES and stem and file.is_file():
+                yield f"{folder}/{file.name}", file.read_bytes()
+
+
+def _asset(name: str, body: bytes) -> Asset:
+    return Asset(body, _TYPES[name.rpartition(".")[2]], f'"{hashlib.sha256(body).hexdigest()[:20]}"')
 
 
 def _etags(headers: Headers) -> frozenset[str]:

@@ -19,8 +19,10 @@ from websockets.typing import Subprotocol
 from bus.contract.client_protocol import PATH, Limits
 from bus.contract.errors import ClientError, Unauthorized
 from stream_gateway.dialects.base import Dialect, Handshake
-from stream_gateway.dialects.refusals import OPENAI_PATHS, Refusal, spell
+from stream_gateway.dialects.native import asks_to_resume
+from stream_gateway.dialects.refusals import DEEPGRAM_PATH, OPENAI_PATHS, Refusal, spell
 from stream_gateway.dialects.table import DIALECTS
+from stream_gateway.farewells import Farewells
 from stream_gateway.gateway import Gateway
 from stream_gateway.listeners import BACKLOG, Listeners, duplicates
 from stream_gateway.metrics import GatewayMetrics
@@ -28,6 +30,7 @@ from stream_gateway.page import Page
 from stream_gateway.policy.keys import presented_key, tenant_for
 from stream_gateway.policy.read_ahead import read_ahead_frames
 from stream_gateway.policy.subprotocols import echoed, parse_offer
+from stream_gateway.session_ids import session_id_of
 from stream_gateway.sockets import SocketLimits, Sockets
 
 log = logging.getLogger(__name__)
@@ -36,9 +39,10 @@ _ADMISSION = "/v1/admission"
 """Answers over HTTP what an upgrade would be answered: a browser hides from its page why an upgrade was refused."""
 _PLAIN_PATHS = ("/", _ADMISSION, "/healthz", "/readyz", "/metrics")
 
-_PING_INTERVAL_S = 20.0
-"""Tells clients that the service lives. Their pongs are not waited for: while back-pressure holds a socket unread they
-queue behind its audio. A client that is gone is found by its idleness."""
+_PING_INTERVAL_S = 5.0
+"""Tells clients that the service lives: one that can resume leaves a service that is silent for 12 s. Their pongs are
+not waited for: while back-pressure holds a socket unread they queue behind its audio. A client that is gone is found by
+its idleness."""
 _OPEN_TIMEOUT_S = 10.0
 """For the whole request, however slowly it comes, and its answer; before that for the handshake of TLS."""
 _CLOSE_TIMEOUT_S = 2.0
@@ -78,6 +82,7 @@ class FrontDoor:
         self.sockets = Sockets(sockets, lambda reason: metrics.dropped.labels("socket", reason).inc())
         self._dialects = dialects
         self._page = Page.installed()
+        self._farewells = Farewells()
 
     async def listen(self, host: str, port: int, *, reuse_port: bool, tls: SSLContext | None = None) -> Listeners:
         """Open the port."""
@@ -91,6 +96,7 @@ class FrontDoor:
             **where,
             backlog=BACKLOG,
             process_request=self.answer,
+            process_response=_name_request,
             select_subprotocol=lambda _, names: _subprotocol(names),
             create_connection=cast(type[ServerConnection], self.sockets.connection),  # any factory will do
             compression=None,
@@ -133,7 +139,7 @@ class FrontDoor:
     def _admit(self, connection: ServerConnection, request: Request, path: str) -> Response | None:
         refusal = self._refusal(connection, request) if _wants_upgrade(request) else _no_socket(path)
         if refusal is not None:
-            return _refused(path, refusal)
+            return None if self._farewells.admit(connection, path, refusal) else _refused(path, refusal)
         # websockets has one limit for all paths; it looks at it, and at the marks, with each frame.
         limit_bytes, assembler = self._frames.on(path), connection.recv_messages
         connection.protocol.max_message_size = limit_bytes
@@ -160,7 +166,8 @@ class FrontDoor:
             return Refusal(status=HTTPStatus.UNAUTHORIZED, code=error.code, message=error.message)
         except ClientError as error:
             return Refusal(status=HTTPStatus.BAD_REQUEST, code=error.code, message=error.message)
-        admission = self._gateway.admission(connection.username, resuming=_resumes(handshake))
+        resuming = handshake.path in (PATH, _ADMISSION) and asks_to_resume(handshake.query)
+        admission = self._gateway.admission(connection.username, resuming=resuming)
         if admission.admitted:
             return None
         self._metrics.refused.labels(admission.reason).inc()
@@ -172,6 +179,8 @@ class FrontDoor:
         )
 
     async def _on_socket(self, connection: ServerConnection) -> None:
+        if await self._farewells.tell(connection):
+            return
         try:
             assert connection.request is not None
             handshake = _handshake(connection.request, self._gateway.limits)
@@ -189,9 +198,10 @@ def _handshake(request: Request, limits: Limits) -> Handshake:
     return Handshake(path=path, query=fields, headers=headers, limits=limits, opened_at=opened_at)
 
 
-def _resumes(handshake: Handshake) -> bool:
-    """Whether the client says that it goes on with a session: only the native protocol knows of that."""
-    return handshake.path == PATH and "1" in handshake.query.get("resume", ())
+def _name_request(connection: ServerConnection, request: Request, response: Response) -> None:
+    """Clients of Deepgram log what an upgrade is answered with, and look for the name that results have too."""
+    if request.path.partition("?")[0] == DEEPGRAM_PATH and response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+        response.headers["dg-request-id"] = session_id_of(connection.id)
 
 
 def _subprotocol(names: Sequence[Subprotocol]) -> Subprotocol | None:

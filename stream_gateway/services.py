@@ -43,6 +43,8 @@ class Services:
     pool_of: Callable[[str], Pool]
     """What is known of a pool, by its name."""
     limits: SessionLimits
+    resume_grace_s: float
+    """How long a session waits for a client whose socket broke; 0: nothing can be resumed."""
     max_frame_bytes: int
     max_outbox_events: int
     segmenter: SegmenterOptions

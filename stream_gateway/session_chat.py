@@ -9,13 +9,14 @@ from typing import NamedTuple, assert_never
 import msgspec
 
 from bus.contract import subjects
-from bus.contract.chat_work import MAX_REQUEST_BYTES, ChatCancel, ChatReply, ChatRequest, encode_chat
+from bus.contract.chat_work import ChatCancel, ChatReply, ChatRequest, encode_chat
 from bus.contract.errors import BusUnavailable, HarkenError
-from bus.contract.records import ChatTurn, encode_record, turn_id
+from bus.contract.records import ChatTurn
 from bus.transport.connection import BusConnection
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.session.effects import Ask, ChatEffect, Effect, SaveChat, StopAnswer, StoreTurn
 from stream_gateway.session.session import Session
+from stream_gateway.session_ledger import SessionLedger
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class SessionChat:
         gateway: str,
         tenant: str,
         session: str,
+        ledger: SessionLedger,
         machine: Session,
         tasks: asyncio.TaskGroup,
         apply: Callable[[Sequence[Effect]], None],
@@ -53,6 +55,7 @@ class SessionChat:
         metrics: GatewayMetrics,
     ) -> None:
         self._bus = bus
+        self._ledger = ledger
         self._machine = machine
         self._tasks = tasks
         self._apply = apply
@@ -67,12 +70,13 @@ class SessionChat:
         self._unasked: Ask | None = None
         self._unsaved: SaveChat | None = None
         self._saving = False
+        self._saves = 0
 
     def perform(self, effect: ChatEffect) -> None:
         """Do what the machine asks, in a task of its own."""
         match effect:
             case Ask():
-                self._metrics.continuations.inc(effect.attempt > 1)
+                self._metrics.continuations.inc(effect.is_continuation)
                 self._tasks.create_task(self._ask_in_turn(effect))
             case StopAnswer():
                 self._tasks.create_task(self._stop(effect))
@@ -119,7 +123,7 @@ class SessionChat:
         )
 
     async def _report_stored(self, turn: ChatTurn) -> None:
-        succeeded = await self._store(turn)
+        succeeded = await self._ledger.store_turn(turn)
         now = self._now()
         self._apply(
             self._machine.on_chat(
@@ -130,9 +134,6 @@ class SessionChat:
     async def _ask(self, ask: Ask) -> bool:
         """Publish a request; tell whether the broker, or the network to the worker asked directly, has it."""
         data = encode_chat(self._request(ask))
-        if len(data) > MAX_REQUEST_BYTES:
-            log.error("chat request too long", extra={"session": self._session, "bytes": len(data)})
-            return False
         self._pool = ask.pool
         try:
             if ask.worker is not None:
@@ -157,16 +158,6 @@ class SessionChat:
         with suppress(BusUnavailable):
             await self._bus.publish(subjects.cancel_llm(self._pool), encode_chat(cancel))
 
-    async def _store(self, turn: ChatTurn) -> bool:
-        """Store a turn; tell whether it is durable."""
-        subject = subjects.transcripts(self._tenant, self._session)
-        try:
-            await self._bus.publish_stored(subject, encode_record(turn), msg_id=turn_id(self._session, turn.turn))
-        except HarkenError as error:
-            log.warning("turn not stored", extra={"session": self._session, "code": error.code})
-            return False
-        return True
-
     async def _save(self, save: SaveChat) -> None:
         """Put the conversation into the session's key; while one is on its way, only the newest other one waits."""
         self._unsaved = save
@@ -175,16 +166,24 @@ class SessionChat:
         self._saving = True
         while self._unsaved is not None:
             newest, self._unsaved = self._unsaved, None
-            await self._put(newest)
+            # If it fails, the next turn brings all of it again.
+            if self._ledger.has_key:
+                await self._ledger.save(
+                    chat=newest.options, messages=newest.messages, turns=newest.turns, answers=newest.answers
+                )
+            else:
+                await self._put(newest)
         self._saving = False
 
     async def _put(self, save: SaveChat) -> None:
+        """Keep the conversation of a session that nobody can take up: to be read."""
         record = {"version": 1, "messages": save.messages, "turns": save.turns, "answers": save.answers}
         subject = subjects.session_record(self._tenant, self._session)
-        msg_id = f"{self._session}:{save.version}:chat"
+        self._saves += 1
+        msg_id = f"{self._session}:{self._saves}:chat"
         try:
             await self._bus.publish_stored(subject, msgspec.json.encode(record), msg_id=msg_id)
-        except HarkenError as error:  # the next turn brings all of it again
+        except HarkenError as error:
             log.warning("conversation not saved", extra={"session": self._session, "code": error.code})
 
     def _request(self, ask: Ask) -> ChatRequest:

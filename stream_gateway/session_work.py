@@ -1,4 +1,4 @@
-"""One session's side of the bus: its windows and records out, and which message of the broker is which of them."""
+"""One session's side of the bus: its windows out, and which message of the broker is which of them."""
 
 import logging
 from contextlib import suppress
@@ -6,7 +6,6 @@ from contextlib import suppress
 from bus.contract import subjects
 from bus.contract.client_protocol import SessionStart
 from bus.contract.errors import BusUnavailable, DecodeFailed, HarkenError
-from bus.contract.records import SegmentRecord, encode_record, record_id
 from bus.contract.work import AsrCancel, AsrRequest, AsrResult, Failure, encode
 from bus.transport.connection import BusConnection
 from bus.transport.jetstream_api import StoredAck
@@ -49,14 +48,10 @@ class SessionWork:
         with suppress(BusUnavailable):
             await self._bus.publish(subjects.cancel_asr(self.pool), encode(message))
 
-    async def store(self, record: SegmentRecord) -> bool:
-        """Store a record; tell whether it is durable."""
-        subject = subjects.transcripts(self._tenant, self._session)
-        ack = await self._put(subject, encode_record(record), record_id(self._session, record.segment))
-        if ack is not None:
-            self._in_broker = {seq: one for seq, one in self._in_broker.items() if one.segment != record.segment}
-            self._queued &= self._in_broker.keys()
-        return ack is not None
+    def on_stored(self, segment: int) -> None:
+        """The record of a segment is stored: whatever the broker still has of it does not matter."""
+        self._in_broker = {seq: one for seq, one in self._in_broker.items() if one.segment != segment}
+        self._queued &= self._in_broker.keys()
 
     def taken(self, upto_seq: int) -> list[Decode]:
         """The windows that the broker handed to a worker since the last call, if it has handed out all `upto_seq`."""

@@ -55,6 +55,11 @@ class GatewaySettings:
     max_process_lag_s: float = setting(
         0.25, help="New sessions are refused while the process itself runs late by more than this.", minimum=0.05
     )
+    max_scoring_share: float = setting(
+        0.7,
+        help="The same where speech detection takes more than this time for a second of audio: at 1 sessions fall behind.",
+        minimum=0.1,
+    )
     max_memory_mb: int = setting(
         0,
         help="MiB of resident memory above which sessions are refused; 0 is four fifths of the machine's, or of the "
@@ -80,6 +85,12 @@ class GatewaySettings:
     max_outbox_events: int = setting(256, help="Events that may wait for a slow reader.", minimum=16)
     start_timeout_s: float = setting(10.0, help="Time for session.start after the upgrade.", minimum=0.1)
     idle_timeout_s: float = setting(120.0, help="A session in which nothing comes for this long ends.", minimum=1)
+    resume_grace_s: float = setting(
+        60.0,
+        help="How long a session whose socket broke goes on and waits for its client. Later it is ended, which its "
+        "client can still resume from. 0: no session can be resumed.",
+        minimum=0,
+    )
     max_session_s: float = setting(14_400.0, help="Longest session.", minimum=1)
     max_buffered_audio_s: float = setting(
         60.0, help="Audio not yet transcribed above which a socket is not read.", minimum=30
@@ -94,9 +105,9 @@ class GatewaySettings:
     max_utterance_s: float = setting(25.0, help="Longest utterance, unless a session says.", minimum=5, maximum=28)
     partial_interval_s: float = setting(0.4, help="Time between partials while the pool is idle.", minimum=0.1)
     follow_partials: bool = setting(
-        True,
-        help="Finals go on after the words that partials showed as stable: they come sooner, and have half a "
-        "point to a point more word errors (docs/performance.md). In a pool that lags they do in any case.",
+        False,
+        help="Finals go on after the words that partials showed as stable, which costs half a point of word error "
+        "rate and saves time where generating is slow (docs/performance.md). In a pool that lags they do in any case.",
     )
     answer_queue_s: float = setting(60.0, help="How long an answer may wait for a free slot.", minimum=1)
     answer_deadline_s: float = setting(300.0, help="How long a worker may take for one answer.", minimum=1)

@@ -6,7 +6,9 @@ that join without a gap give each word once, a growing window only adds words, a
 number.
 
 Hotwords steer it, so that a test can reach it through the whole stack: `scripted:raise` fails the window,
-`scripted:crash` kills the process, `scripted:hang` never returns, `scripted:sleep=0.25` takes that many seconds.
+`scripted:crash` kills the process, `scripted:hang` never returns, `scripted:sleep=0.25` takes that many seconds, and
+`scripted:marked` has each word tell the sample in the middle of its cell too (`w<n>x<four hex digits>`), so that audio
+that was shifted, or taken from another session, is seen as well.
 """
 
 import os
@@ -29,6 +31,7 @@ CELL_SAMPLES = 6_400
 SILENCE_RMS = 0.002
 _LISTEN_SAMPLES = 1_600
 _DIRECTIVE = re.compile(r"scripted:(raise|crash|hang|sleep=([0-9.]+))")
+_MARKED = "scripted:marked"
 _CRASH_EXIT_CODE = 86
 
 
@@ -95,15 +98,17 @@ class ScriptedEngine:
                 self._released.wait(float(match[2]))
 
 
-def expected_words(pcm: bytes, start_sample: int = 0) -> list[str]:
+def expected_words(pcm: bytes, start_sample: int = 0, *, marked: bool = False) -> list[str]:
     """Words that a session with this audio must show, however it is cut into windows at cell borders or in silence."""
-    return [word.text for word in _words(samples_of(pcm), start_sample, len(pcm) // 2)]
+    return [word.text for word in _words(samples_of(pcm), start_sample, len(pcm) // 2, marked=marked)]
 
 
 def _read(item: Prepared, decode_s: float) -> Decoded:
     window = item.window
     prior = window.prior_samples
-    words = _words(item.features[0][prior:], window.start_sample + prior, window.samples - prior)
+    own = item.features[0][prior:]
+    marked = _MARKED in window.hotwords
+    words = _words(own, window.start_sample + prior, window.samples - prior, marked=marked)
     return Decoded(
         text=" ".join(word.text for word in words),
         words=words if window.word_times else (),
@@ -115,7 +120,7 @@ def _read(item: Prepared, decode_s: float) -> Decoded:
     )
 
 
-def _words(samples: Features, start_sample: int, length: int) -> tuple[Word, ...]:
+def _words(samples: Features, start_sample: int, length: int, *, marked: bool) -> tuple[Word, ...]:
     half = CELL_SAMPLES // 2
     end_sample = start_sample + length
     first = max(0, -(-(start_sample - half) // CELL_SAMPLES))
@@ -129,10 +134,14 @@ def _words(samples: Features, start_sample: int, length: int) -> tuple[Word, ...
             continue
         words.append(
             Word(
-                text=f"w{cell}",
+                text=f"w{cell}x{_sixteen_bits(samples[middle - start_sample]):04x}" if marked else f"w{cell}",
                 start_s=max(cell * CELL_SAMPLES, start_sample) / SAMPLE_RATE_HZ,
                 end_s=min((cell + 1) * CELL_SAMPLES, end_sample) / SAMPLE_RATE_HZ,
                 probability=0.9,
             )
         )
     return tuple(words)
+
+
+def _sixteen_bits(sample: float) -> int:
+    return round(sample * 32768) & 0xFFFF

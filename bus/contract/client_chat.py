@@ -41,6 +41,9 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
 class ChatCancel(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.cancel"):
     """Stop the running answer, if there is one; what was delivered of it stays in the conversation."""
 
+    answer: int | None = None
+    """Only if it is this one that runs. None: whichever runs, or waits until nobody speaks."""
+
 
 class ChatConfigure(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="chat.configure"):
     """Change what `session.start` said of chat, from the next answer on. None leaves it as it is."""

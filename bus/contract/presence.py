@@ -4,6 +4,9 @@ from typing import Literal
 
 import msgspec
 
+from bus.contract.decoding import decoded
+from bus.contract.identifiers import check_identifier
+
 VERSION = 1
 HEARTBEAT_INTERVAL_S = 0.5
 EXPIRES_AFTER_S = 2.0
@@ -42,10 +45,11 @@ def encode_presence(presence: WorkerPresence) -> bytes:
 
 def decode_presence(data: bytes) -> WorkerPresence:
     """Decode a heartbeat; ValueError if it is none or of another version."""
-    try:
-        presence = _decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"not a worker.presence: {error}") from None
+    presence = decoded(_decoder.decode, data, "a worker.presence")
     if presence.version != VERSION:
         raise ValueError(f"presence version {presence.version}, this process speaks {VERSION}")
+    check_identifier(presence.pool, "pool")  # they become tokens of subjects
+    check_identifier(presence.worker, "worker id")
+    if presence.slots < 0 or presence.free_slots < 0:
+        raise ValueError("slots must be 0 or more")
     return presence

@@ -12,6 +12,7 @@ Internal:
     presence.llm.<pool>.<worker>             heartbeats of LLM workers                       core NATS
     $KV.SESSIONS.<tenant>.<session>          what a session is to be taken up from           bucket SESSIONS
     cancel.llm.<pool>                        answers that nobody waits for any more          core NATS
+    takeover.<gateway>                       sessions of that gateway that are another's now core NATS
 
 Public (docs/bus.md):
     transcripts.<tenant>.<session>           stored records, one per segment or turn of chat   stream TRANSCRIPTS
@@ -40,6 +41,7 @@ LLM_REQUEST_ALL = "llm.req.>"
 LLM_DIRECT_ALL = "llm.direct.*"
 PRESENCE_LLM_ALL = "presence.llm.>"
 CANCEL_LLM_ALL = "cancel.llm.>"
+TAKEOVER_ALL = "takeover.*"
 LIVE_PREFIX = "live"
 TRANSCRIPTS_PREFIX = "transcripts"
 ADVISORY_MAX_DELIVERIES = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.ASR_FINAL.>"

@@ -5,10 +5,12 @@ Rules of change: a field that is unknown is ignored, a new field needs a default
 tests/contract/golden pin the encoding.
 """
 
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
 
+from bus.contract.decoding import check_finite, decoded
 from bus.contract.identifiers import check_identifier
 
 VERSION = 1
@@ -146,10 +148,7 @@ class OtherVersion(ValueError):
 
 def decode_request(data: bytes) -> AsrRequest:
     """Decode and check a request; ValueError (OtherVersion for that) names what is wrong, never the content."""
-    try:
-        request = _request_decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"not an asr.request: {error}") from None
+    request = decoded(_request_decoder.decode, data, "an asr.request")
     _check_version(request.version)
     for what in ("tenant", "session", "gateway"):  # they become tokens of the answer's subject
         check_identifier(getattr(request, what), what)
@@ -164,22 +163,26 @@ def decode_request(data: bytes) -> AsrRequest:
 
 def decode_result(data: bytes) -> AsrResult:
     """Decode a result; ValueError names what is wrong, never the content."""
-    try:
-        result = _result_decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"not an asr.result: {error}") from None
+    result = decoded(_result_decoder.decode, data, "an asr.result")
     _check_version(result.version)
+    check_finite(_numbers(result), "times and probabilities")
     return result
 
 
 def decode_cancel(data: bytes) -> AsrCancel:
     """Decode a cancel; ValueError names what is wrong, never the content."""
-    try:
-        cancel = _cancel_decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"not an asr.cancel: {error}") from None
+    cancel = decoded(_cancel_decoder.decode, data, "an asr.cancel")
     _check_version(cancel.version)
     return cancel
+
+
+def _numbers(result: AsrResult) -> Iterator[float]:
+    """Those that are sent on, or reckoned with."""
+    yield result.language_probability
+    for word in result.words:
+        yield from (word.start_s, word.end_s, word.probability)
+    if (took := result.timings) is not None:
+        yield from (took.queue_s, took.batch_wait_s, took.features_s, took.encode_s, took.decode_s)
 
 
 def _check_version(version: int) -> None:

@@ -20,7 +20,7 @@ from nats.aio.msg import Msg
 
 from bus.contract.errors import BusUnavailable, InternalError
 from bus.transport.connection_events import ConnectionEvents
-from bus.transport.jetstream_api import AssetMissing, StoredAck, parse_reply, parse_stored
+from bus.transport.jetstream_api import EPOCH, AssetMissing, StoredAck, parse_reply, parse_stored
 from bus.transport.restoration import Restoration
 from bus.transport.round_trip import RoundTrip
 from bus.transport.server_url import ServerUrl, parse_server_url
@@ -137,17 +137,49 @@ class BusConnection:
         if self._client.pending_data_size > _YIELD_ABOVE_BYTES:
             await asyncio.sleep(0)  # nats-py's publish never yields by itself, and its writer must get a turn
 
-    async def publish_stored(self, subject: str, data: bytes, *, msg_id: str, timeout_s: float = 2.0) -> StoredAck:
+    async def publish_stored(
+        self,
+        subject: str,
+        data: bytes,
+        *,
+        msg_id: str,
+        after_seq: int | None = None,
+        epoch: int = 0,
+        timeout_s: float = 2.0,
+    ) -> StoredAck:
         """Store in the stream that listens on `subject`, once per `msg_id` within the stream's duplicate window.
 
+        With `after_seq` only if that is the newest message of the subject (0: if there is none): else it raises
+        WrongLastSequence, though what is stored under this id, by whomever, may be told as a duplicate too. `epoch` is
+        kept with the message, for others to see which owner of the subject wrote it.
         Raises BusUnavailable if there was no answer (it may be stored all the same: repeat with the same id), its
         subclass AssetMissing if no stream listens (`ensure`, then repeat), Overloaded if the stream is full.
         """
-        return parse_stored(await self._request(subject, data, timeout_s=timeout_s, headers={"Nats-Msg-Id": msg_id}))
+        headers = {"Nats-Msg-Id": msg_id}
+        if after_seq is not None:
+            headers |= {"Nats-Expected-Last-Subject-Sequence": str(after_seq), EPOCH: str(epoch)}
+        return parse_stored((await self.request(subject, data, timeout_s=timeout_s, headers=headers)).data)
 
     async def request_api(self, call: str, body: bytes = b"", *, timeout_s: float = _API_TIMEOUT_S) -> dict[str, Any]:
         """Call `$JS.API.<call>`. Raises as `publish_stored`, and InternalError if JetStream refuses the request."""
-        return parse_reply(await self._request(f"$JS.API.{call}", body, timeout_s=timeout_s))
+        return parse_reply((await self.request(f"$JS.API.{call}", body, timeout_s=timeout_s)).data)
+
+    async def request(
+        self, subject: str, data: bytes, *, timeout_s: float, headers: dict[str, str] | None = None
+    ) -> Msg:
+        """Give the answer, headers and all: for this package.
+
+        Raises BusUnavailable if none comes in time, its subclass AssetMissing if nobody listens.
+        """
+        await self._make_room(data)
+        try:
+            return await self._client.request(subject, data, timeout=timeout_s, headers=headers)
+        except nats.errors.NoRespondersError:
+            raise AssetMissing("no stream or consumer answers on this subject") from None
+        except nats.errors.TimeoutError:
+            raise BusUnavailable(f"no answer from JetStream within {timeout_s:g} s") from None
+        except nats.errors.Error as error:
+            raise BusUnavailable(f"not sent: {error}") from None
 
     async def subscribe(
         self,
@@ -232,20 +264,6 @@ class BusConnection:
             "reconnected_cb": on_reconnected,
             "closed_cb": on_closed,
         }
-
-    async def _request(
-        self, subject: str, data: bytes, *, timeout_s: float, headers: dict[str, str] | None = None
-    ) -> bytes:
-        await self._make_room(data)
-        try:
-            reply = await self._client.request(subject, data, timeout=timeout_s, headers=headers)
-        except nats.errors.NoRespondersError:
-            raise AssetMissing("no stream or consumer answers on this subject") from None
-        except nats.errors.TimeoutError:
-            raise BusUnavailable(f"no answer from JetStream within {timeout_s:g} s") from None
-        except nats.errors.Error as error:
-            raise BusUnavailable(f"not sent: {error}") from None
-        return bytes(reply.data)
 
     def _check_connected(self) -> None:
         if not self.is_connected:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from bus.contract import subjects
 from bus.transport.connection import BusConnection
+from bus.transport.jetstream_api import whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,4 +20,4 @@ class QueueState:
 async def finals_queue(bus: BusConnection, pool: str) -> QueueState:
     """Ask the broker. Raises as `BusConnection.request_api`; AssetMissing for a pool that no worker ever joined."""
     info = await bus.request_api(f"CONSUMER.INFO.{subjects.STREAM_ASR_FINAL}.{subjects.asr_consumer(pool)}")
-    return QueueState(waiting=int(info["num_pending"]), taken_upto_seq=int(info["delivered"]["stream_seq"]))
+    return QueueState(waiting=whole(info, "num_pending"), taken_upto_seq=whole(info, "delivered", "stream_seq"))

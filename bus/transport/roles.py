@@ -82,13 +82,18 @@ def _gateway() -> Permissions:
             subjects.CANCEL_LLM_ALL,
             subjects.SESSIONS_ALL,
             *_stream_calls("INFO", "CREATE", "UPDATE"),
+            subjects.TAKEOVER_ALL,
             f"$JS.API.DIRECT.GET.{subjects.STREAM_SESSIONS}.{subjects.SESSIONS_ALL}",
+            # To take a session over: its newest record, and all of them.
+            f"$JS.API.DIRECT.GET.{subjects.STREAM_TRANSCRIPTS}",
+            f"$JS.API.DIRECT.GET.{subjects.STREAM_TRANSCRIPTS}.{subjects.TRANSCRIPTS_ALL}",
             # Queue depth for admission: reads only.
             *(f"$JS.API.CONSUMER.INFO.{stream}.*" for stream in _WORK_STREAMS),
         ),
         subscribe=(
             "inbox.gw.>",
             "inbox.chat.>",
+            subjects.TAKEOVER_ALL,
             subjects.PRESENCE_ASR_ALL,
             subjects.PRESENCE_LLM_ALL,
             subjects.ADVISORY_MAX_DELIVERIES,

@@ -23,7 +23,14 @@ _DEFAULTS = ChatOptions()
 @click.option("--mic", is_flag=True, help="Speak: what the microphone hears is answered.")
 @click.option("--device", metavar="NAME|NUMBER", help="Microphone to listen to; default: the system's.")
 @click.option(
-    "--url", envvar="HARKEN_URL", default=DEFAULT_URL, show_default=True, show_envvar=True, help="Service address."
+    "--url",
+    "urls",
+    envvar="HARKEN_URL",
+    multiple=True,
+    default=(DEFAULT_URL,),
+    show_default=True,
+    show_envvar=True,
+    help="Service address; several, repeated or with commas between, are tried in turn.",
 )
 @click.option("--key", envvar="HARKEN_API_KEY", show_envvar=True, help="API key, if the service wants one.")
 @click.option("--model", help="Model that answers; default: the service's.")
@@ -52,7 +59,7 @@ def chat(
     once: str | None,
     mic: bool,
     device: str | None,
-    url: str,
+    urls: tuple[str, ...],
     key: str | None,
     model: str | None,
     system: str,
@@ -78,7 +85,7 @@ def chat(
     colours = not no_color and not os.environ.get("NO_COLOR")
     try:
         settings = ChatSettings(
-            url=url, key=key, language=language, chat=options, microphone=Microphone.find(device) if mic else None
+            urls=urls, key=key, language=language, chat=options, microphone=Microphone.find(device) if mic else None
         )
         ctx.exit(asyncio.run(_converse(settings, once, shows_figures=stats, colours=colours)))
     except KeyboardInterrupt:

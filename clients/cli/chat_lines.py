@@ -22,11 +22,12 @@ from bus.contract.errors import HarkenError
 from clients.cli.answer_figures import figures_line
 from clients.cli.chat_advice import CUT_NOTE, explain
 from clients.cli.chat_link import ChatSettings, listen, open_session
+from clients.cli.connection_notes import connection_note
 from clients.cli.flow import printable
 from clients.cli.microphone import Microphone
 from clients.cli.pump import pump
 from clients.failures import from_code
-from clients.sdk import AnswerStream, LiveSession
+from clients.sdk import AnswerStream, ConnectionChange, LiveSession
 
 EXIT_OK: Final = 0
 EXIT_ERROR: Final = 1
@@ -56,6 +57,12 @@ class AnswerWriter:
             click.echo(CUT_NOTE, err=True)
         if done is not None and self._shows_figures:
             click.echo(figures_line(done), err=True)
+
+    def connection(self, change: ConnectionChange) -> None:
+        """Say what became of the connection. The answer goes on in its line."""
+        note = connection_note(change)
+        if note is not None:
+            click.echo(f"\n{note}" if self._in_line and self._filters else note, err=True)
 
     def problem(self, text: str) -> None:
         """Say that something went wrong."""
@@ -94,7 +101,7 @@ async def answer_all(settings: ChatSettings, turns: AsyncIterator[str], *, shows
     """
     writer = AnswerWriter(shows_figures=shows_figures)
     try:
-        async with open_session(settings, settings.chat) as session:
+        async with open_session(settings, settings.chat, on_connection=writer.connection) as session:
             async for turn in turns:
                 await _answer(session, session.answer(turn), writer)
     finally:
@@ -109,7 +116,7 @@ async def answer_speech(settings: ChatSettings, microphone: Microphone, *, shows
     """
     writer = AnswerWriter(shows_figures=shows_figures)
     try:
-        async with open_session(settings, settings.chat) as session:
+        async with open_session(settings, settings.chat, on_connection=writer.connection) as session:
             listening = asyncio.create_task(listen(session, microphone))
             watching = asyncio.create_task(_watch(session, writer))
             try:

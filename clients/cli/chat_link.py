@@ -1,6 +1,7 @@
 """Carries a conversation through a session: messages and the microphone out, events back."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
@@ -22,7 +23,7 @@ from bus.contract.client_protocol import (
 )
 from bus.contract.errors import HarkenError
 from clients.cli.microphone import BlockQueue, Microphone, MicrophoneError
-from clients.sdk import NO_AUDIO, LiveSession, connect
+from clients.sdk import NO_AUDIO, ConnectionChange, LiveSession, connect
 
 MAX_WAITING_MESSAGES: Final = 64
 
@@ -33,7 +34,7 @@ Message: TypeAlias = ChatCommand | AudioCommit
 class ChatSettings:
     """What every session of a conversation asks of the service."""
 
-    url: str
+    urls: tuple[str, ...]
     key: str | None
     language: str | None
     chat: ChatOptions
@@ -53,21 +54,27 @@ class Listener(Protocol):
     def on_lost(self, error: HarkenError | None) -> None:
         """The session is over, or never opened. None: the service ended it."""
 
+    def on_connection(self, change: ConnectionChange) -> None:
+        """The connection was lost, or found again; the session goes on."""
+
     def on_microphone_lost(self, why: str) -> None:
         """The microphone gives no more; the session goes on."""
 
 
-def open_session(settings: ChatSettings, chat: ChatOptions) -> AbstractAsyncContextManager[LiveSession]:
+def open_session(
+    settings: ChatSettings, chat: ChatOptions, *, on_connection: Callable[[ConnectionChange], None]
+) -> AbstractAsyncContextManager[LiveSession]:
     """Open a session with `chat` instead of the options of the settings. Errors as in `connect`."""
     microphone = settings.microphone
     return connect(
-        settings.url,
+        settings.urls,
         key=settings.key,
         audio=NO_AUDIO if microphone is None else AudioFormat(sample_rate=microphone.rate_hz),
         chat=chat,
         language=settings.language,
         partials=microphone is not None,
         word_times=False,
+        on_connection=on_connection,
     )
 
 
@@ -101,7 +108,7 @@ class ChatLink:
         """Open a session and carry it to its end, which the listener is told. Cancelled, it closes the session."""
         error: HarkenError | None = None
         try:
-            async with open_session(self._settings, chat) as session:
+            async with open_session(self._settings, chat, on_connection=self._listener.on_connection) as session:
                 self._listener.on_opened(session.started)
                 await self._carry(session)
         except HarkenError as failure:

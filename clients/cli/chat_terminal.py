@@ -18,6 +18,7 @@ from clients.cli.chat_effects import ClearLine, Effect, Leave, Open, Show, Span,
 from clients.cli.chat_link import ChatLink, ChatSettings
 from clients.cli.conversation import Conversation
 from clients.cli.flow import printable, wrap
+from clients.sdk import ConnectionChange
 
 _PROMPT: Final = "> "
 _COLOURS: Final = Style.from_dict(
@@ -83,6 +84,10 @@ class ChatTerminal:
         else:
             self._refusal = error
             self._leave()
+
+    def on_connection(self, change: ConnectionChange) -> None:
+        """The connection was lost, or found again."""
+        self._perform(self._conversation.on_connection(change))
 
     def on_microphone_lost(self, why: str) -> None:
         """The microphone gives no more."""

@@ -26,10 +26,12 @@ from bus.contract.client_protocol import (
     ChatReset,
     ChatSend,
     ChatStarted,
+    ChatTurnStored,
     ErrorEvent,
     ServerEvent,
     SessionDraining,
     SessionEnded,
+    SessionResumed,
     SessionStarted,
     SpeechEnded,
     SpeechStarted,
@@ -42,7 +44,9 @@ from clients.cli.answer_figures import figures_line, figures_table
 from clients.cli.chat_advice import CUT_NOTE, explain, explain_failed
 from clients.cli.chat_commands import COMMAND_ROWS, Instruct, Plain, Turn, Unknown, UseModel, parse_line
 from clients.cli.chat_effects import ClearLine, Effect, Leave, Open, Span, Tone, Transmit, show, show_all
+from clients.cli.connection_notes import connection_note
 from clients.cli.flow import AnswerFlow, printable
+from clients.connection_changes import ConnectionChange
 from clients.failures import from_code
 
 MAX_FIGURES: Final = 10
@@ -121,6 +125,11 @@ class Conversation:
         again = "; /retry sends your last turn again" if self._last_turn is not None else ""
         return [*self._end_answer(), *show(Tone.PROBLEM, text), *show(Tone.NOTE, self._how_to_open() + again)]
 
+    def on_connection(self, change: ConnectionChange) -> list[Effect]:
+        """The connection of the session was lost, or found again; what is typed meanwhile waits."""
+        note = connection_note(change)
+        return [] if note is None else show(Tone.NOTE, note)
+
     def on_microphone_lost(self, why: str) -> list[Effect]:
         """The microphone gives no more; typing goes on."""
         self._listens = False
@@ -196,7 +205,10 @@ class Conversation:
                 return self._on_error(event)
             case SessionDraining(within_s=within_s):
                 return show(Tone.NOTE, f"the service is going away: this conversation ends within {within_s:.0f} s")
-            case SessionStarted() | SessionEnded() | AudioCommitted():
+            case SessionResumed():
+                self._is_speaking = False
+                self._heard = None
+            case SessionStarted() | SessionEnded() | AudioCommitted() | ChatTurnStored():
                 pass
             case _:
                 assert_never(event)

@@ -36,7 +36,8 @@ class Latencies:
                     self.first_partial_delays_s.append(now - self._began_at - event.start_s)
             case TranscriptFinal():
                 self.finals += 1
-                self.final_latencies_s.append(event.times.total_s)
+                if event.times.total_s > 0:  # else it was missed while the connection was lost, and has no times
+                    self.final_latencies_s.append(event.times.total_s)
             case SessionEnded():
                 self.audio_s = event.audio_s
             case _:

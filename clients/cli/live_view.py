@@ -11,7 +11,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from bus.contract.client_protocol import ServerEvent, TranscriptFailed, TranscriptFinal, TranscriptPartial
+from bus.contract.client_protocol import (
+    ServerEvent,
+    SessionResumed,
+    TranscriptFailed,
+    TranscriptFinal,
+    TranscriptPartial,
+)
 
 _TAIL_CHARACTERS = 240
 """Newest part of a running utterance that is shown: about three lines."""
@@ -116,6 +122,8 @@ class LiveView:
                     self._console.print(final_line(label if self._labelled else None, event))
             case TranscriptFailed():
                 self._drop(region, event.channel, event.segment)
+            case SessionResumed():
+                region.clear()
             case _:
                 pass
 

@@ -25,7 +25,14 @@ _SHARED_STREAM_FORMATS: Final = ("text", "jsonl")
 @click.option("--mic", is_flag=True, help="Record from the microphone until Ctrl-C.")
 @click.option("--device", metavar="NAME|NUMBER", help="Microphone to record from; default: the system's.")
 @click.option(
-    "--url", envvar="HARKEN_URL", default=DEFAULT_URL, show_default=True, show_envvar=True, help="Service address."
+    "--url",
+    "urls",
+    envvar="HARKEN_URL",
+    multiple=True,
+    default=(DEFAULT_URL,),
+    show_default=True,
+    show_envvar=True,
+    help="Service address; several, repeated or with commas between, are tried in turn.",
 )
 @click.option("--key", envvar="HARKEN_API_KEY", show_envvar=True, help="API key, if the service wants one.")
 @click.option("--language", metavar="CODE", help="Language spoken, such as en; default: detect it.")
@@ -77,7 +84,7 @@ def transcribe(
     files: tuple[str, ...],
     mic: bool,
     device: str | None,
-    url: str,
+    urls: tuple[str, ...],
     key: str | None,
     language: str | None,
     translate: bool,
@@ -120,7 +127,7 @@ def transcribe(
     )
     check_usage(inputs, outputs)
     options = SessionOptions(
-        url=url,
+        urls=urls,
         key=key,
         language=language,
         task="translate" if translate else "transcribe",

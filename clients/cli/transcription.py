@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from bus.contract.client_protocol import ErrorEvent, ServerEvent, TranscriptFailed, TranscriptFinal
 from bus.contract.errors import HarkenError
 from bus.contract.work import Task
+from clients.cli.connection_notes import connection_note
 from clients.cli.latencies import Latencies
 from clients.cli.live_view import View, clock
 from clients.cli.media import MediaError
@@ -17,7 +18,7 @@ from clients.cli.outputs import Output
 from clients.cli.sources import Source
 from clients.cli.writers import TranscriptWriter
 from clients.failures import CannotConnect, SessionOver
-from clients.sdk import LiveSession, connect
+from clients.sdk import ConnectionChange, LiveSession, connect
 
 FINALS_GRACE_S = 10.0
 """How long an interrupted session waits for the finals of what it has sent."""
@@ -29,7 +30,7 @@ _Result = TypeVar("_Result")
 class SessionOptions:
     """What every session asks of the service."""
 
-    url: str
+    urls: tuple[str, ...]
     key: str | None = None
     language: str | None = None
     task: Task = "transcribe"
@@ -102,7 +103,7 @@ class Transcription:
     def _connect(self) -> AbstractAsyncContextManager[LiveSession]:
         options = self.options
         return connect(
-            options.url,
+            options.urls,
             key=options.key,
             audio=self.source.audio,
             language=options.language,
@@ -111,6 +112,7 @@ class Transcription:
             hotwords=options.hotwords,
             prompt=options.prompt,
             partials=options.partials,
+            on_connection=self._on_connection,
         )
 
     async def _converse(
@@ -207,6 +209,11 @@ class Transcription:
                 self._say(event.message)
             case _:
                 pass
+
+    def _on_connection(self, change: ConnectionChange) -> None:
+        note = connection_note(change)
+        if note is not None:
+            self._say(note)
 
     def _say(self, text: str) -> None:
         self.view.message(f"{self.source.label}: {text}")

@@ -14,12 +14,16 @@ from enum import Enum, auto
 from typing import Protocol, TypeAlias, assert_never
 
 from bus.contract import chat_work as work
-from bus.contract.errors import ChatFailed, HarkenError, NoWorker, UnknownModel
+from bus.contract.errors import ChatFailed, HarkenError, InvalidMessage, NoWorker, UnknownModel
 from bus.contract.presence import WorkerPresence
 from bus.control.roster import Route
 from stream_gateway.chat.options import AnswerPatience
+from stream_gateway.chat.request_size import fitted
 from stream_gateway.session.effects import Ask, Effect, Emit, StopAnswer
 from stream_gateway.session.events import ChatDelta, Fault
+
+_CHARS_PER_TOKEN = 4
+"""About as many: how many tokens a text was that an earlier owner of the session had generated is not known."""
 
 
 class LlmWorkers(Protocol):
@@ -41,6 +45,12 @@ class Wish:
     model: str | None
     max_tokens: int
     temperature: float
+    prefill: str = field(default="", repr=False)
+    """What the client has of it already."""
+    attempts: int = 0
+    """Attempts up to this number were an earlier owner's of the session."""
+    is_resumed: bool = False
+    """That owner may have asked for it: its worker is told to stop. And a worker may be yet to be heard of here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +77,18 @@ class Answer:
         self, wish: Wish, *, workers: LlmWorkers, patience: AnswerPatience, prefer: str | None, now: float
     ) -> None:
         self.number = wish.number
-        self.text = ""
+        self.text = wish.prefill
         """All of it that came so far."""
         self.outcome: Outcome | None = None
         self.worker: str | None = None
         """Who has it, or had it last."""
         self.asked_at = now
         self.first_delta_at: float | None = None
-        self.attempt = 0
+        self.attempt = wish.attempts
         self._wish = wish
         self._workers = workers
+        self.model = self._model(now)
+        """Who answers, as far as is known at its start."""
         self._patience = patience
         self._prefer = prefer
         self._stage = _Stage.DUE
@@ -85,24 +97,40 @@ class Answer:
         """When the stage began; in TAKEN, when the worker was heard of last."""
         self._try_at = now
         self._deltas = 0
-        self._tokens = 0
+        self._tokens = len(wish.prefill) // _CHARS_PER_TOKEN
         """Of all that came."""
         self._failures = 0
         self._without_worker_since: float | None = None
         self._looked_at = now
+        self._pieces: list[ChatDelta] = []
 
     @property
     def is_wanted(self) -> bool:
         """Whether it still has no end."""
         return self.outcome is None
 
+    def _model(self, now: float) -> str:
+        try:
+            return self.route(now).model
+        except (NoWorker, UnknownModel):
+            return self._wish.model or ""  # the answer itself fails, and says why
+
+    @property
+    def _was_asked(self) -> bool:
+        return self.attempt > self._wish.attempts
+
     def route(self, now: float) -> Route:
         """Where it would go now; raises NoWorker or UnknownModel."""
         return self._workers.pool_for(self._wish.model, now)
 
+    def take_pieces(self) -> list[ChatDelta]:
+        """What came since the last call."""
+        pieces, self._pieces = self._pieces, []
+        return pieces
+
     def stop(self) -> list[Effect]:
         """Nobody waits for it any more: have its worker told."""
-        return [StopAnswer(self.number, self.attempt)] if self.attempt else []
+        return [StopAnswer(self.number, self.attempt)] if self._was_asked else []
 
     def on_asked(self, attempt: int, now: float, *, succeeded: bool) -> list[Effect]:
         """An `Ask` was accepted by the broker, or was not."""
@@ -196,7 +224,8 @@ class Answer:
         self._tokens += delta.tokens
         if self.first_delta_at is None:
             self.first_delta_at = now
-        return [Emit(ChatDelta(self.number, delta.text))]
+        self._pieces.append(ChatDelta(self.number, delta.text))
+        return []
 
     def _on_failed(self, failed: work.ChatFailed, now: float) -> list[Effect]:
         if failed.code == work.BUSY:
@@ -205,8 +234,8 @@ class Answer:
             return self._again(now)
         if failed.retryable:
             return self._again(now, delay_s=self._backoff_s())
-        kind = UnknownModel if failed.code == UnknownModel.code else ChatFailed
-        self.outcome = Failed(kind(failed.message))
+        kinds = {kind.code: kind for kind in (UnknownModel, InvalidMessage)}
+        self.outcome = Failed(kinds.get(failed.code, ChatFailed)(failed.message))
         return []
 
     def _again(self, now: float, *, delay_s: float = 0.0, counts: bool = True) -> list[Effect]:
@@ -225,9 +254,17 @@ class Answer:
             route = self.route(now)
         except (NoWorker, UnknownModel) as error:
             return self._without_worker(error, now)
+        messages = fitted(self._wish.messages, self.text)
+        if messages is None:
+            self.outcome = Failed(InvalidMessage("the last turn is too long to be answered"))
+            return []
+        is_continuation = self._was_asked or self._wish.prefill != ""
+        earlier: list[Effect] = []
+        if self._wish.is_resumed and not self._was_asked:
+            earlier = [StopAnswer(self.number, self.attempt)]
+        worker = None if self._was_asked else self._preferred(route, now)
         self.attempt += 1
         self._deltas = 0
-        worker = self._preferred(route, now) if self.attempt == 1 else None
         self._directly = worker is not None
         self._enter(_Stage.SENDING, now)
         return [
@@ -237,12 +274,14 @@ class Answer:
                 pool=route.pool,
                 model=route.model,
                 worker=worker,
-                messages=self._wish.messages,
+                messages=messages,
                 prefill=self.text,
+                is_continuation=is_continuation,
                 max_tokens=max(1, self._wish.max_tokens - self._tokens),
                 temperature=self._wish.temperature,
                 deadline_s=self._patience.deadline_s,
-            )
+            ),
+            *earlier,
         ]
 
     def _without_worker(self, error: HarkenError, now: float) -> list[Effect]:
@@ -251,7 +290,8 @@ class Answer:
         if self._without_worker_since is None:
             self._without_worker_since = now
         waited_s = now - self._without_worker_since
-        if self.attempt == 0 or isinstance(error, UnknownModel) or waited_s >= self._patience.revive_s:
+        was_asked = self._was_asked or self._wish.is_resumed
+        if not was_asked or isinstance(error, UnknownModel) or waited_s >= self._patience.revive_s:
             self.outcome = Failed(error)
             return []
         self._enter(_Stage.DUE, now)

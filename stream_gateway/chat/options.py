@@ -9,6 +9,7 @@ from bus.contract.errors import InvalidMessage
 from stream_gateway.chat.conversation import MAX_TURN_CHARS
 
 _MAX_TOKENS = 32_768
+_MAX_ID_CHARS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,12 @@ def check_text(text: str) -> None:
         raise InvalidMessage("chat.send: text must not be empty")
     if len(text) > MAX_TURN_CHARS:
         raise InvalidMessage(f"chat.send: text may have {MAX_TURN_CHARS} characters")
+
+
+def check_id(command: str, id: str | None) -> None:
+    """Raise InvalidMessage if this cannot be a client's name for its turn; None is no name."""
+    if id is not None and not 1 <= len(id) <= _MAX_ID_CHARS:
+        raise InvalidMessage(f"{command}: id may have 1 to {_MAX_ID_CHARS} characters")
 
 
 def configured(options: ChatOptions, change: ChatConfigure) -> ChatOptions:

@@ -1,6 +1,6 @@
 """Native protocol v1 (docs/protocol.md): JSON text frames for control, binary frames for audio."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import assert_never, get_args
 
 import msgspec
@@ -15,6 +15,8 @@ _CLIENT_TYPES = tuple(kind.__struct_config__.tag for kind in get_args(wire.Clien
 _TYPE_NAMES = f"{', '.join(_CLIENT_TYPES[:-1])} and {_CLIENT_TYPES[-1]}"
 
 
+_RESUME = ("resume", "1")
+"""In the query of an upgrade: its first message will be `session.resume`, for which there is more room."""
 _UNSPOKEN = (events.SpeechCleared, events.CommitDone, events.AnswerWanted, events.Flushed)
 
 
@@ -32,11 +34,16 @@ class NativeDialect:
     """Numbers the events of one socket. `offset_rate_hz` is the rate in which this client counts its audio."""
 
     starts_late = False
+    may_never_speak = False
+    can_resume = True
+    read_apart = None
     idle_timeout_s: float | None = None
 
     def __init__(self, handshake: Handshake) -> None:
         self._limits = handshake.limits
         self._next_seq = 1
+        self._is_silent = True
+        self._must_resume = asks_to_resume(handshake.query)
         self.offset_rate_hz = SAMPLE_RATE_HZ
 
     def on_open(self) -> Sequence[Action]:
@@ -52,9 +59,19 @@ class NativeDialect:
         if tag.type not in _CLIENT_TYPES:
             raise UnknownMessageType(f"unknown message type; this protocol has {_TYPE_NAMES}")
         try:
-            return (_decoder.decode(text),)
+            message = _decoder.decode(text)
         except msgspec.DecodeError as error:
             raise InvalidMessage(f"{tag.type}: {error}") from None
+        if self._is_silent:
+            self._begin(message)
+        return (message,)
+
+    def _begin(self, first: wire.ClientMessage) -> None:
+        if isinstance(first, wire.SessionResume):
+            self._next_seq = max(first.seq, 0) + 1
+        elif self._must_resume:
+            raise InvalidMessage("a socket that was opened with resume=1 begins with session.resume")
+        self._is_silent = False
 
     def on_binary(self, data: bytes) -> Sequence[Action]:
         """Every binary frame is audio."""
@@ -105,7 +122,8 @@ class NativeDialect:
             case events.SpeechEnded(segment, channel, end_s):
                 return wire.SpeechEnded(seq=seq, segment=segment, channel=channel, end_s=_ms(end_s))
             case (
-                events.ChatStarted()
+                events.TurnStored()
+                | events.ChatStarted()
                 | events.ChatDelta()
                 | events.ChatDone()
                 | events.ChatCancelled()
@@ -114,8 +132,8 @@ class NativeDialect:
                 return _about_chat(event, seq)
             case events.SpeechCleared() | events.CommitDone() | events.AnswerWanted() | events.Flushed():
                 raise AssertionError("this protocol has no words for it")
-            case events.Spelled() | events.Deferred():
-                raise AssertionError("what dialects spell themselves is not rendered")
+            case events.Spelled() | events.Deferred() | events.Missed():
+                raise AssertionError("what holds other events, or is spelled already, is not rendered")
             case _:
                 return self._about_session(event, seq)
 
@@ -123,17 +141,8 @@ class NativeDialect:
         self, event: events.Started | events.Fault | events.DrainNotice | events.Ended, seq: int
     ) -> wire.ServerEvent:
         match event:
-            case events.Started(session, model, channels, chat_model):
-                return wire.SessionStarted(
-                    seq=seq,
-                    session=session,
-                    audio_offset=0,
-                    sample_rate=self.offset_rate_hz,
-                    channels=channels,
-                    model=model,
-                    limits=self._limits,
-                    chat_model=chat_model,
-                )
+            case events.Started():
+                return self._opened(event, seq)
             case events.Fault(error, fatal):
                 return wire.ErrorEvent(
                     seq=seq, code=error.code, message=error.message, retryable=error.retryable, fatal=fatal
@@ -144,6 +153,22 @@ class NativeDialect:
                 return wire.SessionEnded(seq=seq, reason=reason, audio_s=_ms(audio_s), segments=segments)
             case _:
                 assert_never(event)
+
+    def _opened(self, event: events.Started, seq: int) -> wire.ServerEvent:
+        spelled, audio_offset = wire.SessionStarted, 0
+        if isinstance(event, events.Resumed):
+            spelled, audio_offset = wire.SessionResumed, event.audio_offset
+        return spelled(
+            seq=seq,
+            session=event.session,
+            audio_offset=audio_offset,
+            sample_rate=self.offset_rate_hz,
+            channels=event.channels,
+            model=event.model,
+            limits=self._limits,
+            chat_model=event.chat_model,
+            resume=event.resume,
+        )
 
     def _final(self, event: events.Final, seq: int) -> wire.TranscriptFinal:
         return wire.TranscriptFinal(
@@ -160,10 +185,20 @@ class NativeDialect:
         )
 
 
+def asks_to_resume(query: Mapping[str, Sequence[str]]) -> bool:
+    """Whether the query of an upgrade says that a session is to be taken up on this socket."""
+    name, value = _RESUME
+    return value in query.get(name, ())
+
+
 def _about_chat(event: events.ChatEvent, seq: int) -> wire.ServerEvent:
     match event:
-        case events.ChatStarted(answer, model):
-            return wire.ChatStarted(seq=seq, answer=answer, model=model)
+        case events.TurnStored():
+            return wire.ChatTurnStored(
+                seq=seq, turn=event.turn, source=event.source, segment=event.segment, id=event.id
+            )
+        case events.ChatStarted(answer, model, id):
+            return wire.ChatStarted(seq=seq, answer=answer, model=model, id=id)
         case events.ChatDelta(answer, text):
             return wire.ChatDelta(seq=seq, answer=answer, text=text)
         case events.ChatDone():

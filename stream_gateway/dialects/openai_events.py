@@ -46,8 +46,10 @@ def events_of(event: events.SessionEvent, *, speech: SpokenItems | None, respons
             return _fault(error, fatal=fatal)
         case events.Started() | events.Committed() | events.Flushed() | events.DrainNotice() | events.Ended():
             return []
-        case events.Spelled() | events.Deferred():
-            raise AssertionError("what dialects spell themselves is not rendered")
+        case events.TurnStored():
+            return []
+        case events.Spelled() | events.Deferred() | events.Missed():
+            raise AssertionError("what dialects spell themselves, or never ask for, is not rendered")
         case (
             events.AnswerWanted()
             | events.ChatStarted()

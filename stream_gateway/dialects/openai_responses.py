@@ -24,6 +24,8 @@ class Response:
     max_output_tokens: MaxTokens = "inf"
     in_conversation: bool = True
     item: Item | None = None
+    answer: int | None = None
+    """Its number in the session, once it begins."""
     previous: str | None = None
     """The item before its own."""
     status: Status = "in_progress"
@@ -58,6 +60,11 @@ class Responses:
         self._conversation_id = names.new("conv")
         self._asked: dict[str, Response] = {}
 
+    @property
+    def running(self) -> Response | None:
+        """The active one, if it has begun."""
+        return self.active if self.active is not None and self.active.answer is not None else None
+
     def ask(self, response: Response) -> None:
         """The session is asked for it, and will tell by `on_wanted`."""
         self._asked[response.id] = response
@@ -80,7 +87,7 @@ class Responses:
         created = [] if self.active is not None else self._create(Response(id=self._names.new("resp")))
         response = self._active
         item = Item(self._names.new("item"), "assistant", status="in_progress", refs=[TurnRef("answer", answer)])
-        response.item = item
+        response.item, response.answer = item, answer
         begun = [*created, _of(response, "output_item.added", output_index=0, item=item.view)]
         if response.in_conversation:
             response.previous = self._items.insert(item)

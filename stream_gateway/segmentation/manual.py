@@ -22,13 +22,15 @@ from stream_gateway.segmentation.segmenter import (
 class ManualSegmenter:
     """Utterances of one track follow one another without a gap. How levels are grouped into calls changes no event."""
 
-    def __init__(self, options: SegmenterOptions | None = None) -> None:
-        """Of the options only `max_utterance_s` and `cut_search_s` matter."""
+    def __init__(
+        self, options: SegmenterOptions | None = None, *, begin_sample: int = 0, free_from_sample: int = 0
+    ) -> None:
+        """As `Segmenter`; of the options only `max_utterance_s` and `cut_search_s` matter."""
         options = options or SegmenterOptions()
         self._max_length = round(options.max_utterance_s * SAMPLE_RATE_HZ)
         self._recent: deque[float] = deque(maxlen=round(options.cut_search_s * SAMPLE_RATE_HZ) // FRAME_SAMPLES)
-        self._now = 0  # end of the last frame
-        self._start = 0  # of the open utterance, or of the next one
+        self._now = begin_sample  # end of the last frame
+        self._start = free_from_sample  # of the open utterance, or of the next one
         self._is_open = False
 
     @property

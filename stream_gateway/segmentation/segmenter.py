@@ -119,7 +119,10 @@ class _State(Enum):
 class Segmenter:
     """Finds the utterances of one track. How scores are grouped into calls does not change the events."""
 
-    def __init__(self, options: SegmenterOptions | None = None) -> None:
+    def __init__(
+        self, options: SegmenterOptions | None = None, *, begin_sample: int = 0, free_from_sample: int = 0
+    ) -> None:
+        """The first frame begins at `begin_sample`, which lies on a frame; no utterance before `free_from_sample`."""
         options = options or SegmenterOptions()
         self._threshold = options.threshold
         self._release = options.release
@@ -132,8 +135,8 @@ class Segmenter:
         self._recent: deque[float] = deque(maxlen=_samples(options.cut_search_s) // FRAME_SAMPLES)
 
         self._state = _State.IDLE
-        self._now = 0  # end of the last frame
-        self._previous_end = 0
+        self._now = begin_sample  # end of the last frame
+        self._previous_end = free_from_sample
         self._start = 0
         self._speech_start = 0
         self._quiet_since = 0

@@ -9,9 +9,10 @@ _MARK_EVERY_SAMPLES = 320
 class AudioClock:
     """Wall times of received audio, kept for what is not committed yet."""
 
-    def __init__(self) -> None:
-        self._samples: list[int] = []
-        self._times: list[float] = []
+    def __init__(self, begin_sample: int = 0, now: float = 0.0) -> None:
+        """Audio before `begin_sample` counts as received `now`."""
+        self._samples: list[int] = [begin_sample] if begin_sample else []
+        self._times: list[float] = [now] if begin_sample else []
 
     @property
     def received_sample(self) -> int:

@@ -19,11 +19,12 @@ _MAX_FLUSHES = 64
 class Commits:
     """Of one session, over all its channels."""
 
-    def __init__(self, clock: AudioClock) -> None:
-        self.committed_sample = 0
+    def __init__(self, clock: AudioClock, *, begin_sample: int = 0) -> None:
+        """Audio before `begin_sample` is settled, and the client knows."""
+        self.committed_sample = begin_sample
         """Audio of every channel before this is stored as text or held no speech."""
         self._clock = clock
-        self._told_sample = 0
+        self._told_sample = begin_sample
         self._at_once = False
         self._flushes: deque[tuple[int, int]] = deque()  # segments begun before a commit, and its sample
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from bus.contract.client_protocol import SessionStart, VadOptions
+from bus.contract.client_protocol import ResumeGrant, SessionStart, VadOptions
 from bus.contract.errors import InvalidMessage
 from bus.contract.work import Task
 from stream_gateway.chat.answer import LlmWorkers
@@ -74,6 +74,8 @@ class SessionConfig:
     pool: Pool = field(default_factory=Pool)
     """Who decodes, as the gateway has measured them; shared with other sessions."""
     chat: ChatConfig | None = None
+    resume: ResumeGrant | None = field(default=None, repr=False)
+    """What the client takes the session up again with; None: it ends with its socket."""
     llm: LlmWorkers | None = None
     """Who answers, as the gateway hears of them; shared with other sessions. Set if `chat` is."""
 

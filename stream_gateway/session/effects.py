@@ -1,9 +1,10 @@
 """What the session machine asks of its shell. The shell performs effects in order and reports back by `on_*`."""
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, TypeAlias
 
 from bus.contract.chat_work import ChatMessage
+from bus.contract.client_protocol import ChatOptions
 from bus.contract.records import ChatTurn, SegmentRecord
 from bus.contract.work import WindowKind
 from stream_gateway.session.events import SessionEvent
@@ -70,6 +71,8 @@ class Ask:
     """Asked directly, because it served this conversation before; None: whoever has time."""
     messages: tuple[ChatMessage, ...] = field(repr=False)
     prefill: str = field(repr=False)
+    is_continuation: bool
+    """Another attempt was made before, by whichever gateway."""
     max_tokens: int
     temperature: float
     deadline_s: float
@@ -92,13 +95,16 @@ class StoreTurn:
 
 @dataclass(frozen=True, slots=True)
 class SaveChat:
-    """Keep the conversation in the session record. Only the newest matters, and nothing is reported."""
+    """Keep the conversation in the session record. Only the newest matters, and nothing is reported.
 
+    All turns that it counts are stored: who takes the session up adds to it what the record has after them.
+    """
+
+    options: ChatOptions = field(repr=False)
     messages: tuple[ChatMessage, ...] = field(repr=False)
+    _: KW_ONLY
     turns: int
     answers: int
-    version: int
-    """Grows with every save of the session."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from bus.contract.chat_work import FinishReason
-from bus.contract.client_protocol import ChatTimes, ChatUsage, StageTimes
+from bus.contract.client_protocol import ChatTimes, ChatUsage, ResumeGrant, StageTimes
 from bus.contract.errors import HarkenError
 from bus.contract.work import Word
 
@@ -23,6 +23,23 @@ class Started:
     channels: int
     chat_model: str | None = None
     """None if nobody answers, or nobody can at the moment."""
+    resume: ResumeGrant | None = field(default=None, repr=False)
+    """None: the session ends with its socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """What was told of the session, or would have been, while its client was away; in order."""
+
+    events: tuple["SessionEvent", ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed(Started):
+    """The session goes on on this socket; all that was missed has been told."""
+
+    audio_offset: int = 0
+    """From where on the client sends its audio, in its own samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +145,26 @@ class AnswerWanted:
     accepted: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnStored:
+    """A turn of the user is in the record."""
+
+    turn: int
+    source: Literal["speech", "typed"]
+    segment: int | None = None
+    """Of a spoken turn."""
+    id: str | None = None
+    """The client's own name for a typed turn."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChatStarted:
     """An answer was asked for."""
 
     answer: int
     model: str
+    id: str | None = None
+    """The client's name for what it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +243,11 @@ class Ended:
     segments: int
 
 
-ChatEvent: TypeAlias = ChatStarted | ChatDelta | ChatDone | ChatCancelled | ChatFailed
+ChatEvent: TypeAlias = TurnStored | ChatStarted | ChatDelta | ChatDone | ChatCancelled | ChatFailed
 SessionEvent: TypeAlias = (
     Started
+    | Missed
+    | Resumed
     | SpeechStarted
     | SpeechEnded
     | SpeechCleared

@@ -16,6 +16,7 @@ def record_of(job: FinalJob, config: SessionConfig) -> SegmentRecord:
     utterance, result = job.utterance, job.result
     start_s = utterance.speech_start_sample / SAMPLE_RATE_HZ
     end_s = utterance.speech_end_sample / SAMPLE_RATE_HZ
+    until_s = utterance.end_sample / SAMPLE_RATE_HZ
     if result is None:
         assert job.failure is not None
         return SegmentFailed(
@@ -25,6 +26,7 @@ def record_of(job: FinalJob, config: SessionConfig) -> SegmentRecord:
             channel=utterance.channel,
             start_s=start_s,
             end_s=end_s,
+            until_s=until_s,
             code=job.failure.code,
             message=job.failure.message,
         )
@@ -35,6 +37,7 @@ def record_of(job: FinalJob, config: SessionConfig) -> SegmentRecord:
         channel=utterance.channel,
         start_s=start_s,
         end_s=end_s,
+        until_s=until_s,
         text=result.text,
         language=result.language,
         task=config.task,

@@ -1,6 +1,6 @@
 """One transcribed channel of a session: its segmenter and the utterance that is open on it, if any."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import assert_never
 
 from bus.contract.work import SAMPLE_RATE_HZ
@@ -22,6 +22,8 @@ from stream_gateway.session.config import SessionConfig
 from stream_gateway.session.effects import Effect, Emit
 from stream_gateway.session.events import SpeechCleared, SpeechEnded, SpeechStarted
 from stream_gateway.session.finals import Finals
+from stream_gateway.session.outset import BEGINNING, Outset
+from stream_gateway.session.segment_numbers import SegmentNumbers
 from stream_gateway.session.utterance import FinalWindow, Utterance
 
 _RELEASE_STEP_SAMPLES = SAMPLE_RATE_HZ // 4
@@ -29,7 +31,9 @@ _UNHEARD_SAMPLES = SAMPLE_RATE_HZ // 8
 """A partial whose window ends further before the end of speech than this does not know the last word."""
 
 
-def open_tracks(config: SessionConfig, *, finals: Finals, next_segment: Callable[[], int]) -> tuple["Track", ...]:
+def open_tracks(
+    config: SessionConfig, *, finals: Finals, numbers: SegmentNumbers, outset: Outset
+) -> tuple["Track", ...]:
     """One for each channel of the session."""
     return tuple(
         Track(
@@ -38,7 +42,8 @@ def open_tracks(config: SessionConfig, *, finals: Finals, next_segment: Callable
             endpoint=config.endpoint,
             lag=config.pool.lag,
             finals=finals,
-            next_segment=next_segment,
+            numbers=numbers,
+            outset=outset,
             vad=config.vad,
         )
         for channel in range(config.channels)
@@ -56,27 +61,32 @@ class Track:
         endpoint: EndpointOptions,
         lag: PoolLag,
         finals: Finals,
-        next_segment: Callable[[], int],
+        numbers: SegmentNumbers,
+        outset: Outset = BEGINNING,
         vad: bool = True,
     ) -> None:
         """Without `vad` the scores are loudness, and everything is speech."""
         self.channel = channel
         self.utterance: Utterance | None = None
-        self.scored_sample = 0
-        self._segmenter = Segmenter(options) if vad else ManualSegmenter(options)
+        self.scored_sample = outset.clock_sample
+        self._deaf_before_sample = outset.channel(channel).heard_sample
+        segmenter = Segmenter if vad else ManualSegmenter
+        self._segmenter: Segmenter | ManualSegmenter = segmenter(
+            options, begin_sample=outset.clock_sample, free_from_sample=self._deaf_before_sample
+        )
         self._endpoint = endpoint
         self._endpoint_s = options.endpoint_s
         self._tentative_s = options.tentative_s
         self._lag = lag
         self._speech_end_sample = 0  # of an utterance that is pausing
         self._finals = finals
-        self._next_segment = next_segment
-        self._released_sample = 0
+        self._numbers = numbers
+        self._released_sample = outset.clock_sample
 
     @property
     def settled_before(self) -> int:
         """Audio before this sample is stored as text or held no speech."""
-        quiet_before = self._segmenter.quiet_before
+        quiet_before = self._quiet_before
         if not len(self._finals):
             return quiet_before
         owed = self._finals.first_sample_owed(self.channel)
@@ -84,7 +94,7 @@ class Track:
 
     def releasable(self) -> int | None:
         """The sample before which audio may be dropped, if it moved on enough to be worth telling."""
-        settled = self._finals.keep_from(self.channel, self.settled_before, self._segmenter.quiet_before)
+        settled = self._finals.keep_from(self.channel, self.settled_before, self._quiet_before)
         if settled - self._released_sample < _RELEASE_STEP_SAMPLES:
             return None
         self._released_sample = settled
@@ -92,6 +102,7 @@ class Track:
 
     def on_scores(self, scores: Sequence[float], now: float) -> list[Effect]:
         """Take the speech probabilities of the next frames."""
+        scores = self._audible(scores)
         self.scored_sample += len(scores) * FRAME_SAMPLES
         self._segmenter.set_tentative(
             self._lag.tentative_wait_s(tentative_s=self._tentative_s, endpoint_s=self._endpoint_s)
@@ -129,6 +140,14 @@ class Track:
             self.scored_sample = received_sample
         return self._take(self._segmenter.flush(self.scored_sample), now)
 
+    def _audible(self, scores: Sequence[float]) -> Sequence[float]:
+        """Frames that begin before what is accounted for count as silence."""
+        unheard_samples = self._deaf_before_sample - self.scored_sample
+        if unheard_samples <= 0:
+            return scores
+        deaf = min(len(scores), -(-unheard_samples // FRAME_SAMPLES))
+        return [0.0] * deaf + list(scores[deaf:])
+
     def _take(self, events: Sequence[SegmentEvent], now: float) -> list[Effect]:
         effects: list[Effect] = []
         for event in events:
@@ -154,7 +173,7 @@ class Track:
 
     def _open(self, event: UtteranceStarted) -> Effect:
         utterance = Utterance(
-            segment=self._next_segment(),
+            segment=self._numbers.next(self.channel),
             channel=self.channel,
             start_sample=event.start_sample,
             speech_start_sample=event.speech_start_sample,
@@ -186,6 +205,13 @@ class Track:
             draft=draft,
             draft_end_sample=round(draft_end_s * SAMPLE_RATE_HZ),
         )
+
+    @property
+    def _quiet_before(self) -> int:
+        """As the segmenter has it, but for audio that is accounted for and not there yet."""
+        if self.scored_sample < self._deaf_before_sample:
+            return self.scored_sample
+        return self._segmenter.quiet_before
 
     @property
     def _utterance(self) -> Utterance:

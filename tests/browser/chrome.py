@@ -100,6 +100,13 @@ class Tab:
             await self._loaded.wait()
         assert await self.run("document.documentElement.dataset.ready !== undefined"), self.complaints
 
+    async def reload(self) -> None:
+        """Load the page again, as its reader would, and wait until it can be used."""
+        self._loaded.clear()
+        await self.call("Page.reload")
+        async with asyncio.timeout(_WITHIN_S):
+            await self._loaded.wait()
+
     async def click(self, element: str) -> None:
         """As a person would, by the id of the element."""
         await self.run(f"document.getElementById({json.dumps(element)}).click()")

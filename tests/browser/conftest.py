@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -14,14 +15,16 @@ from tests.integration.gateway_client import SAMPLE
 __all__ = ["launch_gateway", "launch_llm_worker", "launch_worker"]
 _SPOKEN_S = 8
 """The first utterance is heard from 0.7 to 7.2 s."""
+_SILENT_S = 2
+"""The recording plays from when the device opens, and on a busy machine it is a while until the page hears it."""
 
 
 @pytest.fixture(scope="session")
 def spoken_wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The beginning of the bundled recording."""
+    """The beginning of the bundled recording, behind a silence."""
     audio, rate = soundfile.read(SAMPLE, dtype="int16", frames=16_000 * _SPOKEN_S)
     path = tmp_path_factory.mktemp("spoken") / "spoken.wav"
-    soundfile.write(path, audio, rate)
+    soundfile.write(path, np.concatenate([np.zeros(rate * _SILENT_S, np.int16), audio]), rate)
     return path
 
 

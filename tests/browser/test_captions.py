@@ -2,13 +2,13 @@
 
 import json
 import re
-import signal
 
 import pytest
 
 from tests.browser.chrome import Tab
-from tests.integration.conftest import Launch, free_port
-from tests.integration.gateway_client import SAMPLE, became, speech, undisturbed_text
+from tests.browser.heard import NOTE_AUDIO, words_heard
+from tests.integration.conftest import Launch
+from tests.integration.gateway_client import SAMPLE, became
 
 pytestmark = [pytest.mark.weights, pytest.mark.slow]
 
@@ -25,20 +25,17 @@ async def ready(launch_gateway: Launch, launch_worker: Launch, **settings: str) 
     return f"http://127.0.0.1:{gateway.port}/"
 
 
-async def test_words_appear_while_they_are_spoken_and_the_final_is_what_the_native_client_gets(
+async def test_words_appear_while_they_are_spoken_and_the_final_holds_all_that_was_heard(
     launch_gateway: Launch, launch_worker: Launch, tab: Tab
 ) -> None:
     url = await ready(launch_gateway, launch_worker)
-    await tab.open(url)
+    await tab.open(url, before=NOTE_AUDIO)
     await tab.click("record")
     in_flight = str(await tab.until(WORDS_IN_FLIGHT))
     final = str(await tab.until(FIRST_FINAL))
     assert final.startswith(in_flight)
-    native = await undisturbed_text(int(url.rsplit(":", 1)[1].strip("/")), speech())
-    # The microphone opens a moment into a cell of the scripted engine, so numbers may be one off: their count is not.
-    assert abs(len(final.split()) - len(native.split())) <= 1
-    numbers = [int(word.removeprefix("w")) for word in final.split()]
-    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert final == await words_heard(tab)
+    assert len(final.split()) > 8
     assert re.fullmatch(r"\d\.\d s", str(await tab.run("document.querySelector('.utterance-note').innerText")))
     assert await tab.text("connection") == "Listening"
     await tab.click("record")
@@ -60,29 +57,6 @@ async def test_a_dropped_recording_is_transcribed_in_its_own_format(
     assert await tab.text("choose-file") == "Open a recording"
     saved = await tab.run("import('/static/page/documents.js').then((d) => d.timestamp(3661.5, ','))")
     assert saved == "01:01:01,500"
-
-
-async def test_a_gateway_that_is_killed_costs_a_pause_and_no_words(
-    launch_gateway: Launch, launch_worker: Launch, tab: Tab
-) -> None:
-    port = free_port()
-    gateway = await launch_gateway(HARKEN_GATEWAY_PORT=str(port))
-    await launch_worker()
-    await became(port, 200)
-    await tab.open(f"http://127.0.0.1:{port}/")
-    await tab.click("record")
-    await tab.until(WORDS_IN_FLIGHT)
-    await gateway.stop(signal.SIGKILL)
-    assert "Reconnecting" in await tab.until(
-        "document.getElementById('connection').innerText.includes('Reconnecting') "
-        "&& document.getElementById('connection').innerText"
-    )
-    await launch_gateway(HARKEN_GATEWAY_PORT=str(port))
-    final = str(await tab.until(FIRST_FINAL))
-    numbers = [int(word.removeprefix("w")) for word in final.split()]
-    assert numbers[0] <= 3, "the audio from before the cut was sent again"
-    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-    assert len(numbers) >= 14
 
 
 async def test_after_a_reload_the_page_can_be_used_again(

@@ -39,7 +39,7 @@ async def run_snippet(tab: Tab, port: int, snippet: str) -> str:
 @pytest.mark.parametrize(
     ("number", "shown"),
     [
-        (0, ["connecting", "... w1", "w16", "ended"]),
+        (0, ["connecting", "... w", "w16", "ended"]),
         (1, ["w16", "bytes"]),
         (2, ["What.1", "stop"]),
     ],

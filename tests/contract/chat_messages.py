@@ -63,7 +63,7 @@ RECORDS: dict[str, records.Record] = {
 CLIENT: dict[str, client_protocol.ClientMessage] = {
     "client_chat_send_v1.json": client_protocol.ChatSend(text="hello", answer=False, id="c1"),
     "client_chat_request_v1.json": client_protocol.ChatRequest(id="c2"),
-    "client_chat_cancel_v1.json": client_protocol.ChatCancel(),
+    "client_chat_cancel_v1.json": client_protocol.ChatCancel(answer=3),
     "client_chat_configure_v1.json": client_protocol.ChatConfigure(
         instructions="be brief", model="smollm2", max_tokens=64, temperature=0.25, auto=False
     ),

@@ -8,7 +8,7 @@ from bus.contract.errors import InternalError, Overloaded
 from bus.transport import connection_events
 from bus.transport.assets import AssetLimits, ensure_assets
 from bus.transport.connection import BusConnection
-from bus.transport.jetstream_api import AssetMissing
+from bus.transport.jetstream_api import AssetMissing, WrongLastSequence
 from tests.conftest import ConnectBus
 
 
@@ -91,6 +91,26 @@ async def test_storing_twice_under_one_id_stores_once(bus: BusConnection) -> Non
     second = await bus.publish_stored("transcripts.t1.s1", b"text", msg_id="s1:1:final")
     assert (first.duplicate, second.duplicate) == (False, True)
     assert first.seq == second.seq
+
+
+async def test_a_store_behind_a_message_that_is_not_the_newest_is_refused_and_may_be_repeated(
+    bus: BusConnection,
+) -> None:
+    other = await bus.publish_stored("transcripts.t1.other", b"x", msg_id="other:1:final")
+    first = await bus.publish_stored("transcripts.t1.s1", b"one", msg_id="s1:1:final", after_seq=0)
+    for after_seq in (0, other.seq):
+        with pytest.raises(WrongLastSequence):
+            await bus.publish_stored("transcripts.t1.s1", b"two", msg_id="s1:2:final", after_seq=after_seq)
+    second = await bus.publish_stored("transcripts.t1.s1", b"two", msg_id="s1:2:final", after_seq=first.seq)
+    assert not second.duplicate, "what was refused may be stored under its id"
+
+
+async def test_a_repeat_of_what_is_stored_is_refused_or_a_duplicate(bus: BusConnection) -> None:
+    first = await bus.publish_stored("transcripts.t1.s1", b"one", msg_id="s1:1:final", after_seq=0)
+    with pytest.raises(WrongLastSequence):
+        await bus.publish_stored("transcripts.t1.s1", b"one", msg_id="s1:1:final", after_seq=0)
+    again = await bus.publish_stored("transcripts.t1.s1", b"one", msg_id="s1:1:final", after_seq=first.seq)
+    assert (again.seq, again.duplicate) == (first.seq, True)
 
 
 async def test_a_stored_record_is_heard_live(bus: BusConnection) -> None:

@@ -12,6 +12,7 @@ from bus.contract.errors import BusUnavailable
 from bus.transport import connection_events, roles
 from bus.transport.assets import AssetLimits, ensure_assets
 from bus.transport.connection import BusConnection
+from bus.transport.direct_get import all_messages, newest_message
 from bus.transport.embedded import EmbeddedNats
 from bus.transport.raw_pull import RawPull
 
@@ -109,6 +110,25 @@ async def test_a_gateway_keeps_session_records(connections: Roles) -> None:
     await gateway.publish("$JS.API.DIRECT.GET.KV_SESSIONS.$KV.SESSIONS.t1.s1", b"", reply_to=inbox)
     assert await _next_of(answers) == b"record"
     assert _violations() == before
+
+
+async def test_a_gateway_takes_a_session_over_from_another(connections: Roles) -> None:
+    gateway, before = connections["gateway"], _violations()
+    heard: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
+    await gateway.subscribe("takeover.g1", lambda subject, data: heard.put_nowait((subject, data)))
+    await gateway.publish_stored("transcripts.t1.s1", b"text", msg_id="1")
+    newest = await newest_message(gateway, "TRANSCRIPTS", "transcripts.t1.s1")
+    assert newest is not None and newest.data == b"text"
+    assert await all_messages(gateway, "TRANSCRIPTS", "transcripts.t1.s1") == [newest]
+    await gateway.publish("takeover.g1", b"let go")
+    assert await _next(heard) == ("takeover.g1", b"let go")
+    assert _violations() == before
+
+
+async def test_only_gateways_take_sessions_over(connections: Roles) -> None:
+    for role in ("asr", "llm", "reader_t1"):
+        await _assert_refused_publish(connections[role], "takeover.g1")
+        await _assert_refused_subscription(connections[role], "takeover.g1")
 
 
 async def test_workers_cannot_reach_session_records(connections: Roles) -> None:

@@ -36,13 +36,18 @@ async def event(socket: ClientConnection, kind: str) -> dict[str, Any]:
                 return message
 
 
-async def started(port: int, *, path: str = "/v1/stream", **fields: Any) -> ClientConnection:
-    """A session that is open. A worker is known within one heartbeat, so the first tries may be refused."""
+async def started(
+    port: int, *, path: str = "/v1/stream", opened: list[dict[str, Any]] | None = None, **fields: Any
+) -> ClientConnection:
+    """A session that is open, and `opened` says how. A worker is known within one heartbeat: first tries may fail."""
     async with asyncio.timeout(_WITHIN_S):
         while True:
             socket = await dial(port, path)
             await socket.send(json.dumps({**START, **fields}))
-            if json.loads(await socket.recv())["type"] == "session.started":
+            first = json.loads(await socket.recv())
+            if first["type"] == "session.started":
+                if opened is not None:
+                    opened.append(first)
                 return socket
             await socket.close()
 

@@ -67,7 +67,7 @@ FIRST_FRAMES: dict[str, tuple[str | bytes, str, int, str]] = {
         '{"type": "session.pause"}',
         "unknown_message_type",
         4400,
-        "session.start, audio.commit, audio.end, chat.send",
+        "session.start, session.resume, audio.commit, audio.end, chat.send",
     ),
     "a wrong encoding": (start_with(audio={"encoding": "g729"}), "unsupported_audio", 4415, "linear16"),
     "a wrong sample rate": (start_with(audio={"sample_rate": 4000}), "unsupported_audio", 4415, "8000"),
@@ -99,7 +99,7 @@ LATER_FRAMES: dict[str, tuple[str, str, str]] = {
     "an unknown type": (
         '{"type": "session.pause"}',
         "unknown_message_type",
-        "session.start, audio.commit, audio.end, chat.send",
+        "session.start, session.resume, audio.commit, audio.end, chat.send",
     ),
     "a second start": (start_with(), "invalid_message", "already started"),
 }

@@ -73,6 +73,7 @@ export class CaptionsView {
     setText(row.tail, entry.tail);
     if (entry.state !== "final" || row.note.data) return;
     row.row.lang = entry.language ?? "";
+    if (!entry.latency_s) return; // told again, by a gateway that did not see it
     row.note.data = `${entry.latency_s.toFixed(1)} s`;
     row.note.parentElement.title = latencyTitle(entry.times);
   }
@@ -105,7 +106,7 @@ export class CaptionsView {
     this._lastTop = scrollTop;
     if (scrollHeight - scrollTop - clientHeight < NEAR_END_PX) this._follows = true;
     else if (isUp) this._follows = false;
-    this._toLatest.hidden = this._follows;
+    if (this._toLatest.hidden !== this._follows) this._toLatest.hidden = this._follows;
   }
 
   _toEnd() {

@@ -8,10 +8,16 @@ const STOPPED = {
 };
 
 export class ChatLog {
-  constructor() {
+  /** `kept`: what `toKeep` gave of an earlier page. */
+  constructor(kept) {
+    const { turns, answers } = kept ?? { turns: [], answers: [] };
     /** `{id, who: "you" | "assistant" | "note", text, state, remark, canRetry}` in order. */
-    this.turns = [];
-    this._byAnswer = new Map();
+    this.turns = turns;
+    this._byAnswer = new Map(answers.map(([key, id]) => [key, turns.find((turn) => turn.id === id)]));
+  }
+
+  toKeep() {
+    return { turns: this.turns, answers: [...this._byAnswer].map(([key, turn]) => [key, turn.id]) };
   }
 
   /** What the person said or typed. */
@@ -31,7 +37,7 @@ export class ChatLog {
     this._byAnswer.set(key, turn);
     switch (event.type) {
       case "chat.delta":
-        turn.text += event.text;
+        Object.assign(turn, { text: turn.text + event.text, state: "running", remark: "" });
         break;
       case "chat.done":
         Object.assign(turn, { text: event.text, state: "done", remark: doneRemark(event) });
@@ -69,9 +75,10 @@ export class ChatLog {
 }
 
 function doneRemark({ model, finish_reason, usage, times }) {
-  const first = `${model}: first word after ${times.first_delta_s.toFixed(1)} s`;
+  // Times of 0: it is told again, by a gateway that did not see it.
+  const first = times.total_s ? `first word after ${times.first_delta_s.toFixed(1)} s, ` : "";
   const cut = finish_reason === "length" ? ", cut at its longest" : "";
-  return `${first}, ${usage.completion_tokens} tokens${cut}`;
+  return `${model}: ${first}${usage.completion_tokens} tokens${cut}`;
 }
 
 function failedRemark({ code }) {

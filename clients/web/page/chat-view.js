@@ -1,6 +1,8 @@
 // The conversation on the screen.
 import { element } from "./captions-view.js";
 
+const NEAR_END_PX = 60;
+
 export class ChatView {
   constructor({ turns, onRetry }) {
     this._turns = turns;
@@ -8,6 +10,9 @@ export class ChatView {
     this._rows = new Map();
     this._changed = new Set();
     this._frame = 0;
+    this._follows = true;
+    turns.addEventListener("scroll", () => this._onScroll(), { passive: true });
+    new ResizeObserver(() => this._toEnd()).observe(turns);
   }
 
   show(turn) {
@@ -23,11 +28,18 @@ export class ChatView {
 
   _draw() {
     this._frame = 0;
-    const { scrollTop, scrollHeight, clientHeight } = this._turns;
-    const isAtEnd = scrollHeight - scrollTop - clientHeight < 60;
     for (const turn of this._changed) this._drawTurn(turn);
     this._changed.clear();
-    if (isAtEnd) this._turns.scrollTop = this._turns.scrollHeight;
+    this._toEnd();
+  }
+
+  _onScroll() {
+    const { scrollTop, scrollHeight, clientHeight } = this._turns;
+    this._follows = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+  }
+
+  _toEnd() {
+    if (this._follows) this._turns.scrollTop = this._turns.scrollHeight;
   }
 
   _drawTurn(turn) {

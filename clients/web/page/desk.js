@@ -1,18 +1,32 @@
 // What the page does: one live session for microphone and chat, and one for each recording.
-import { LiveSession, Microphone, sendFile } from "../sdk/harken.js";
+import { sendFile } from "../sdk/file-source.js";
+import { LiveSession } from "../sdk/live-session.js";
+import { Microphone } from "../sdk/microphone.js";
+import { isQuietEnd } from "./plain-words.js";
 
 const OVER = new Set(["ended", "failed"]);
+const ARE_FOLLOWED = new Set(["cannot_resume", "session_too_long"]); // by another session, with the audio that is left
 
 export class Desk {
-  /** `wishes()` gives `{language, task, device, chat, auto, key}` as they are now; `show` is told what happened. */
-  constructor({ url, transcript, chatLog, wishes, show }) {
+  /**
+   * `wishes()` gives `{language, task, device, chat, auto, key}` as they are now; `show` is told what happened; `kept` is what
+   * `toKeep` gave of an earlier page, whose session goes on as soon as somebody listens or types.
+   */
+  constructor({ url, transcript, chatLog, wishes, show, kept }) {
     Object.assign(this, { _url: url, _transcript: transcript, _chatLog: chatLog, _wishes: wishes, _show: show });
     this._live = null; // {session, stream, number, audio, hasChat}
     this._file = null;
     this._microphone = null;
     this._opening = null;
-    this._sessions = 0;
-    this._sentBytes = 0;
+    this._sessions = kept?.sessions ?? 0;
+    this._sentBytes = kept?.sentBytes ?? 0;
+    this._earlier = kept?.live ?? null;
+  }
+
+  toKeep() {
+    const { session, ...live } = this._live ?? {};
+    const resume = session?.snapshot();
+    return { sessions: this._sessions, sentBytes: this._sentBytes, live: resume ? { ...live, resume } : this._earlier };
   }
 
   get isListening() {
@@ -60,10 +74,9 @@ export class Desk {
 
   /** What was chosen holds from here on: a new session follows the one that runs, without a gap. */
   renew() {
-    const live = this._live;
-    if (!live) return;
-    this._live = null;
-    this._end(live);
+    this._earlier = null;
+    if (!this._live) return;
+    this._end(this._live);
     if (this._microphone) this._current("pcm");
   }
 
@@ -74,6 +87,7 @@ export class Desk {
     try {
       await live.session.open();
     } catch (failure) {
+      if (failure.code === "cannot_resume") return this.say(text);
       if (failure.code !== "no_worker" || live.audio === "none") return false;
       this._live = null; // nobody can transcribe, yet somebody may answer
       return this._sayWithoutAudio(text);
@@ -143,6 +157,9 @@ export class Desk {
   /** The live session; a new one where there is none. */
   _current(audio) {
     if (this._live && !OVER.has(this._live.session.state)) return this._live;
+    const earlier = this._earlier;
+    this._earlier = null;
+    if (earlier?.audio === audio) return (this._live = this._run(earlier, { audio, resume: earlier.resume }));
     const { language, task, chat, auto } = this._wishes();
     if (chat && this._chatLog.turns.length) this._show.note("The assistant starts afresh.");
     this._live = this._open({ audio, language, task, chat: chat ? { auto } : undefined }, "");
@@ -150,15 +167,18 @@ export class Desk {
   }
 
   _open(options, label) {
+    this._sessions += 1;
+    const record = { stream: this._transcript.beginStream(), number: this._sessions, audio: options.audio };
+    if (label) this._show.heading(label);
+    return this._run({ ...record, hasChat: Boolean(options.chat) }, { ...options, language: options.language || null });
+  }
+
+  _run(record, options) {
     const { key } = this._wishes();
     const keyIn = /^[\w.~-]*$/.test(key) ? "protocol" : "query"; // of the two only the address is ever logged
-    const session = new LiveSession({ url: this._url, key, keyIn, ...options, language: options.language || null });
-    this._sessions += 1;
-    const record = { session, stream: this._transcript.beginStream(), number: this._sessions };
-    Object.assign(record, { audio: options.audio, hasChat: Boolean(options.chat), label });
-    session.on("*", (event) => this._hear(record, event));
-    if (label) this._show.heading(label);
-    session.open().catch(() => {}); // the state tells
+    record.session = new LiveSession({ url: this._url, key, keyIn, ...options });
+    record.session.on("*", (event) => this._hear(record, event));
+    record.session.open().catch(() => {}); // the state tells
     return record;
   }
 
@@ -166,12 +186,14 @@ export class Desk {
     switch (event.type) {
       case "state":
         return this._onState(record, event);
-      case "session.reconnected":
-        return this._onReconnected(record, event);
+      case "session.resumed":
+        return this._onResumed(record, event);
       case "session.ended":
         return this._dropOpen(record);
       case "audio.dropped":
         return this._show.notice("audio_dropped");
+      case "chat.turn":
+        return; // it stands there already
       case "error":
         return this._show.notice(event.code === "no_worker" ? "no_chat_worker" : event.code, event.message);
     }
@@ -184,21 +206,26 @@ export class Desk {
 
   _onState(record, event) {
     if (record === this._live || record === this._file || !this._live) this._show.connection(event);
-    if (event.state === "reconnecting") this._abandonAnswers(record);
+    if (event.state === "reconnecting") record.wasAway = true;
     if (event.state !== "failed") return;
     this._abandonAnswers(record);
     this._dropOpen(record);
     const isLive = record === this._live;
     if (isLive) this._live = null;
+    if (isLive && this._microphone && ARE_FOLLOWED.has(event.failure.code)) return this._follow(record);
     if (isLive && this.isListening) this.stopListening();
-    if (event.failure.code !== "idle_timeout") this._show.notice(event.failure.code, event.failure.message);
+    if (!isQuietEnd(event.failure)) this._show.notice(event.failure.code, event.failure.message);
   }
 
-  _onReconnected(record, { lost_s }) {
+  _onResumed(record, { lost_s }) {
     this._dropOpen(record);
     if (lost_s > 0) this._show.notice("audio_dropped");
-    else this._show.resumed();
-    if (record.hasChat && this._chatLog.turns.length) this._show.note("The connection was lost; the assistant starts afresh.");
+    else if (record.wasAway) this._show.resumed();
+    record.wasAway = false;
+  }
+
+  _follow(record) {
+    this._current("pcm").session.sendAudio(record.session.heldAudio());
   }
 
   _abandonAnswers(record) {

@@ -5,9 +5,12 @@ const CODES =
   "jw ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt my ne nl nn no oc pa pl ps pt ro ru sa sd si sk sl sn so sq " +
   "sr su sv sw ta te tg th tk tl tr tt uk ur uz vi yi yo yue zh";
 
+let names;
+
 export function languageName(code) {
   try {
-    return new Intl.DisplayNames(navigator.languages ?? "en", { type: "language" }).of(code === "jw" ? "jv" : code) ?? code;
+    names ??= new Intl.DisplayNames(navigator.languages ?? "en", { type: "language" });
+    return names.of(code === "jw" ? "jv" : code) ?? code;
   } catch {
     return code;
   }
@@ -24,5 +27,6 @@ export function fillLanguages(select) {
 
 /** Says in the menu which language was heard where it is to be detected. */
 export function showDetected(select, code) {
-  select.options[0].textContent = code ? `Detected: ${languageName(code)}` : "Detect";
+  const text = code ? `Detected: ${languageName(code)}` : "Detect";
+  if (select.options[0].text !== text) select.options[0].text = text;
 }

@@ -12,17 +12,20 @@ import { fillLanguages, showDetected } from "./languages.js";
 import { LevelMeter } from "./level-meter.js";
 import { connectionText, noticeFor } from "./plain-words.js";
 import { fromAddress, Preferences } from "./preferences.js";
+import { keepOverReload, keptOverReload } from "./reload.js";
 import { RoomMode } from "./room-mode.js";
 import { copyText, download } from "./saving.js";
 import { medianLatencyS, Transcript } from "./transcript.js";
 
 const RESUMED_FOR_MS = 4000;
+const AWAY_NOTICE_AFTER_MS = 1500;
 const $ = (id) => document.getElementById(id);
 
 const { isEmbedded, fixed } = fromAddress(location.search);
 const preferences = new Preferences(fixed);
-const transcript = new Transcript();
-const chatLog = new ChatLog();
+const kept = keptOverReload();
+const transcript = new Transcript(kept?.transcript);
+const chatLog = new ChatLog(kept?.chat);
 const announcer = new Announcer($("spoken"));
 const captions = new CaptionsView({
   scroller: $("captions"),
@@ -34,6 +37,7 @@ const chat = new ChatView({ turns: $("turns"), onRetry: () => desk.requestAnswer
 const meter = new LevelMeter($("meter").firstElementChild, () => show.notice("microphone_silent"));
 let sessionState = { state: "idle" };
 let resumedTimer = 0;
+let awayTimer = 0;
 
 const show = {
   entry(entry, event) {
@@ -58,6 +62,12 @@ const show = {
     if (state.state !== "open") clearTimeout(resumedTimer);
     drawConnection();
     if (state.state === "open") hideNotice();
+    if (state.state === "reconnecting") {
+      awayTimer ||= setTimeout(() => show.notice("reconnecting"), AWAY_NOTICE_AFTER_MS);
+    } else {
+      clearTimeout(awayTimer);
+      awayTimer = 0;
+    }
   },
   resumed() {
     setConnection("Connected again, nothing was lost", "good");
@@ -98,6 +108,7 @@ const desk = new Desk({
   transcript,
   chatLog,
   show,
+  kept: kept?.desk,
   wishes: () => ({
     language: preferences.get("language"),
     task: preferences.get("translate") ? "translate" : "transcribe",
@@ -120,7 +131,7 @@ const keyDialog = new KeyDialog({
 new RoomMode({ enter: $("room"), leave: $("leave-room"), onChange: () => captions.follow() });
 
 function setConnection(text, tone) {
-  $("connection").textContent = text;
+  if ($("connection").textContent !== text) $("connection").textContent = text; // else it would be read out again
   $("connection").dataset.tone = tone;
 }
 
@@ -147,7 +158,9 @@ function wireListening() {
   $("notice-close").addEventListener("click", hideNotice);
   $("notice-action").addEventListener("click", ({ target }) => {
     hideNotice();
-    if (target.dataset.name === "key") keyDialog.open();
+    const { name } = target.dataset;
+    if (name === "key") keyDialog.open();
+    else if (name === "now") desk.networkIsBack();
     else desk.retry();
   });
   window.addEventListener("online", () => desk.networkIsBack());
@@ -239,6 +252,14 @@ function wireChat() {
   });
 }
 
+function showKept() {
+  for (const entry of transcript.entries) captions.show(entry);
+  for (let session = 1; session <= (kept?.desk.sessions ?? 0); session += 1) chatLog.abandon(session);
+  for (const turn of chatLog.turns) chat.show(turn);
+  $("elapsed").textContent = clock(desk.listenedS);
+  keepOverReload(() => ({ transcript: transcript.toKeep(), chat: chatLog.toKeep(), desk: desk.toKeep() }));
+}
+
 if (isEmbedded) document.body.classList.add("is-embedded");
 showTheme($("theme"), preferences.get("theme"));
 showChat(preferences.get("chat"));
@@ -246,6 +267,7 @@ wireListening();
 wireOptions();
 wireSaving();
 wireChat();
+showKept();
 allowSaving();
 drawConnection();
 fillDevices($("device"), preferences.get("device"));

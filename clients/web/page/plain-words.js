@@ -62,6 +62,21 @@ const NOTICES = {
     text: "The service does not answer. Check your network; what was shown is kept.",
     action: RETRY,
   },
+  reconnecting: {
+    title: "The connection is lost.",
+    text: "It is being opened again; what you say is kept.",
+    action: { label: "Try now", name: "now" },
+  },
+  cannot_resume: {
+    title: "The session could not be taken up again.",
+    text: "What was shown is kept. What was said last may be missing.",
+    action: RETRY,
+  },
+  session_taken: {
+    title: "This session goes on elsewhere.",
+    text: "Another page has taken it over.",
+    action: RETRY,
+  },
   unauthorized: { title: "The key was not accepted.", text: "Enter the key you were given.", action: { label: "Enter a key", name: "key" } },
   bad_container: BAD_FILE,
   unsupported_audio: BAD_FILE,
@@ -88,13 +103,14 @@ const STATES = {
   ended: ["Ready", "calm"],
 };
 
+/** A session that nobody used, or that was long enough: the next one begins where it is wanted. */
+export function isQuietEnd(failure) {
+  return failure?.code === "idle_timeout" || failure?.code === "session_too_long";
+}
+
 /** `[text, tone]` of a state event of the session. */
-export function connectionText({ state, failure, attempt = 1 }, { isListening = false } = {}) {
-  if (state === "reconnecting") {
-    return [`${noticeFor(failure?.code).title} Reconnecting${attempt > 1 ? ` (try ${attempt})` : ""}…`, "bad"];
-  }
-  if (state === "failed") {
-    return failure?.code === "idle_timeout" ? STATES.ended : [noticeFor(failure?.code).title, "bad"];
-  }
+export function connectionText({ state, failure }, { isListening = false } = {}) {
+  if (state === "reconnecting") return [`${noticeFor(failure?.code).title} Reconnecting…`, "bad"];
+  if (state === "failed") return isQuietEnd(failure) ? STATES.ended : [noticeFor(failure?.code).title, "bad"];
   return state === "open" && isListening ? ["Listening", "good"] : STATES[state];
 }

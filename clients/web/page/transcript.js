@@ -1,12 +1,18 @@
 // All that was said on this page, over any number of sessions and recordings. Pure.
 
 export class Transcript {
-  constructor() {
+  /** `kept`: what `toKeep` gave of an earlier page. */
+  constructor(kept) {
+    const { entries, streams, endS } = kept ?? { entries: [], streams: [], endS: 0 };
     /** In the order in which they began. */
-    this.entries = [];
-    this._byKey = new Map();
-    this._streams = new Map();
-    this._endS = 0;
+    this.entries = entries;
+    this._byKey = new Map(entries.map((entry) => [entry.key, entry]));
+    this._streams = new Map(streams);
+    this._endS = endS;
+  }
+
+  toKeep() {
+    return { entries: this.entries.filter(isOver), streams: [...this._streams], endS: this._endS };
   }
 
   /** A new session or recording; its times follow those of the one before. */

@@ -30,6 +30,7 @@ export function fromAdmission(status, retryAfter, body) {
         retryAfterS: /^\d+$/.test(retryAfter ?? "") ? Number(retryAfter) : 0,
       });
     default:
+      if (status >= 500) return networkLost(); // a proxy in front of a service that is not there
       return new HarkenFailure("not_harken", `what answers there is not a Harken service (HTTP ${status})`);
   }
 }

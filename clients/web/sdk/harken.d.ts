@@ -19,8 +19,11 @@ export interface ChatOptions {
 }
 
 export interface SessionOptions {
-  /** ws, wss, http or https; without a path, that of the protocol is taken. */
-  url: string;
+  /**
+   * ws, wss, http or https; without a path, that of the protocol is taken. Of several the next one is dialled each time
+   * the connection is lost or refused.
+   */
+  url: string | string[];
   /** Where the service wants one. */
   key?: string;
   /** How the key travels: `?token=KEY` (the default), or the pair of subprotocols `token, KEY`. */
@@ -37,12 +40,24 @@ export interface SessionOptions {
   partials?: boolean;
   wordTimes?: boolean;
   chat?: ChatOptions | null;
-  /** Whether a lost connection is opened again; true but for `container`. */
+  /** Whether a session whose connection is lost is taken up again, where the service can: true. */
   reconnect?: boolean;
+  /** A session of an earlier page that is taken up instead of starting one: what its `snapshot()` gave. */
+  resume?: SessionSnapshot;
   /** Seconds of audio that are kept until they are committed: 600. Beyond it the oldest is forgotten. */
   replayS?: number;
   /** Seconds without a connection after which the session fails: 300. */
   giveUpS?: number;
+}
+
+/** What a client has of a session. It holds the token that takes the session over: keep it as you keep a key. */
+export interface SessionSnapshot {
+  session: string;
+  token: string;
+  seq: number;
+  offset: number;
+  segments: number[];
+  answer: { answer: number; text: string | null } | null;
 }
 
 export type SessionState =
@@ -81,7 +96,7 @@ export interface StageTimes {
 
 interface Segment {
   seq: number;
-  /** Counts from 1 over the whole stream, also where it took several sockets. */
+  /** Counts from 1 over the whole session, also where it took several sockets. */
   segment: number;
   channel: number;
 }
@@ -91,19 +106,28 @@ interface Answer {
   answer: number;
 }
 
-/** Times and offsets count from the first sample of the stream, also after a reconnect. */
+interface Opening {
+  seq: number;
+  session: string;
+  audio_offset: number;
+  sample_rate: number;
+  channels: number;
+  model: string;
+  limits: Limits;
+  chat_model: string | null;
+  /** null: this session ends with its connection. */
+  resume: { token: string; within_s: number } | null;
+}
+
+/** Times and offsets count from the first sample of the session, whatever became of its connections. */
 export interface EventMap {
-  "session.started": {
-    type: "session.started";
-    seq: number;
-    session: string;
-    audio_offset: number;
-    sample_rate: number;
-    channels: number;
-    model: string;
-    limits: Limits;
-    chat_model: string | null;
-  };
+  "session.started": Opening & { type: "session.started" };
+  /**
+   * Taken up again, after the events that were missed. A segment without a final begins anew, and its number may be another
+   * utterance's: forget what was shown of it. `replayed_s` of audio are sent a second time, `lost_s` had been forgotten
+   * for want of memory.
+   */
+  "session.resumed": Opening & { type: "session.resumed"; replayed_s: number; lost_s: number };
   "speech.started": Segment & { type: "speech.started"; start_s: number };
   "speech.ended": Segment & { type: "speech.ended"; end_s: number };
   "transcript.partial": Segment & {
@@ -133,7 +157,16 @@ export interface EventMap {
     message: string;
   };
   "audio.committed": { type: "audio.committed"; seq: number; offset: number; time_s: number };
-  "chat.started": Answer & { type: "chat.started"; model: string };
+  /** A turn of the user is stored. */
+  "chat.turn": {
+    type: "chat.turn";
+    seq: number;
+    turn: number;
+    source: "speech" | "typed";
+    segment: number | null;
+    id: string | null;
+  };
+  "chat.started": Answer & { type: "chat.started"; model: string; id: string | null };
   "chat.delta": Answer & { type: "chat.delta"; text: string };
   "chat.done": Answer & {
     type: "chat.done";
@@ -162,8 +195,6 @@ export interface EventMap {
     attempt?: number;
     retry_in_s?: number;
   };
-  /** Open again: `replayed_s` of audio were sent a second time, `lost_s` had been forgotten for want of memory. */
-  "session.reconnected": { type: "session.reconnected"; replayed_s: number; lost_s: number };
   /** All bytes that were forgotten so far because they were held for too long. */
   "audio.dropped": { type: "audio.dropped"; bytes: number };
 }
@@ -182,7 +213,7 @@ export class LiveSession {
   on<T extends EventType>(type: T, listener: (event: EventMap[T]) => void): () => void;
   on(type: "*", listener: (event: EventMap[EventType]) => void): () => void;
   /** Rejects with a HarkenFailure. */
-  open(): Promise<EventMap["session.started"]>;
+  open(): Promise<EventMap["session.started" | "session.resumed"]>;
   /** Contiguous audio. Never blocks: without a connection it is kept. */
   sendAudio(data: ArrayBuffer | ArrayBufferView): void;
   /** Resolves when what was handed over is on its way; rejects once the session is over. */
@@ -195,7 +226,11 @@ export class LiveSession {
   close(): void;
   /** Dials now instead of when the wait is over. */
   retryNow(): void;
-  /** The chat methods return false while there is no open session to say it in. */
+  /** The audio that the service has not stored as text, as far as this client knows: for a session that follows this one. */
+  heldAudio(): Uint8Array;
+  /** For `resume` in another page, such as this one after a reload; null where the session cannot be taken up. */
+  snapshot(): SessionSnapshot | null;
+  /** The chat methods return false once the session ends or too much waits. Without a connection what is said waits for one. */
   sendChat(text: string, options?: { answer?: boolean }): boolean;
   requestAnswer(): boolean;
   cancelAnswer(): boolean;

@@ -27,14 +27,13 @@ export function audioFormat(kind = "pcm") {
 }
 
 /** Address and subprotocols of the socket. http(s) becomes ws(s), a missing path the protocol's own. */
-export function socketAddress({ url, key, keyIn = "query" }) {
+export function socketAddress(url, { key, keyIn = "query" }, isResume = false) {
   const address = new URL(url);
   address.protocol = { "http:": "ws:", "https:": "wss:" }[address.protocol] ?? address.protocol;
   if (address.pathname === "/") address.pathname = PATH;
-  if (!key) return { url: address.href, protocols: [] };
-  if (keyIn === "protocol") return { url: address.href, protocols: ["token", key] };
-  address.searchParams.set("token", key);
-  return { url: address.href, protocols: [] };
+  if (isResume) address.searchParams.set("resume", "1"); // whoever was in before has room kept
+  if (key && keyIn === "query") address.searchParams.set("token", key);
+  return { url: address.href, protocols: key && keyIn === "protocol" ? ["token", key] : [] };
 }
 
 /** Where to ask over HTTP why a socket was refused. */

@@ -11,14 +11,18 @@ export class Microphone {
     const context = new AudioContext({ latencyHint: "interactive" });
     let stream;
     try {
+      // Its clock starts meanwhile: nothing that is said once the microphone is open waits for it.
+      const running = context.resume();
+      running.catch(() => {}); // it is waited for below, if it comes to that
       const audio = { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true, ...processing };
       const asked = { audio: deviceId ? { ...audio, deviceId: { exact: deviceId } } : audio };
       // First the module: whoever is asked for the microphone shall not be asked in vain.
       await context.audioWorklet.addModule(worklet).catch(() => Promise.reject(networkLost()));
       stream = await navigator.mediaDevices.getUserMedia(asked);
       const late = new Promise((_, reject) => setTimeout(reject, RUNS_WITHIN_MS, { name: "NotReadableError" }));
-      await Promise.race([context.resume(), late]);
-      return new Microphone(context, stream, onAudio, onLost);
+      const microphone = new Microphone(context, stream, onAudio, onLost);
+      await Promise.race([running, late]);
+      return microphone;
     } catch (error) {
       stream?.getTracks().forEach((track) => track.stop());
       context.close();

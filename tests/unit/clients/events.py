@@ -12,10 +12,13 @@ from bus.contract.client_protocol import (
     ChatFailed,
     ChatStarted,
     ChatTimes,
+    ChatTurnStored,
     ChatUsage,
     ErrorEvent,
     Limits,
+    ResumeGrant,
     SessionEnded,
+    SessionResumed,
     SessionStarted,
     StageTimes,
     TranscriptFailed,
@@ -25,10 +28,16 @@ from bus.contract.client_protocol import (
 from bus.contract.work import Word
 
 LIMITS = Limits(max_frame_bytes=65536, max_session_s=3600.0, idle_timeout_s=60.0, max_buffered_audio_s=60.0)
+GRANT = ResumeGrant(token="t0ken", within_s=3600.0)
 
 
 def started(
-    seq: int = 1, *, max_frame_bytes: int = 65536, audio_offset: int = 0, chat_model: str | None = None
+    seq: int = 1,
+    *,
+    max_frame_bytes: int = 65536,
+    audio_offset: int = 0,
+    chat_model: str | None = None,
+    grant: ResumeGrant | None = None,
 ) -> SessionStarted:
     return SessionStarted(
         seq=seq,
@@ -39,6 +48,7 @@ def started(
         model="base",
         limits=msgspec.structs.replace(LIMITS, max_frame_bytes=max_frame_bytes),
         chat_model=chat_model,
+        resume=grant,
     )
 
 
@@ -95,8 +105,24 @@ def error(seq: int, *, code: str = "decode_failed", retryable: bool = False, fat
     return ErrorEvent(seq=seq, code=code, message="what went wrong", retryable=retryable, fatal=fatal)
 
 
-def chat_started(seq: int, *, answer: int = 1, model: str = "smollm2") -> ChatStarted:
-    return ChatStarted(seq=seq, answer=answer, model=model)
+def chat_started(seq: int, *, answer: int = 1, model: str = "smollm2", name: str | None = None) -> ChatStarted:
+    return ChatStarted(seq=seq, answer=answer, model=model, id=name)
+
+
+def turn_stored(seq: int, *, turn: int = 1, name: str | None = None) -> ChatTurnStored:
+    return ChatTurnStored(seq=seq, turn=turn, source="typed", id=name)
+
+
+def resumed(
+    seq: int,
+    *,
+    audio_offset: int = 0,
+    max_frame_bytes: int = 65536,
+    grant: ResumeGrant | None = GRANT,
+    chat_model: str | None = None,
+) -> SessionResumed:
+    plain = started(seq, audio_offset=audio_offset, max_frame_bytes=max_frame_bytes, chat_model=chat_model, grant=grant)
+    return SessionResumed(**msgspec.structs.asdict(plain))
 
 
 def delta(seq: int, text: str, *, answer: int = 1) -> ChatDelta:

@@ -102,6 +102,8 @@ class StubService:
         self._ping_interval_s = ping_interval_s
         self.starts: list[SessionStart] = []
         self.keys: list[str | None] = []
+        self.paths: list[str] = []
+        """Of all upgrades asked for, with their queries."""
         self.audio = bytearray()
         self.refusal: Response | None = None
         self._behaviour = behaviour
@@ -135,6 +137,7 @@ class StubService:
 
     async def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         self.keys.append(", ".join(request.headers.get_all("Authorization")) or None)
+        self.paths.append(request.path)
         if request.path.partition("?")[0] != PATH:
             return refusal(HTTPStatus.NOT_FOUND, b"nothing here")
         return self.refusal

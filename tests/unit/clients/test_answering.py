@@ -67,9 +67,9 @@ async def test_all_commands_reach_the_service_in_their_order() -> None:
         await session.end()
         assert [event async for event in session]
     assert script.commands == [
-        ChatSend(text="remember this", answer=False),
+        ChatSend(text="remember this", answer=False, id="m1"),
         ChatConfigure(instructions="", temperature=0.0),
-        ChatRequest(),
+        ChatRequest(id="m3"),
         ChatCancel(),
         ChatReset(),
         AudioEnd(),

@@ -6,7 +6,7 @@ from bus.contract.client_protocol import ChatCancel, ChatConfigure, ChatRequest,
 from bus.contract.errors import NothingToAnswer
 from clients.answers import AnswerDesk, ExpectedAnswer
 from clients.failures import AnswerCancelled
-from tests.unit.clients.events import cancelled, chat_failed, chat_started, delta, done, error, final
+from tests.unit.clients.events import cancelled, chat_failed, chat_started, delta, done, error, final, turn_stored
 
 TURN = ChatSend(text="hi")
 
@@ -162,3 +162,46 @@ def test_the_end_of_another_answer_than_the_running_one_changes_nothing() -> Non
     answer = wish(desk)
     assert feed(desk, chat_started(2, answer=2), done(3, answer=1), delta(4, "x", answer=1)) == [True, False, False]
     assert answer.end is None
+
+
+def named_wish(desk: AnswerDesk, name: str) -> ExpectedAnswer:
+    return wish(desk, ChatSend(text="hi", id=name))
+
+
+def test_an_answer_to_an_earlier_turn_is_not_the_one_that_is_waited_for() -> None:
+    desk = AnswerDesk()
+    desk.expect(ChatSend(text="before", id="m1"))
+    answer = named_wish(desk, "m2")
+    assert feed(desk, chat_started(1, name="m1"), delta(2, "no"), cancelled(3, "no", reason="turn")) == [False] * 3
+    assert feed(desk, chat_started(4, answer=2, name="m2"), delta(5, "yes", answer=2)) == [True, True]
+    assert answer.text == "yes"
+
+
+def test_an_answer_to_a_turn_behind_it_answers_it_too() -> None:
+    desk = AnswerDesk()
+    answer = named_wish(desk, "m1")
+    desk.expect(ChatSend(text="and this", answer=False, id="m2"))
+    assert feed(desk, chat_started(1, name="m2"), delta(2, "yes")) == [True, True]
+    assert answer.text == "yes"
+
+
+def test_a_turn_that_wants_no_answer_is_no_wish_of_its_own() -> None:
+    desk = AnswerDesk()
+    desk.expect(ChatSend(text="remember this", answer=False, id="m1"))
+    assert feed(desk, chat_started(1, name="m1")) == [False]
+
+
+def test_that_the_turn_is_stored_is_for_whoever_waits_for_its_answer() -> None:
+    desk = AnswerDesk()
+    named_wish(desk, "m1")
+    desk.expect(ChatSend(text="hi", id="m2"))
+    stored = [turn_stored(1, name="m1"), turn_stored(2, name="m1"), turn_stored(3, name="m2"), turn_stored(4)]
+    assert feed(desk, *stored) == [True, False, False, False]
+
+
+def test_a_turn_that_was_refused_is_not_waited_for() -> None:
+    desk = AnswerDesk()
+    answer = named_wish(desk, "m1")
+    feed(desk, error(1, code="invalid_message"), error(2, code="invalid_message"))
+    assert answer.refusal is not None
+    assert feed(desk, turn_stored(3, name="m1")) == [False]

@@ -8,7 +8,6 @@ import pytest
 from websockets.http11 import Response
 
 from bus.contract.errors import HarkenError, Overloaded, Unauthorized
-from clients.connecting import stream_url
 from clients.failures import CannotConnect, NotHarken
 from clients.sdk import connect
 from tests.unit.clients.stub_service import StubService, StubSession, refusal, silent_port
@@ -32,10 +31,6 @@ async def failure(url: str) -> HarkenError:
 def told(error: BaseException) -> str:
     """All that a log with the traceback would show."""
     return "".join(traceback.format_exception(error))
-
-
-def test_user_and_query_are_kept_for_the_connection() -> None:
-    assert stream_url("https://u:p@h:1/?token=t") == "wss://u:p@h:1/v1/stream?token=t"
 
 
 @pytest.mark.parametrize(
@@ -71,6 +66,8 @@ async def test_a_host_name_that_cannot_exist_is_an_address_without_a_service(hos
     [
         (refusal(HTTPStatus.UNAUTHORIZED, b""), Unauthorized),
         (refusal(HTTPStatus.SERVICE_UNAVAILABLE, b""), Overloaded),
+        (refusal(HTTPStatus.SERVICE_UNAVAILABLE, b'{"error":{"code":"\xff"}}'), Overloaded),
+        (refusal(HTTPStatus.SERVICE_UNAVAILABLE, b'{"x":' + b"[" * 50_000), Overloaded),
         (refusal(HTTPStatus.NOT_FOUND, b""), NotHarken),
         (refusal(HTTPStatus.OK, b""), NotHarken),
         (refusal(HTTPStatus.FOUND, b"", Location=f"http://elsewhere.invalid/?token={SECRET}"), NotHarken),

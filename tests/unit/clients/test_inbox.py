@@ -1,5 +1,16 @@
 from clients.inbox import EventInbox
-from tests.unit.clients.events import chat_started, committed, delta, done, error, failed, final, partial, started
+from tests.unit.clients.events import (
+    chat_started,
+    committed,
+    delta,
+    done,
+    error,
+    failed,
+    final,
+    partial,
+    resumed,
+    started,
+)
 
 
 def drain(inbox: EventInbox) -> list[int]:
@@ -35,6 +46,13 @@ def test_a_result_makes_the_waiting_partial_of_its_segment_stale() -> None:
     for event in (partial(1, segment=1), final(2, segment=1), partial(3, segment=2), failed(4, segment=2)):
         inbox.put(event)
     assert drain(inbox) == [2, 4]
+
+
+def test_a_resume_makes_all_waiting_partials_stale() -> None:
+    inbox = EventInbox()
+    for event in (partial(1, segment=1), final(2, segment=2), partial(3, segment=3), resumed(4), partial(5, segment=3)):
+        inbox.put(event)
+    assert drain(inbox) == [2, 4, 5]
 
 
 def test_deltas_of_one_answer_that_wait_are_joined_and_none_is_lost() -> None:

@@ -246,7 +246,7 @@ async def test_a_sender_that_takes_no_events_still_learns_why_the_socket_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("clients.inbox.EventInbox.__init__.__kwdefaults__", {"max_events": 1})
-    monkeypatch.setattr("clients.sdk._LAST_EVENTS_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("clients.live_session._LAST_EVENTS_TIMEOUT_S", 0.05)
 
     async def flood(session: StubSession) -> None:
         await session.open()

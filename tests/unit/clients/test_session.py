@@ -2,12 +2,8 @@ import msgspec
 import pytest
 
 from bus.contract.client_protocol import (
-    AudioCommit,
     AudioEnd,
-    AudioFormat,
     ChatOptions,
-    ChatReset,
-    ChatSend,
     ServerEvent,
     SessionDraining,
     SessionStart,
@@ -20,7 +16,6 @@ from bus.contract.errors import (
     Draining,
     IdleTimeout,
     InternalError,
-    NoChat,
     NoWorker,
     Overloaded,
     ServiceError,
@@ -41,6 +36,7 @@ from tests.unit.clients.events import (
     final,
     partial,
     started,
+    turn_stored,
 )
 
 START = SessionStart(language="en", hotwords=("Harken",))
@@ -51,12 +47,15 @@ def feed(session: ClientSession, *events: ServerEvent) -> None:
         session.on_text(encode_message(event))
 
 
-def open_session(
-    start: SessionStart = START, *, max_frame_bytes: int = 65536, max_replay_bytes: int = 1000
-) -> ClientSession:
-    session = ClientSession(start, max_replay_bytes=max_replay_bytes)
+def open_session(start: SessionStart = START, *, max_frame_bytes: int = 65536) -> ClientSession:
+    session = ClientSession(start)
     feed(session, started(max_frame_bytes=max_frame_bytes))
     return session
+
+
+def frames(session: ClientSession) -> list[bytes | str]:
+    """All that is to be sent now."""
+    return list(iter(session.next_frame, None))
 
 
 def test_the_start_frame_holds_what_was_asked_for() -> None:
@@ -70,118 +69,59 @@ def test_the_session_is_open_once_the_service_says_so() -> None:
     phases.append(session.phase)
     assert event == started(audio_offset=7)
     assert phases == [Phase.OPENING, Phase.OPEN]
-    assert session.opened() == started(audio_offset=7)
+    assert session.started == started(audio_offset=7)
     assert session.committed_offset == 7
 
 
-def test_audio_is_cut_to_the_announced_frame_size_and_kept() -> None:
+def test_audio_goes_out_in_frames_of_the_announced_size() -> None:
     session = open_session(max_frame_bytes=4)
-    assert list(session.audio_frames(b"aabbccdde")) == [b"aabb", b"ccdd", b"e"]
-    assert session.replay is not None
-    assert session.replay.since(0) == b"aabbccdde"
+    assert session.sending().put_audio(b"aabbccdde") == 4
+    assert session.sending().put_audio(b"ccdde") == 4
+    assert session.has_unsent
+    assert frames(session) == [b"aabb", b"ccdd"]
+    assert not session.has_unsent
 
 
-def test_a_frame_that_was_not_taken_counts_as_not_sent() -> None:
-    session = open_session(max_frame_bytes=2)
-    frames = session.audio_frames(b"aabb")
-    next(frames)
-    assert session.replay is not None
-    assert session.replay.end_offset == 1
-
-
-def test_committed_audio_is_forgotten_and_the_offset_never_goes_back() -> None:
+def test_the_committed_offset_never_goes_back() -> None:
     session = open_session()
-    list(session.audio_frames(b"aabb"))
-    list(session.audio_frames(b"ccdd"))
     feed(session, committed(2, 2), committed(3, 1))
     assert session.committed_offset == 2
-    assert session.replay is not None
-    assert session.replay.start_offset == 2
 
 
-def test_a_frame_of_stereo_float_samples_counts_as_one_offset() -> None:
-    session = open_session(SessionStart(audio=AudioFormat(encoding="float32", channels=2)))
-    list(session.audio_frames(bytes(80)))
-    assert session.replay is not None
-    assert session.replay.end_offset == 10
-
-
-def test_container_bytes_are_not_kept_because_offsets_cannot_find_them() -> None:
-    session = open_session(SessionStart(audio=AudioFormat(encoding="container")))
-    assert list(session.audio_frames(b"OggS")) == [b"OggS"]
-    assert session.replay is None
-    feed(session, committed(2, 100))
-    assert session.committed_offset == 100
-
-
-def test_audio_before_the_session_is_open_is_refused() -> None:
+def test_nothing_is_sent_before_the_session_is_open() -> None:
+    session = ClientSession(START)
     with pytest.raises(SessionOver, match="not open yet"):
-        list(ClientSession(START).audio_frames(b"aa"))
+        session.sending()
+    session.end()
+    assert session.next_frame() is None
+    assert not session.has_unsent
+    assert not session.is_catching_up
+    assert session.phase is Phase.OPENING
 
 
-def test_audio_after_the_end_is_refused() -> None:
+def test_the_end_goes_out_once_behind_all_else_and_nothing_may_be_sent_after_it() -> None:
     session = open_session()
-    assert session.end_frame() == encode_message(AudioEnd())
+    session.sending().put_audio(b"aa")
+    session.end()
+    session.end()
     assert session.phase is Phase.ENDING
     with pytest.raises(SessionOver, match="after the end"):
-        list(session.audio_frames(b"aa"))
-
-
-def test_a_commit_may_be_said_until_the_end() -> None:
-    with pytest.raises(SessionOver, match="not open yet"):
-        ClientSession(START).commit_frame()
-    session = open_session()
-    assert session.commit_frame() == session.commit_frame() == encode_message(AudioCommit())
-    assert session.phase is Phase.OPEN
-    session.end_frame()
-    with pytest.raises(SessionOver, match="after the end"):
-        session.commit_frame()
-
-
-def test_turns_go_out_until_the_end() -> None:
-    start = SessionStart(chat=ChatOptions())
-    with pytest.raises(SessionOver, match="not open yet"):
-        ClientSession(start).chat_frame(ChatReset())
-    session = open_session(start)
-    assert session.chat_frame(ChatSend(text="hi")) == encode_message(ChatSend(text="hi"))
-    session.end_frame()
-    with pytest.raises(SessionOver, match="after the end"):
-        session.chat_frame(ChatReset())
-
-
-def test_a_turn_in_a_session_without_chat_is_refused() -> None:
-    with pytest.raises(NoChat, match="has no chat"):
-        open_session().chat_frame(ChatSend(text="hi"))
-
-
-def test_a_session_without_audio_refuses_audio_and_still_ends() -> None:
-    session = open_session(SessionStart(audio=None, chat=ChatOptions()))
-    assert session.replay is None
-    with pytest.raises(NoChat, match="has no audio"):
-        list(session.audio_frames(b"aa"))
-    with pytest.raises(NoChat, match="has no audio"):
-        session.commit_frame()
-    assert session.end_frame() == encode_message(AudioEnd())
-    feed(session, ended(2))
-    assert session.phase is Phase.ENDED
+        session.sending()
+    assert frames(session) == [b"aa", encode_message(AudioEnd())]
+    assert not session.has_unsent
 
 
 def test_all_chat_events_are_handed_on() -> None:
     session = open_session(SessionStart(chat=ChatOptions()))
     events: list[ServerEvent] = [
-        chat_started(2),
-        delta(3, "Hel"),
-        done(4, "Hel"),
-        cancelled(5, answer=2),
-        chat_failed(6, answer=3),
+        turn_stored(2),
+        chat_started(3),
+        delta(4, "Hel"),
+        done(5, "Hel"),
+        cancelled(6, answer=2),
+        chat_failed(7, answer=3),
     ]
     assert [session.on_text(encode_message(event)) for event in events] == events
-
-
-def test_the_end_is_said_once() -> None:
-    session = open_session()
-    session.end_frame()
-    assert session.end_frame() is None
 
 
 def test_all_transcript_events_are_handed_on() -> None:
@@ -199,13 +139,15 @@ def test_all_transcript_events_are_handed_on() -> None:
 
 def test_the_session_ends_when_the_service_says_so_and_the_close_that_follows_is_no_failure() -> None:
     session = open_session()
-    session.end_frame()
+    session.end()
     feed(session, ended(2))
     assert session.phase is Phase.ENDED
     assert session.is_over
     session.on_close(1000, "")
     assert session.failure is None
-    assert session.end_frame() is None
+    with pytest.raises(SessionOver, match="after the end"):
+        session.sending()
+    assert session.next_frame() is None
     assert session.on_text(encode_message(final(3))) is None
 
 
@@ -228,11 +170,9 @@ def test_a_fatal_error_fails_the_session_with_its_exception() -> None:
     assert session.phase is Phase.FAILED
     assert isinstance(session.failure, UnknownModel)
     with pytest.raises(UnknownModel):
-        session.opened()
+        session.sending()
     with pytest.raises(UnknownModel):
-        list(session.audio_frames(b"aa"))
-    with pytest.raises(UnknownModel):
-        session.end_frame()
+        session.end()
 
 
 @pytest.mark.parametrize(
@@ -312,7 +252,9 @@ def test_an_event_seen_before_is_dropped() -> None:
     assert session.missed_events == 0
 
 
-@pytest.mark.parametrize("text", ["hello", "[1]", '{"seq":1}', '{"type":"transcript.final","seq":1}'])
+@pytest.mark.parametrize(
+    "text", ["hello", "[1]", '{"seq":1}', '{"type":"transcript.final","seq":1}', '{"x":' + "[" * 50_000]
+)
 def test_an_answer_in_another_protocol_is_no_harken(text: str) -> None:
     session = ClientSession(START)
     assert session.on_text(text) is None

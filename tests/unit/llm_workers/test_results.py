@@ -45,8 +45,10 @@ def test_every_reply_names_the_attempt_that_it_belongs_to() -> None:
     )
 
 
-def test_a_request_for_another_model_is_told_which_one_there_is() -> None:
-    assert results.other_model("m") == ("unknown_model", "this worker serves m", False)
+def test_a_request_that_is_refused_is_told_why() -> None:
+    assert results.refusal("other_model", served="m") == ("unknown_model", "this worker serves m", False)
+    assert results.refusal("no_slot", served="m") == results.NO_SLOT
+    assert results.refusal("leaving", served="m") == results.DRAINING
 
 
 def test_an_engine_says_whether_to_try_again() -> None:

@@ -8,7 +8,7 @@ from stream_gateway.page import Asset, Page
 
 INDEX = Asset(b"<html>", "text/html; charset=utf-8", '"one"')
 SCRIPT = Asset(b"let x;", "text/javascript; charset=utf-8", '"two"')
-PAGE = Page({"/": INDEX, "/static/page/main.js": SCRIPT, "/static/sdk/capture-worklet.js": SCRIPT})
+PAGE = Page({"/": INDEX, "/static/page/main.js": SCRIPT})
 
 
 def answer(path: str, **headers: str) -> Response:
@@ -51,11 +51,6 @@ def test_nothing_but_our_own_files_may_run_and_only_the_embedded_page_stand_in_o
     assert answer("/?embed=0&embed=1").headers["Content-Security-Policy"].endswith("frame-ancestors 'self'")
 
 
-def test_the_page_names_all_its_modules_at_once_but_not_what_runs_on_the_audio_thread() -> None:
-    assert answer("/").headers["Link"] == "</static/page/main.js>; rel=modulepreload"
-    assert "Link" not in answer("/static/page/main.js").headers
-
-
 @pytest.mark.parametrize("path", ["/static/", "/static/page/../page/main.js", "/static/page/%6dain.js", "/index.html"])
 def test_other_paths_are_not_the_page(path: str) -> None:
     assert PAGE.answer(path, Headers()) is None
@@ -66,6 +61,9 @@ def test_the_installed_page_is_whole() -> None:
     response = page.answer("/", Headers())
     assert response is not None and b"<title>Harken" in response.body
     assert response.headers["ETag"] == f'"{hashlib.sha256(response.body).hexdigest()[:20]}"'
+    script, style = (page.answer(path, Headers()) for path in ("/static/page.js", "/static/page.css"))
+    assert script is not None and b"class LiveSession" in script.body and b"import {" not in script.body
+    assert style is not None and style.headers["Content-Type"] == "text/css; charset=utf-8"
     worklet = page.answer("/static/sdk/capture-worklet.js", Headers())
     assert worklet is not None and worklet.headers["Content-Type"].startswith("text/javascript")
     for path in ("/static/sdk/harken.d.ts", "/static/page/index.html", "/static/package.json"):

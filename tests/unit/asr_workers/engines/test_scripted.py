@@ -58,3 +58,19 @@ def test_words_stay_inside_their_window() -> None:
     pcm = np.frombuffer(AUDIO, dtype="<i2")[1_000:9_000].tobytes()
     for word in decode(pcm, 1_000).words:
         assert 1_000 / SAMPLE_RATE_HZ <= word.start_s <= word.end_s <= 9_000 / SAMPLE_RATE_HZ
+
+
+def test_marked_words_tell_the_sample_they_were_read_at() -> None:
+    pcm = loud(2)
+    engine = ScriptedEngine(EngineOptions(model_name="m", model_path=None))
+    window = Window(kind="final", pcm=pcm, start_sample=0, hotwords="scripted:marked")
+    words = decode_to_end(engine, window).text.split()
+    assert words == expected_words(pcm, marked=True)
+    assert [word.partition("x")[0] for word in words] == expected_words(pcm)
+    middle = CELL_SAMPLES // 2
+    assert int(words[0].partition("x")[2], 16) == int.from_bytes(pcm[2 * middle : 2 * middle + 2], "little")
+
+
+def test_marked_words_tell_audio_that_was_shifted() -> None:
+    pcm = np.arange(3 * CELL_SAMPLES, dtype="<i2").tobytes()
+    assert expected_words(pcm, marked=True) != expected_words(pcm[2:] + pcm[:2], marked=True)

@@ -31,6 +31,7 @@ def test_every_subject_is_spelled_as_documented() -> None:
     assert subjects.chat_inbox_all("g1") == "inbox.chat.g1.>"
     assert subjects.presence_llm("std", "w1") == "presence.llm.std.w1"
     assert subjects.cancel_llm("std") == "cancel.llm.std"
+    assert subjects.takeover("g1") == "takeover.g1"
 
 
 @given(identifiers, identifiers)

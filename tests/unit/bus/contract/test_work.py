@@ -145,3 +145,18 @@ def test_known_audio_that_reaches_outside_its_window_is_refused(prior_samples: i
     )
     with pytest.raises(ValueError, match="prior_samples reaches outside the window"):
         work.decode_request(work.encode(request))
+
+
+@pytest.mark.parametrize("field", ["start_s", "end_s", "probability"])
+def test_a_word_at_no_time_is_refused(field: str) -> None:
+    word = msgspec.structs.replace(work.Word("a", 0.0, 1.0, 0.5), **{field: float("nan")})
+    result = AsrResult(session="s1", segment=1, window=1, kind="final", words=(work.Word("b", 0.0, 1.0, 0.5), word))
+    with pytest.raises(ValueError, match="times and probabilities must be finite"):
+        work.decode_result(work.encode(result))
+
+
+def test_a_time_that_took_for_ever_is_refused() -> None:
+    took = work.Timings(queue_s=0, batch_wait_s=0, features_s=0, encode_s=0, decode_s=float("inf"), batch_size=1)
+    result = AsrResult(session="s1", segment=1, window=1, kind="final", timings=took)
+    with pytest.raises(ValueError, match="must be finite"):
+        work.decode_result(work.encode(result))

@@ -78,7 +78,11 @@ async def test_each_line_of_standard_input_is_a_turn_of_one_conversation() -> No
     async with StubService(script) as service:
         code, out, _ = await run("--url", service.url, stdin="one\n\n  two  \n/new")
     assert (code, out) == (0, "You said: one.\nYou said: two.\nYou said: /new.\n")
-    assert script.commands == [ChatSend(text="one"), ChatSend(text="two"), ChatSend(text="/new")]
+    assert script.commands == [
+        ChatSend(text="one", id="m1"),
+        ChatSend(text="two", id="m2"),
+        ChatSend(text="/new", id="m3"),
+    ]
 
 
 async def test_a_turn_is_answered_before_the_next_one_is_there() -> None:

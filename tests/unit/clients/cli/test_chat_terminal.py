@@ -56,7 +56,7 @@ async def test_a_running_answer_is_shown_while_it_comes_and_a_key_stops_it(key: 
         await terminal.until(f"{HALF}\n")
         await terminal.until("(stopped)\n")
         await leave(terminal)
-    assert script.commands == [ChatSend(text=f"{HOLD} on"), ChatCancel()]
+    assert script.commands == [ChatSend(text=f"{HOLD} on", id="m1"), ChatCancel(answer=1)]
 
 
 async def test_ctrl_c_leaves_when_no_answer_runs_and_nothing_is_typed() -> None:
@@ -76,7 +76,7 @@ async def test_a_line_typed_into_an_answer_stops_it_and_is_answered() -> None:
         for line in (HALF, "(stopped)", "> no, wait", "You said: no, wait."):
             await terminal.until(f"{line}\n")
         await leave(terminal)
-    assert script.commands == [ChatSend(text=f"{HOLD} on"), ChatSend(text="no, wait")]
+    assert script.commands == [ChatSend(text=f"{HOLD} on", id="m1"), ChatSend(text="no, wait", id="m2")]
 
 
 async def test_earlier_lines_come_back_with_the_arrow_key() -> None:
@@ -91,7 +91,11 @@ async def test_earlier_lines_come_back_with_the_arrow_key() -> None:
         terminal.press(ENTER)
         await terminal.until("You said: one.\n")
         await leave(terminal)
-    assert script.commands == [ChatSend(text="one"), ChatSend(text="two"), ChatSend(text="one")]
+    assert script.commands == [
+        ChatSend(text="one", id="m1"),
+        ChatSend(text="two", id="m2"),
+        ChatSend(text="one", id="m3"),
+    ]
 
 
 async def test_commands_reach_the_service_and_its_objections_the_person() -> None:

@@ -15,6 +15,8 @@ from bus.contract.client_protocol import (
 from clients.cli.chat_commands import COMMAND_ROWS
 from clients.cli.chat_effects import ClearLine, Leave, Show, Tone, Transmit
 from clients.cli.conversation import MAX_FIGURES, Conversation
+from clients.connection_changes import Reconnected, Reconnecting
+from clients.failures import ConnectionLost
 from tests.unit.clients.cli.conversations import OPTIONS, answering, feed, live, opened, sent, shown, texts
 from tests.unit.clients.events import (
     cancelled,
@@ -27,8 +29,12 @@ from tests.unit.clients.events import (
     failed,
     final,
     partial,
+    resumed,
     started,
+    turn_stored,
 )
+
+MOVED = Reconnected(0.0)
 
 
 def test_the_beginning_names_who_answers() -> None:
@@ -306,3 +312,20 @@ def test_each_line_has_the_tone_of_what_it_is() -> None:
     effects = conversation.on_event(chat_failed(4))
     assert isinstance(effects[0], Show)
     assert [line.tone for line in effects[0].lines] == [Tone.ANSWER, Tone.PROBLEM]
+
+
+def test_a_lost_connection_is_mentioned_and_nothing_else_changes() -> None:
+    conversation = opened()
+    conversation.on_line("hi")
+    notes = [texts(conversation.on_connection(change)) for change in (Reconnecting(ConnectionLost("cut")), MOVED)]
+    assert notes == [["connection lost; reconnecting"], []]
+    assert conversation.is_busy
+    assert feed(conversation, turn_stored(2)) == []
+
+
+def test_what_was_being_said_begins_again_after_a_resume() -> None:
+    conversation = opened(listens=True)
+    feed(conversation, SpeechStarted(seq=2, segment=1, channel=0, start_s=0.0), partial(3, text="hello"))
+    feed(conversation, resumed(4))
+    assert live(conversation) == live(opened(listens=True))
+    assert sent(conversation.on_line("")) == []

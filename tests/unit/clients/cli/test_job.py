@@ -39,7 +39,7 @@ def writing(
 
 async def run(inputs: InputOptions, outputs: OutputOptions) -> int:
     async with StubService() as service, asyncio.timeout(PATIENCE_S):
-        return await run_job(inputs, outputs, SessionOptions(url=service.url))
+        return await run_job(inputs, outputs, SessionOptions(urls=(service.url,)))
 
 
 @pytest.mark.parametrize(

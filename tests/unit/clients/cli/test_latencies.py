@@ -39,6 +39,12 @@ def test_the_table_holds_the_figures_of_all_recordings() -> None:
     ]
 
 
+def test_a_final_that_was_missed_and_told_later_has_no_times() -> None:
+    latencies = Latencies(paced=False)
+    latencies.on_event(final(2, total_s=0.0), 1.0)
+    assert (latencies.finals, latencies.final_latencies_s) == (1, [])
+
+
 def test_figures_that_do_not_exist_are_left_open() -> None:
     latencies = Latencies(paced=True)
     latencies.on_event(partial(2), 1.0)

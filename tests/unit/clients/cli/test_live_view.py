@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from clients.cli.live_view import LiveView, QuietView, clock, final_line, region_text
-from tests.unit.clients.events import committed, failed, final, partial
+from tests.unit.clients.events import committed, failed, final, partial, resumed
 
 
 def make_view(*, shows_finals: bool = True, labelled: bool = False) -> tuple[LiveView, io.StringIO]:
@@ -67,6 +67,15 @@ def test_a_result_clears_the_running_text_of_its_segment_and_not_of_a_later_one(
         view.on_event("a.wav", final(5, segment=2, text="second"))
         view._live.refresh()
         assert "third" in screen.getvalue()
+        assert "first" not in screen.getvalue()
+
+
+def test_a_resume_clears_all_running_text() -> None:
+    view, screen = make_view(shows_finals=False)
+    with view:
+        view.on_event("a.wav", partial(2, segment=1, text="first"))
+        view.on_event("a.wav", resumed(3))
+        view._live.refresh()
         assert "first" not in screen.getvalue()
 
 

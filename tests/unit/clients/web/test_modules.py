@@ -6,7 +6,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bus.contract.client_protocol import AudioFormat, ChatOptions, SessionStart, TranscriptFinal, decode_event
+from bus.contract.client_protocol import (
+    AudioFormat,
+    ChatOptions,
+    SessionResume,
+    SessionStart,
+    TranscriptFinal,
+    decode_event,
+)
 from bus.contract.errors import ClientError, HarkenError, ServiceError
 from clients.cli.cues import columns
 from clients.cli.writers import make_writer
@@ -29,6 +36,13 @@ def test_what_the_sdk_says_first_is_what_the_service_reads() -> None:
     plain, chat_only = (msgspec.convert(one, SessionStart) for one in said)
     assert plain == SessionStart(audio=AudioFormat())
     assert chat_only == SessionStart(audio=None, chat=ChatOptions(auto=False))
+
+
+@needs_node
+def test_what_the_sdk_says_to_take_a_session_up_is_what_the_service_reads() -> None:
+    golden = (GOLDEN / "client_session_resume_v1.json").read_text(encoding="utf-8")
+    said = evaluate("sdk/progress.js", f"new m.Progress({golden}).resumption(0)")
+    assert msgspec.convert(said, SessionResume) == msgspec.json.decode(golden, type=SessionResume)
 
 
 @needs_node

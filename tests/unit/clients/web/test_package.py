@@ -16,6 +16,10 @@ ROOT = WEB.parents[1]
 PACKAGE = json.loads((WEB / "package.json").read_text(encoding="utf-8"))
 SERVED = sorted(path for folder in ("page", "sdk") for path in (WEB / folder).iterdir() if path.suffix != ".ts")
 TSC = WEB / "node_modules" / ".bin" / "tsc"
+LOADED = (
+    *("/", "/static/page.js", "/static/page.css", "/static/page/icon.svg"),
+    *("/static/sdk/capture-worklet.js", "/static/sdk/resampler.js"),
+)
 MAX_PAGE_BYTES = 100_000
 MAX_FILE_LINES = 400
 
@@ -34,8 +38,22 @@ def test_all_that_the_npm_package_names_is_there_and_it_needs_no_other() -> None
     assert [name for name in named if not (WEB / name).exists()] == []
 
 
-def test_the_whole_page_weighs_less_than_100_kilobytes() -> None:
-    assert sum(path.stat().st_size for path in SERVED) < MAX_PAGE_BYTES
+def test_all_that_a_browser_loads_weighs_less_than_100_kilobytes() -> None:
+    page = Page.installed()
+    answers = [page.answer(path, _no_headers()) for path in LOADED]
+    assert sum(len(answer.body) for answer in answers if answer is not None) < MAX_PAGE_BYTES
+    assert None not in answers
+
+
+def test_no_text_of_several_lines_could_be_taken_for_code_where_modules_are_joined() -> None:
+    lines = [line for path in SERVED if path.suffix == ".js" for line in path.read_text(encoding="utf-8").splitlines()]
+    assert [line for line in lines if line.replace("\\`", "").count("`") % 2] == []
+
+
+def test_every_style_sheet_of_the_page_is_sent() -> None:
+    sent = Page.installed().answer("/static/page.css", _no_headers())
+    assert sent is not None
+    assert len(sent.body) == sum(path.stat().st_size for path in SERVED if path.suffix == ".css")
 
 
 def test_no_file_is_too_long_to_be_read() -> None:

@@ -70,9 +70,11 @@ test("answers grow, end, and say how", () => {
   say("chat.delta", { text: "He" });
   say("chat.delta", { text: "llo" });
   assert.equal(turn.text, "Hello");
-  say("chat.done", { text: "Hello", finish_reason: "length", model: "m", usage: { completion_tokens: 2 }, times: { first_delta_s: 0.12 } });
+  say("chat.done", { text: "Hello", finish_reason: "length", model: "m", usage: { completion_tokens: 2 }, times: { first_delta_s: 0.12, total_s: 1 } });
   assert.equal(turn.remark, "m: first word after 0.1 s, 2 tokens, cut at its longest");
   assert.equal(log.isAnswering, false);
+  say("chat.done", { text: "Hello", finish_reason: "stop", model: "m", usage: { completion_tokens: 2 }, times: { first_delta_s: 0, total_s: 0 } });
+  assert.equal(turn.remark, "m: 2 tokens");
 });
 
 test("a stopped answer says who stopped it, a failed one can be tried again, one of a lost session ends", () => {
@@ -91,13 +93,38 @@ test("a stopped answer says who stopped it, a failed one can be tried again, one
   assert.deepEqual(log.turns, []);
 });
 
+const afterReload = (model) => new model.constructor(JSON.parse(JSON.stringify(model.toKeep())));
+
+test("after a reload the transcript is what is over of it, and goes on", () => {
+  const before = new Transcript();
+  const stream = before.beginStream();
+  before.apply(stream, final(1, "one", 1, 10));
+  before.apply(stream, started(2, 11));
+  const transcript = afterReload(before);
+  assert.deepEqual(transcript.finals.map(({ text }) => text), ["one"]);
+  assert.equal(transcript.apply(stream, final(1, "one")).entry, transcript.entries[0]);
+  assert.equal(transcript.apply(transcript.beginStream(), final(1, "two")).entry.start_s, 11);
+});
+
+test("after a reload an answer that ran goes on where it is told on, and has ended where it is not", () => {
+  const before = new ChatLog();
+  before.addYours("hello", "typed");
+  before.apply(1, { type: "chat.started", answer: 1 });
+  before.apply(1, { type: "chat.delta", answer: 1, text: "He" });
+  const log = afterReload(before);
+  log.abandon(1);
+  assert.equal(log.isAnswering, false);
+  const turn = log.apply(1, { type: "chat.delta", answer: 1, text: "llo" });
+  assert.deepEqual([turn.text, turn.state, turn.remark, log.turns.length], ["Hello", "running", "", 2]);
+});
+
 test("every state has words, and what is not known is told in the service's own", () => {
   for (const state of ["idle", "connecting", "open", "draining", "ending", "ended"]) assert.ok(connectionText({ state })[0]);
   assert.deepEqual(connectionText({ state: "open" }, { isListening: true }), ["Listening", "good"]);
-  assert.match(connectionText({ state: "reconnecting", failure: { code: "network_lost" }, attempt: 2 })[0], /Reconnecting \(try 2\)/);
+  assert.deepEqual(connectionText({ state: "reconnecting", failure: { code: "overloaded" } }), ["The service is full. Reconnecting…", "bad"]);
   assert.match(connectionText({ state: "reconnecting" })[0], /Reconnecting…/);
   assert.deepEqual(connectionText({ state: "failed", failure: { code: "overloaded" } }), ["The service is full.", "bad"]);
-  assert.deepEqual(connectionText({ state: "failed", failure: { code: "idle_timeout" } }), ["Ready", "calm"]);
+  for (const code of ["idle_timeout", "session_too_long"]) assert.deepEqual(connectionText({ state: "failed", failure: { code } }), ["Ready", "calm"]);
   assert.equal(noticeFor("new_code", "odd").text, "The service says: odd.");
   assert.equal(noticeFor("new_code").text, "");
 });
@@ -110,11 +137,9 @@ test("a failure of the microphone has a code", () => {
   );
 });
 
-test("waits double up to a bound and heed what the service says", () => {
-  const none = () => 0;
-  assert.deepEqual([1, 2, 3, 10].map((attempt) => backoffS(attempt, none)), [0.5, 1, 2, 15]);
-  assert.equal(backoffS(1, () => 1), 0.375);
-  assert.equal(backoffS(1, none, 5), 5);
+test("waits are any part of a bound that doubles", () => {
+  assert.deepEqual([1, 2, 3, 10].map((attempt) => backoffS(attempt, 1)), [0.05, 0.1, 0.2, 2]);
+  assert.equal(backoffS(10, 0.25), 0.5);
 });
 
 test("times are written for programs and for people", () => {

@@ -23,10 +23,48 @@ test("audio is given once, in order, in pieces no larger than asked for", () => 
   assert.equal(buffer.next(3), null);
 });
 
-test("it stops at a mark", () => {
+test("it stops at a mark until that is taken", () => {
   const buffer = filled();
-  assert.deepEqual(rest(buffer, 10, 3), [1, 2, 3, 4, 5, 6]);
-  assert.equal(buffer.sentOffset, 3);
+  buffer.mark();
+  buffer.append(bytes(9, 10));
+  assert.equal(buffer.takeMark(), false);
+  assert.deepEqual(rest(buffer, 100), [1, 2, 3, 4, 5, 6, 7, 8]);
+  assert.equal(buffer.takeMark(), true);
+  assert.equal(buffer.takeMark(), false);
+  assert.deepEqual(rest(buffer, 100), [9, 10]);
+});
+
+test("a mark is due again where the audio before it is, and not where that is settled", () => {
+  const buffer = filled();
+  buffer.mark();
+  rest(buffer, 100);
+  buffer.takeMark();
+  buffer.rewind(3);
+  assert.deepEqual(rest(buffer, 100), [7, 8]);
+  assert.equal(buffer.takeMark(), true);
+  buffer.rewind(4);
+  assert.equal(buffer.takeMark(), false);
+  buffer.commit(4);
+  buffer.mark();
+  assert.equal(buffer.takeMark(), true);
+});
+
+test("it can begin in the middle of a stream, with what came meanwhile", () => {
+  const buffer = filled();
+  buffer.mark();
+  buffer.rebase(100);
+  assert.deepEqual([buffer.startOffset, buffer.sentOffset, buffer.endOffset], [100, 100, 104]);
+  assert.deepEqual(rest(buffer, 100), [1, 2, 3, 4, 5, 6, 7, 8]);
+  assert.equal(buffer.takeMark(), true);
+});
+
+test("what is held can be taken elsewhere", () => {
+  const buffer = filled();
+  rest(buffer, 100);
+  assert.deepEqual([...buffer.since(3)], [7, 8]);
+  buffer.commit(2);
+  assert.deepEqual([...buffer.since(0)], [5, 6, 7, 8]);
+  assert.deepEqual([...buffer.since(9)], []);
 });
 
 test("what is committed is forgotten, as far as it was sent", () => {

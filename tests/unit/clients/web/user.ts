@@ -1,6 +1,6 @@
 import { type EventMap, HarkenFailure, LiveSession, listMicrophones, Microphone, sendFile } from "harken-client";
 
-const session = new LiveSession({ url: "wss://speech.example.org", chat: { auto: false }, language: null });
+const session = new LiveSession({ url: ["wss://a.example.org", "wss://b.example.org"], chat: { auto: false }, language: null });
 const remove: () => void = session.on("transcript.final", ({ text, words, times }) => {
   const first: number | undefined = words[0]?.start_s;
   void [text.length, first, times.total_s];
@@ -11,6 +11,12 @@ session.on("state", ({ state, failure }) => {
 session.on("*", (event) => {
   if (event.type === "chat.delta") event.text.trim();
 });
+session.on("session.resumed", ({ lost_s, resume }) => {
+  const token: string | undefined = resume?.token;
+  if (lost_s > 0) console.log(token?.length);
+});
+const kept = session.snapshot();
+if (kept) new LiveSession({ url: "wss://speech.example.org", resume: kept }).sendAudio(session.heldAudio());
 // @ts-expect-error there is no such event
 session.on("transcript.nonsense", () => {});
 // @ts-expect-error a session needs an address

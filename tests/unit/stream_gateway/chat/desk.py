@@ -11,6 +11,7 @@ from bus.contract.records import ChatTurn
 from bus.control.roster import Roster
 from stream_gateway.chat.commands import ChatInput
 from stream_gateway.chat.options import AnswerPatience, ChatConfig
+from stream_gateway.chat.resumption import ChatResumption
 from stream_gateway.chat.turns import Chat
 from stream_gateway.session import events
 from stream_gateway.session.effects import Ask, Dropped, Effect, Emit, SaveChat, StopAnswer, StoreTurn
@@ -27,6 +28,8 @@ class Desk:
         workers: tuple[str, ...] = ("w1",),
         patience: AnswerPatience | None = None,
         service: str = "",
+        resumed: ChatResumption | None = None,
+        is_resumable: bool = True,
         **options: Any,
     ):
         self.now = 100.0
@@ -44,7 +47,7 @@ class Desk:
             patience=patience or AnswerPatience(),
         )
         self.beat()
-        self.chat = Chat(config, workers=self.roster)
+        self.chat = Chat(config, workers=self.roster, resumed=resumed, is_resumable=is_resumable)
 
     # --- inputs
 
@@ -76,8 +79,8 @@ class Desk:
     def command(self, command: ChatInput) -> list[Effect]:
         return self.do(lambda: self.chat.on_command(command, self.now))
 
-    def say(self, text: str, *, answer: bool = True) -> list[Effect]:
-        return self.command(client.ChatSend(text=text, answer=answer))
+    def say(self, text: str, *, answer: bool = True, id: str | None = None) -> list[Effect]:
+        return self.command(client.ChatSend(text=text, answer=answer, id=id))
 
     def begin_speech(self, segment: int) -> list[Effect]:
         return self.do(lambda: self.chat.hear([Emit(events.SpeechStarted(segment, 0, 0.0))]))

@@ -49,6 +49,7 @@ def test_when_its_worker_dies_another_goes_on_after_what_was_shown() -> None:
 
     again = desk.asks()[-1]
     assert (again.attempt, again.prefill, again.max_tokens) == (2, "Hello th", 98)
+    assert [ask.is_continuation for ask in desk.asks()] == [False, True]
     assert desk.stops() == [(1, 1)]
     desk.taken("w2")
     desk.delta(1, "ere")
@@ -114,7 +115,10 @@ def test_failures_that_another_worker_may_not_have_are_tried_again_after_a_while
     assert desk.chat.is_idle
 
 
-@pytest.mark.parametrize(("code", "shown"), [("chat_failed", "chat_failed"), ("unknown_model", "unknown_model")])
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [("chat_failed", "chat_failed"), ("unknown_model", "unknown_model"), ("invalid_message", "invalid_message")],
+)
 def test_a_failure_that_no_worker_could_help_ends_the_answer(code: str, shown: str) -> None:
     desk = asked()
     desk.taken()

@@ -7,7 +7,7 @@ from bus.contract.chat_work import ChatMessage
 from bus.contract.errors import InvalidMessage, NothingToAnswer, UnknownModel
 from stream_gateway.chat.commands import AddTurn, AskAnswer, TurnRef
 from stream_gateway.session import events
-from stream_gateway.session.effects import Emit, SaveChat
+from stream_gateway.session.effects import Emit
 from tests.unit.stream_gateway.chat.desk import Desk
 
 ELSEWHERE = (ChatMessage("user", "something else"),)
@@ -124,15 +124,6 @@ def test_without_instructions_of_its_own_a_chat_has_the_services_whatever_is_con
     desk.command(client.ChatConfigure(instructions=""))
     desk.say("hello")
     assert desk.asked()[0] == ("system", "be helpful")
-
-
-def test_every_save_of_a_conversation_has_a_version_of_its_own() -> None:
-    desk = Desk()
-    desk.say("hello")
-    desk.answered("hi")
-    desk.command(client.ChatReset())
-    versions = [save.version for save in desk.of(SaveChat)]
-    assert versions == sorted(set(versions))
 
 
 def test_a_cough_does_not_repeat_an_answer_that_was_shown_in_part() -> None:

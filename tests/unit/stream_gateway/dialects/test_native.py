@@ -8,6 +8,8 @@ from bus.contract.client_protocol import (
     AudioEnd,
     AudioFormat,
     Limits,
+    ResumeGrant,
+    SessionResume,
     SessionStart,
     StageTimes,
     decode_event,
@@ -78,7 +80,7 @@ def test_an_invalid_field_is_named_by_its_path() -> None:
 
 
 def test_an_unknown_type_is_told_what_exists_even_if_its_fields_are_strange() -> None:
-    with pytest.raises(UnknownMessageType, match=r"session\.start, audio\.commit, audio\.end, .* and chat\.reset"):
+    with pytest.raises(UnknownMessageType, match=r"session\.start, session\.resume, audio\.commit, .* and chat\.reset"):
         a_dialect().on_text('{"type": "session.begin", "audio": 5}')
 
 
@@ -101,6 +103,7 @@ def test_the_start_tells_limits_model_and_the_rate_in_which_offsets_count() -> N
         "channels": 2,
         "model": "base",
         "chat_model": "smollm2",
+        "resume": None,
         "limits": json.loads(json.dumps({name: getattr(LIMITS, name) for name in LIMITS.__struct_fields__})),
     }
 
@@ -191,7 +194,8 @@ def test_a_conversation_is_spelled_as_the_protocol_has_it() -> None:
     times = client_protocol.ChatTimes(queue_s=0.5, prefill_s=0.25, first_delta_s=1.0, total_s=3.0)
     done = events.ChatDone(answer=1, text="hi", finish_reason="stop", usage=usage, times=times, model="m")
     told: list[events.SessionEvent] = [
-        events.ChatStarted(1, "m"),
+        events.TurnStored(turn=1, source="typed", id="c1"),
+        events.ChatStarted(1, "m", "c1"),
         events.ChatDelta(1, "hi"),
         done,
         events.ChatCancelled(2, "he", "speech"),
@@ -201,15 +205,17 @@ def test_a_conversation_is_spelled_as_the_protocol_has_it() -> None:
     spelled = [rendered(event, dialect) for event in told]
 
     assert [event["type"] for event in spelled] == [
+        "chat.turn",
         "chat.started",
         "chat.delta",
         "chat.done",
         "chat.cancelled",
         "chat.failed",
     ]
-    assert [event["seq"] for event in spelled] == [1, 2, 3, 4, 5]
-    assert spelled[2]["usage"] == {"prompt_tokens": 11, "completion_tokens": 5, "cached_tokens": 4}
-    assert spelled[4] | {"seq": 0} == {
+    assert [event["seq"] for event in spelled] == [1, 2, 3, 4, 5, 6]
+    assert (spelled[0]["turn"], spelled[0]["source"], spelled[0]["id"], spelled[1]["id"]) == (1, "typed", "c1", "c1")
+    assert spelled[3]["usage"] == {"prompt_tokens": 11, "completion_tokens": 5, "cached_tokens": 4}
+    assert spelled[5] | {"seq": 0} == {
         "type": "chat.failed",
         "seq": 0,
         "answer": 3,
@@ -233,3 +239,48 @@ def test_what_this_protocol_cannot_ask_for_is_not_told_and_not_counted(event: ev
     dialect = a_dialect()
     assert dialect.render(event) == ()
     assert rendered(events.DrainNotice(1.0), dialect)["seq"] == 1
+
+
+RESUME = '{"type": "session.resume", "session": "s1", "token": "t", "seq": 41}'
+GRANT = ResumeGrant(token="t", within_s=60.0)
+
+
+def test_the_numbers_of_events_go_on_where_a_client_that_resumes_has_them() -> None:
+    dialect = a_dialect()
+    assert list(dialect.on_text(RESUME)) == [SessionResume(session="s1", token="t", seq=41)]
+    assert rendered(events.Committed(1), dialect)["seq"] == 42
+
+
+def test_a_resume_in_mid_session_changes_no_number() -> None:
+    dialect = a_dialect()
+    dialect.on_text('{"type": "session.start"}')
+    dialect.on_text(RESUME)
+    assert rendered(events.Committed(1), dialect)["seq"] == 1
+
+
+def test_a_socket_that_is_for_a_resume_begins_with_one() -> None:
+    def dialect() -> NativeDialect:
+        return NativeDialect(Handshake(path="/v1/stream", query={"resume": ["1"]}, limits=LIMITS))
+
+    with pytest.raises(InvalidMessage, match=r"begins with session\.resume"):
+        dialect().on_text('{"type": "session.start"}')
+    assert dialect().on_text(RESUME)
+
+
+def test_a_session_that_can_be_resumed_says_how() -> None:
+    started = rendered(events.Started("s1", "base", 1, None, GRANT))
+    assert started["resume"] == {"token": "t", "within_s": 60.0}
+
+
+def test_a_resumed_session_says_from_where_on_audio_is_wanted() -> None:
+    resumed = rendered(events.Resumed("s1", "base", 1, None, GRANT, 4_410))
+    assert (resumed["type"], resumed["audio_offset"], resumed["session"]) == ("session.resumed", 4_410, "s1")
+
+
+def test_what_holds_other_events_is_told_event_by_event() -> None:
+    with pytest.raises(AssertionError):
+        a_dialect().render(events.Missed((events.Committed(1),)))
+
+
+def test_a_token_is_not_in_what_is_logged_of_an_event() -> None:
+    assert "token" not in repr(events.Started("s1", "base", 1, None, GRANT))

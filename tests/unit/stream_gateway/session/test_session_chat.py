@@ -4,7 +4,7 @@ from typing import Any
 
 from bus.contract import chat_work as work
 from bus.contract import client_protocol as client
-from bus.contract.client_protocol import ChatOptions
+from bus.contract.client_protocol import ChatOptions, ResumeGrant
 from bus.contract.presence import WorkerPresence
 from bus.control.roster import Roster
 from stream_gateway.chat.options import ChatConfig
@@ -130,7 +130,28 @@ def test_the_end_waits_for_the_running_answer_and_its_record() -> None:
     harness.finish_answer()
     assert harness.session.phase is Phase.ENDING
     harness.store_turns()
-    assert [type(event) for event in harness.events()][-2:] == [events.ChatDone, events.Ended]
+    assert [type(event) for event in harness.events()][-3:] == [events.ChatDone, events.TurnStored, events.Ended]
+
+
+def test_where_a_client_may_resume_it_is_told_of_an_answer_once_what_it_answers_is_stored() -> None:
+    harness = without_audio(resume=ResumeGrant(token="t", within_s=60.0))
+    harness.say()
+    harness.finish_answer()
+    harness.store_turns()
+    told = [type(event) for event in harness.events()][-4:]
+    assert told == [events.TurnStored, events.ChatStarted, events.ChatDelta, events.ChatDone]
+
+
+def test_the_socket_is_not_read_while_many_turns_are_not_stored() -> None:
+    harness = without_audio()
+    seen = []
+    for _ in range(256):
+        seen.append(harness.session.is_full)
+        harness.do(lambda: harness.session.on_command(client.ChatSend(text="x", answer=False), harness.now))
+    seen.append(harness.session.is_full)
+    harness.store_turns()
+    seen.append(harness.session.is_full)
+    assert seen == [*[False] * 256, True, False]
 
 
 def test_the_last_answer_can_be_stopped_while_the_session_ends() -> None:

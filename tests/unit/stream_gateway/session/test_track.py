@@ -10,6 +10,7 @@ from stream_gateway.session.effects import Cancel, Decode, Dropped, Effect
 from stream_gateway.session.events import SpeechEnded, SpeechStarted
 from stream_gateway.session.finals import Finals
 from stream_gateway.session.languages import SpokenLanguage
+from stream_gateway.session.segment_numbers import SegmentNumbers
 from stream_gateway.session.track import Track
 from stream_gateway.session.utterance import Heard
 from tests.unit.stream_gateway.session.builders import QUIET, SPEECH, a_config, a_result, emitted, of_type, samples
@@ -27,7 +28,7 @@ class Desk:
             endpoint=EndpointOptions(mode=mode),
             lag=self.lag,
             finals=self.finals,
-            next_segment=count(1).__next__,
+            numbers=SegmentNumbers(last=(0, 0)),
         )
 
     def hear(self, score: float, seconds: float) -> list[Effect]:
@@ -164,7 +165,7 @@ def test_without_speech_detection_a_commit_alone_ends_an_utterance() -> None:
         endpoint=EndpointOptions(),
         lag=PoolLag(),
         finals=finals,
-        next_segment=count(1).__next__,
+        numbers=SegmentNumbers(last=(0, 0)),
         vad=False,
     )
     (started,) = emitted(track.on_scores([0.0] * 100, 0.0), SpeechStarted)
