@@ -56,7 +56,6 @@ from bus.contract.work import (
 
 _log = logging.getLogger(__name__)
 
-
 _OTHER_VERSION_DELAY_S = 1.0
 
 
