@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-browser test-clients chaos soak fuzz test-hostile coverage lint types check bench lock clean
+.PHONY: help setup demo test test-browser test-clients chaos soak fuzz test-hostile test-faults coverage lint types check bench lock clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -30,6 +30,10 @@ test-clients: $(READY) ## Test with clients of others, which it installs into .c
 
 test-browser: $(READY) ## Test the page in a real browser (Debian: apt install chromium)
 	HARKEN_TEST_BROWSER=1 $(PY) -m pytest tests/browser $(PYTEST_ARGS)
+
+test-faults: $(READY) ## Test what takes long: elections of a cluster, windows that kill workers, a restart under load
+	HARKEN_TEST_FAULTS=1 $(PY) -m pytest tests/integration/test_nats_faults.py tests/integration/test_worker_faults.py \
+	  tests/integration/test_live_restart.py $(PYTEST_ARGS)
 
 chaos: $(READY) ## Hurt a running service by seed and check that no word is lost (arguments: CHAOS_ARGS)
 	$(PY) -m tests.chaos $(CHAOS_ARGS)

@@ -1,11 +1,10 @@
 """What NATS can do to sessions: vanish with what it stored, be full, be cut off, lose a server. No word is lost.
 
-Real processes on real nats-servers. `make chaos` runs those that need a cluster, and wait for its elections.
+Real processes on real nats-servers. `make test-faults` runs those that need a cluster, and wait for its elections.
 """
 
 import asyncio
 import json
-import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -30,6 +29,7 @@ from tests.integration.gateway_client import (
     speech,
     undisturbed_text,
 )
+from tests.integration.patience import needs_patience
 from tests.nats_cluster import NatsCluster, running_cluster
 from tests.stalling_proxy import proxy_to
 
@@ -143,6 +143,7 @@ async def test_a_gateway_that_the_broker_cuts_off_goes_on_with_what_it_had(
     assert await stored(bus) == [1, 1]
 
 
+@needs_patience
 async def test_a_gateway_cut_off_from_one_server_goes_on_over_another(
     launch_gateway: Launch, launch_worker: Launch, nats_server: EmbeddedNats, bus: BusConnection
 ) -> None:
@@ -168,7 +169,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[NatsCluster]:
         yield nodes
 
 
-@pytest.mark.skipif("HARKEN_TEST_CHAOS" not in os.environ, reason="takes an election of a cluster: make chaos")
+@needs_patience
 @pytest.mark.parametrize("stream", [subjects.STREAM_ASR_FINAL, subjects.STREAM_TRANSCRIPTS])
 async def test_a_cluster_that_loses_the_leader_of_a_stream_costs_a_pause_and_no_word(
     launch_gateway: Launch, launch_worker: Launch, cluster: NatsCluster, stream: str

@@ -20,13 +20,14 @@ from tests.integration.broker import (
 )
 from tests.integration.conftest import Launch
 from tests.integration.gateway_client import closed_with, event, events_until_closed, figures, said, speech
+from tests.integration.patience import needs_patience
 
 pytestmark = pytest.mark.weights
 WITHIN_S = 30.0
 SLOW = {"hotwords": ["scripted:sleep=1"], "partials": False}
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=needs_patience)])
 async def test_what_a_worker_has_when_it_dies_or_hangs_goes_to_another_long_before_its_lease_is_over(
     launch_gateway: Launch, launch_worker: Launch, bus: BusConnection, number: signal.Signals
 ) -> None:
@@ -75,6 +76,7 @@ async def test_a_worker_that_dies_between_its_answer_and_the_acknowledgement_dou
     assert await stored(bus) == [1]
 
 
+@needs_patience
 async def test_a_window_that_kills_its_workers_is_given_up_and_others_go_on(
     launch_gateway: Launch, launch_worker: Launch, bus: BusConnection
 ) -> None:
