@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-browser test-clients chaos soak coverage lint types check bench lock clean
+.PHONY: help setup demo test test-browser test-clients chaos soak fuzz test-hostile test-faults coverage lint types check bench lock clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -31,11 +31,21 @@ test-clients: $(READY) ## Test with clients of others, which it installs into .c
 test-browser: $(READY) ## Test the page in a real browser (Debian: apt install chromium)
 	HARKEN_TEST_BROWSER=1 $(PY) -m pytest tests/browser $(PYTEST_ARGS)
 
+test-faults: $(READY) ## Test what takes long: elections of a cluster, windows that kill workers, a restart under load
+	HARKEN_TEST_FAULTS=1 $(PY) -m pytest tests/integration/test_nats_faults.py tests/integration/test_worker_faults.py \
+	  tests/integration/test_live_restart.py $(PYTEST_ARGS)
+
 chaos: $(READY) ## Hurt a running service by seed and check that no word is lost (arguments: CHAOS_ARGS)
 	$(PY) -m tests.chaos $(CHAOS_ARGS)
 
 soak: $(READY) ## Have 20 sessions speak for 30 minutes: memory and latency must stay flat (arguments: SOAK_ARGS)
 	$(PY) -m tests.chaos.soak $(SOAK_ARGS)
+
+fuzz: $(READY) ## Run over a million inputs against every parser, in minutes (arguments: FUZZ_ARGS="--inputs N --seed S")
+	$(PY) -m tests.fuzz $(FUZZ_ARGS)
+
+test-hostile: $(READY) ## Attack a gateway for some minutes, with ten times what the usual tests send
+	HARKEN_TEST_HOSTILE=1 $(PY) -m pytest tests/integration/test_hostile_*.py $(PYTEST_ARGS)
 
 coverage: $(READY) ## Check that the unit tests take every branch of the pure core
 	$(PY) -m pytest tests/unit --quiet --numprocesses 2 --cov --cov-branch

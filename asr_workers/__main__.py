@@ -24,11 +24,12 @@ from asr_workers.settings import AsrSettings
 from asr_workers.worker import Worker, WorkerOptions
 from bus.contract import subjects
 from bus.contract.errors import HarkenError
-from bus.runtime import logs
+from bus.runtime import logs, readiness
 from bus.runtime.lifecycle import Drain, DrainStep, end_at_once, error_names, run_until_signal
 from bus.runtime.metrics import MetricsServer, serve_metrics
 from bus.runtime.model_store.errors import ModelStoreError
 from bus.runtime.model_store.store import default_cache_dir, resolve
+from bus.runtime.readiness import tell_ready
 from bus.runtime.settings import UnknownSetting, click_options, refuse_unknown_environment
 from bus.runtime.shared_settings import SharedSettings
 from bus.transport.assets import FINAL_ACK_WAIT_S, FINAL_MAX_DELIVERIES, ensure_assets
@@ -58,14 +59,14 @@ def main(settings: AsrSettings, shared: SharedSettings) -> None:
     with ExitStack() as closing:
         closing.callback(engine.close)
         if settings.metrics_port is not None:
-            closing.callback(_serve_metrics(settings.metrics_port).close)
-        status = run_until_signal(lambda stop: serve(settings, shared.nats_url, engine, costs, stop))
+            closing.callback(_serve_metrics(settings.metrics_port, reuse_port=shared.reuse_metrics_port).close)
+        status = run_until_signal(lambda stop: serve(settings, shared, engine, costs, stop))
     sys.exit(status)
 
 
-def _serve_metrics(port: int) -> MetricsServer:
+def _serve_metrics(port: int, *, reuse_port: bool) -> MetricsServer:
     try:
-        return serve_metrics(port)
+        return serve_metrics(port, reuse_port=reuse_port)
     except OSError as error:
         raise click.ClickException(f"metrics cannot be served on port {port}: {error.strerror}") from None
 
@@ -87,17 +88,19 @@ def _engine_options(settings: AsrSettings, path: Path | None) -> EngineOptions:
     )
 
 
-async def serve(settings: AsrSettings, nats_url: str, engine: Engine, costs: CostModel, stop: asyncio.Event) -> int:
+async def serve(
+    settings: AsrSettings, shared: SharedSettings, engine: Engine, costs: CostModel, stop: asyncio.Event
+) -> int:
     """Work until `stop`, then drain; returns the exit code."""
     worker_id = f"w{secrets.token_hex(6)}"
     try:
         bus = await BusConnection.connect(
-            nats_url,
+            shared.nats_url,
             name=f"harken-asr-{worker_id}",
             inbox_prefix="_INBOX_asr",
             connect_timeout_s=settings.connect_timeout_s,
         )
-        await ensure_assets(bus, pools=(settings.pool,))
+        await ensure_assets(bus, pools=(settings.pool,), replicas=shared.bus_replicas)
     except HarkenError as error:
         log.error("worker cannot start", extra={"code": error.code, "reason": error.message})
         return 1
@@ -137,7 +140,6 @@ async def _work(
     consumer = subjects.asr_consumer(settings.pool)
     finals = RawPull(bus, stream=subjects.STREAM_ASR_FINAL, consumer=consumer, priority=settings.priority)
     partials = RawPull(bus, stream=subjects.STREAM_ASR_PARTIAL, consumer=consumer, priority=settings.priority)
-    beats = Heartbeats(bus, worker=worker_id, pool=settings.pool, model=able.model, slots=able.slots)
     with (
         ThreadPoolExecutor(able.executors, "decode") as model_threads,
         ThreadPoolExecutor(_FEATURE_THREADS, "features") as feature_threads,
@@ -151,11 +153,22 @@ async def _work(
             options=_worker_options(settings, worker_id),
             metrics=WorkerMetrics(),
         )
+        beats = Heartbeats(
+            bus,
+            worker=worker_id,
+            pool=settings.pool,
+            model=able.model,
+            slots=able.slots,
+            final_load=lambda: worker.final_load,
+        )
         await bus.subscribe(subjects.cancel_asr(settings.pool), lambda _, data: worker.on_cancel(data))
+        # Before the first final: while the broker knows of this, gateways count on what this worker has.
+        await bus.subscribe(subjects.alive_asr(worker_id), lambda *_: None)
         working = asyncio.create_task(worker.run(finals, partials), name="work")
         beating = asyncio.create_task(beats.run(), name="heartbeats")
         waiters = (asyncio.create_task(stop.wait()), asyncio.create_task(bus.closed.wait()))
         log.info("worker ready", extra={"worker": worker_id, "pool": settings.pool, "model": able.model})
+        tell_ready(os.environ.get(readiness.ENVIRONMENT))
         await asyncio.wait((working, *waiters), return_when=asyncio.FIRST_COMPLETED)
         if working.done() and (error := working.exception()) is not None:
             end_at_once("worker failed", error_names(error))

@@ -30,6 +30,10 @@ class Job(Protocol):
     def stored_age_s(self) -> float:
         """Time in the broker before this delivery."""
 
+    @property
+    def ack_subject(self) -> str:
+        """Where the broker takes the answers to this delivery."""
+
     async def ack(self) -> None:
         """Done."""
 

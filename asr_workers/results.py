@@ -10,6 +10,8 @@ OVERTAKEN = Failure(code=SUPERSEDED, message="a newer window covers its audio")
 """Of a partial."""
 BROKEN_AFTER = 12
 """Windows that fail in a row before the engine counts as broken: more than one client with bad windows brings about."""
+_UNSUSPECTED_DELIVERIES = 2
+"""Of four: two are left for it to be decoded alone, or to be found guilty."""
 
 FailureAction = Literal["retry", "give_up"]
 
@@ -96,5 +98,8 @@ def on_duplicate(*, deliveries: int, max_deliver: int) -> FailureAction:
 
 
 def is_suspect(kind: WindowKind, *, deliveries: int) -> bool:
-    """Tell whether a window may have ended another worker: it runs with no other final at risk beside it."""
-    return kind == "final" and deliveries > 1
+    """Tell whether a window may have ended other workers: it runs with no other final at risk beside it.
+
+    Once is no reason to suspect it: a worker that leaves hands back what it has, and most that die are killed.
+    """
+    return kind == "final" and deliveries > _UNSUSPECTED_DELIVERIES

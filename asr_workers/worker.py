@@ -6,8 +6,8 @@ process dies in between, the window is decoded twice and the gateway sees the sa
 
 Whatever an engine raises concerns only the window that caused it, unless nothing succeeds any more: then the engine is
 broken, and the process ends rather than fail what healthy workers could decode. A window that ends the process itself
-comes back, and with it all that was held beside it; so a final that was delivered before runs alone, and the innocent
-among them are decoded before the broker gives the guilty one up.
+comes back, and with it all that was held beside it; so a final that was delivered twice before runs alone, and the
+innocent among them are decoded before the broker gives the guilty one up.
 
 A final that was cancelled is done, as far as the broker is told; if it runs, its result is discarded. A final may be
 asked for twice, for this worker may be the reason why its answer is late: the second one goes back for others to take.
@@ -17,18 +17,18 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 
 from asr_workers.batch.plan import Batch
 from asr_workers.batch.scheduler import Arrival, Scheduler
+from asr_workers.batch.slot_use import SlotUse
 from asr_workers.cancelled import Cancelled, WindowKey
-from asr_workers.engines.base import Decoded, Engine, Outcome, Prepared
+from asr_workers.engines.base import Decoded, Engine, Prepared, decode_apart
 from asr_workers.held_jobs import HeldJob, HeldJobs, Job, JobSource
 from asr_workers.metrics import WorkerMetrics
-from asr_workers.presence import Publisher
+from asr_workers.presence import Publisher, tell_taken
 from asr_workers.results import (
     BROKEN_AFTER,
     OVERTAKEN,
@@ -43,10 +43,18 @@ from asr_workers.results import (
 )
 from bus.contract import subjects
 from bus.contract.errors import BusUnavailable, DecodeFailed
-from bus.contract.work import AsrResult, Failure, Timings, WindowKind, decode_cancel, decode_request, encode
+from bus.contract.work import (
+    AsrResult,
+    Failure,
+    Timings,
+    WindowKind,
+    check_result,
+    decode_cancel,
+    decode_request,
+    encode,
+)
 
 _log = logging.getLogger(__name__)
-
 
 _OTHER_VERSION_DELAY_S = 1.0
 
@@ -96,11 +104,18 @@ class Worker:
         self._numbers = itertools.count(1)
         self._held = HeldJobs(metrics)
         self._cancelled = Cancelled()
+        able = engine.capabilities
+        self._use = SlotUse(slots=able.slots, executors=able.executors)
         self._tasks = asyncio.TaskGroup()
         self._pulls: list[asyncio.Task[None]] = []
         self._failed_in_a_row = 0
         self._changed = asyncio.Event()
         self._room: dict[WindowKind, asyncio.Event] = {"final": asyncio.Event(), "partial": asyncio.Event()}
+
+    @property
+    def final_load(self) -> float:
+        """Share of the slots that finals used lately."""
+        return self._use.share(time.monotonic())
 
     async def run(self, finals: JobSource, partials: JobSource) -> None:
         """Work until `drain` is through. An exception is fatal: the jobs held return to the broker by their lease."""
@@ -160,6 +175,9 @@ class Worker:
         if kind == "final" and not self._is_wanted(held):
             return None
         self._held.add(held)
+        if kind == "final":
+            me, ack_subject = self._options.worker, job.ack_subject
+            self._tasks.create_task(tell_taken(self._bus, request, worker=me, ack_subject=ack_subject))
         return held
 
     def _is_wanted(self, held: HeldJob) -> bool:
@@ -238,7 +256,10 @@ class Worker:
             if not held.answered:
                 self._scheduler.remove(held.number)
                 self._changed.set()
-                await self._fail(held, error, permanent=isinstance(error, ValueError))
+                is_of_window = isinstance(error, ValueError)
+                if not is_of_window:
+                    self._count(error)
+                await self._fail(held, error, permanent=is_of_window)
             return
         held.prepared = prepared
         self._scheduler.prepared(held.number, prepared.group)
@@ -268,6 +289,8 @@ class Worker:
         for item in items:
             # A fall-back decode is a second batch; the wait that counts is the one before the first.
             item.batch_wait_s = now - item.pulled_at if item.batch_wait_s is None else item.batch_wait_s
+        finals = len(items) if batch.kind == "final" else 0
+        self._use.begin(finals, now)
         loop = asyncio.get_running_loop()
         call = loop.run_in_executor(self._model_threads, decode_apart, self._engine, prepared)
         try:
@@ -275,6 +298,7 @@ class Worker:
                 outcomes = await call
         except TimeoutError as error:
             raise EngineStuck(f"a model call took longer than {self._options.decode_timeout_s:g} s") from error
+        self._use.end(finals, time.monotonic())
         failed = any(isinstance(outcome, Exception) for outcome in outcomes)
         self._scheduler.finish(batch, took_s=None if failed else time.monotonic() - now)
         self._metrics.on_learnt(self._scheduler.learnt())
@@ -316,6 +340,11 @@ class Worker:
             model=self._engine.capabilities.model,
             worker=self._options.worker,
         )
+        try:
+            check_result(result)
+        except ValueError as error:  # gateways would refuse it, and wait in vain
+            await self._fail(held, error, permanent=False)
+            return
         if await self._send(held, result):
             await self._held.release(held, held.job.ack, "ack")
 
@@ -369,13 +398,3 @@ class Worker:
                 event.set()
             else:
                 event.clear()
-
-
-def decode_apart(engine: Engine, batch: Sequence[Prepared]) -> list[Outcome | Exception]:
-    """Decode a batch; if that fails, each window alone, so that a bad one fails alone. Blocking."""
-    try:
-        return list(engine.decode(batch))
-    except Exception as error:  # an engine may raise anything; it concerns these windows only
-        if len(batch) == 1:
-            return [error]
-    return [outcome for item in batch for outcome in decode_apart(engine, [item])]

@@ -26,6 +26,7 @@ from benchmarks.load import Load, Plan, frames_of
 from benchmarks.recordings import DEFAULT_SPEECH, load, select
 from benchmarks.report import Row, show_json, show_table
 from benchmarks.scoring import percentile
+from benchmarks.service import EVERYBODY_COMES_IN
 from bus.transport.embedded import EmbeddedNats
 
 _SETTLE_S = 1.0
@@ -183,6 +184,7 @@ async def _gateway(core: int, sessions: int) -> AsyncIterator[tuple[psutil.Proce
                 HARKEN_GATEWAY_PORT="0",
                 HARKEN_GATEWAY_REUSE_PORT="false",
                 HARKEN_GATEWAY_MAX_SESSIONS=str(sessions + 10),
+                **EVERYBODY_COMES_IN,
             ) as pid,
         ):
             process = psutil.Process(pid)

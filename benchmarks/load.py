@@ -26,7 +26,7 @@ _SAMPLE_RATE_HZ = 16_000
 _START_SAMPLES = 2 * _FRAME_SAMPLES
 """Speech that the gateway wants to hear before it says so, in whole frames."""
 _PING_EVERY_CHUNKS = 20
-_TEXT, _BINARY, _PING, _PONG = 0x81, 0x82, 0x89, 0x8A
+TEXT, BINARY, PING, PONG = 0x81, 0x82, 0x89, 0x8A
 _NO_MASK = bytes(4)
 
 
@@ -61,7 +61,7 @@ class Seen:
 def frames_of(pcm: bytes) -> list[bytes]:
     """Whole chunks of audio as WebSocket frames."""
     step = 2 * CHUNK_SAMPLES
-    return [_frame(_BINARY, pcm[at : at + step]) for at in range(0, len(pcm) - step + 1, step)]
+    return [frame(BINARY, pcm[at : at + step]) for at in range(0, len(pcm) - step + 1, step)]
 
 
 class Client(asyncio.Protocol):
@@ -98,10 +98,10 @@ class Client(asyncio.Protocol):
         self._next += 1
         if number % _PING_EVERY_CHUNKS == 0:
             self._pinged_at = time.monotonic()
-            self._transport.write(_frame(_PING, b""))
+            self._transport.write(frame(PING, b""))
         if not self._plan.vad and number and number % round(self._plan.commit_every_s / _CHUNK_S) == 0:
             self._committed_at.append(time.monotonic())
-            self._transport.write(_frame(_TEXT, b'{"type":"audio.commit"}'))
+            self._transport.write(frame(TEXT, b'{"type":"audio.commit"}'))
 
     def close(self) -> None:
         """Cut the connection."""
@@ -129,9 +129,9 @@ class Client(asyncio.Protocol):
                 self._fail(head.partition(b"\r\n")[0].decode(errors="replace"))
                 return
             self._is_upgraded = True
-            self._transport.write(_frame(_TEXT, self._start()))
+            self._transport.write(frame(TEXT, self._start()))
         now = time.monotonic()
-        while (cut := _cut(received)) is not None:
+        while (cut := cut_frame(received)) is not None:
             opcode, payload, received = cut
             self._on_frame(opcode, payload, now)
         self._received = received
@@ -148,11 +148,11 @@ class Client(asyncio.Protocol):
         ).encode()
 
     def _on_frame(self, opcode: int, payload: bytes, now: float) -> None:
-        if opcode == _PONG:
+        if opcode == PONG:
             self._seen.pong_s.append(now - self._pinged_at)
-        elif opcode == _PING:
-            self._transport.write(_frame(_PONG, payload))
-        elif opcode == _TEXT:
+        elif opcode == PING:
+            self._transport.write(frame(PONG, payload))
+        elif opcode == TEXT:
             self._on_event(json.loads(payload), now)
 
     def _on_event(self, event: dict[str, object], now: float) -> None:
@@ -247,14 +247,15 @@ class Load:
             client.close()
 
 
-def _frame(opcode: int, payload: bytes) -> bytes:
+def frame(opcode: int, payload: bytes) -> bytes:
+    """A whole message as a client sends it, of up to 64 KiB."""
     if len(payload) < 126:
         return struct.pack("!BB", opcode, 0x80 | len(payload)) + _NO_MASK + payload
     return struct.pack("!BBH", opcode, 0x80 | 126, len(payload)) + _NO_MASK + payload
 
 
-def _cut(data: bytes) -> tuple[int, bytes, bytes] | None:
-    """Opcode and payload of the first frame of a server, and what follows it; None if it is not complete."""
+def cut_frame(data: bytes) -> tuple[int, bytes, bytes] | None:
+    """First byte and payload of the first frame of a server, and what follows it; None if it is not complete."""
     if len(data) < 2:
         return None
     start, length = 2, data[1]

@@ -7,6 +7,15 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Final
+
+EVERYBODY_COMES_IN: Final = {
+    "HARKEN_GATEWAY_SESSIONS_PER_SLOT": "0",
+    "HARKEN_GATEWAY_MAX_LAG_S": "600",
+    "HARKEN_GATEWAY_MAX_PROCESS_LAG_S": "60",
+    "HARKEN_GATEWAY_MAX_SCORING_SHARE": "60",
+}
+"""A benchmark decides itself how many come, and shows what that does to them."""
 
 
 @asynccontextmanager
@@ -22,7 +31,7 @@ async def service(
             *(sys.executable, "-m", "clients.cli.main", "up", "--port", "0", "--data-dir", folder, *arguments),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            env={**os.environ, **(settings or {})},
+            env={**os.environ, **EVERYBODY_COMES_IN, **(settings or {})},
         )
         assert process.stdout is not None
         try:

@@ -94,7 +94,7 @@ async def close_socket(socket: ClientConnection) -> None:
 def _refusal(shown: str, response: Response) -> HarkenError:
     try:
         detail = msgspec.json.decode(response.body or b"{}", type=_Refusal).error
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         detail = _RefusalDetail()
     match response.status_code:
         case 401:

@@ -113,7 +113,7 @@ class Lifeline:
         except ConnectionClosed:
             await self._pulse.until(self._is_settled)
             if self._is_on(socket):
-                self._machine.on_close(socket.close_code, socket.close_reason or "")
+                self._machine.on_close(socket.close_code, socket.close_reason or "", quiet_s=socket.quiet_s)
         self._note_loss()
 
     async def _write(self, socket: ListeningConnection) -> None:
@@ -126,6 +126,7 @@ class Lifeline:
                 self._is_writing = True
                 await socket.send(frame)
                 self._is_writing = False
+                socket.note_sent()
                 self._pulse.beat()
         except ConnectionClosed:
             self._unwritable = socket
@@ -188,7 +189,7 @@ class Lifeline:
         self._pulse.beat()
 
     def _take(self, frame: str | bytes) -> None:
-        event = self._machine.on_text(frame) if isinstance(frame, str) else None
+        event = self._machine.on_text(frame, quiet_s=self._socket.quiet_s) if isinstance(frame, str) else None
         # A fatal error is raised by the iteration, not handed out as an event.
         if event is not None and self._machine.failure is None:
             self._on_event(event)

@@ -15,6 +15,7 @@ Where the session `should_move`, step 3 comes while the socket is still there, a
 """
 
 from enum import StrEnum
+from math import inf
 from typing import Final, assert_never, get_args
 
 import msgspec
@@ -43,7 +44,7 @@ from bus.contract.client_protocol import (
     decode_event,
     encode_message,
 )
-from bus.contract.errors import CannotResume, HarkenError, InternalError, SessionTaken, Unauthorized
+from bus.contract.errors import CannotResume, HarkenError, IdleTimeout, InternalError, SessionTaken, Unauthorized
 from clients.failures import ConnectionLost, NotHarken, SessionOver, as_refusal, from_close, from_code
 from clients.held import HeldEvents
 from clients.outgoing import Outgoing
@@ -52,6 +53,8 @@ MAX_REPLAY_BYTES = 32 * 1024 * 1024
 """17 minutes of 16 kHz linear16 mono, 87 s of 48 kHz float32 stereo: far more than a gateway lets wait."""
 
 _KNOWN_TYPES: Final = frozenset(kind.__struct_config__.tag for kind in get_args(ServerEvent))
+_IDLE_SHARE: Final = 0.8
+"""Of the service's idle time-out: who was quiet for longer by its own count was idle."""
 _ERROR_TYPE: Final = ErrorEvent.__struct_config__.tag
 
 
@@ -188,8 +191,10 @@ class ClientSession:
         """Tell whether there is a socket to send on, as far as is known."""
         return self.is_connected and not self.is_resuming and not self.is_over
 
-    def on_text(self, text: str) -> ServerEvent | None:
+    def on_text(self, text: str, *, quiet_s: float = inf) -> ServerEvent | None:
         """Take one text frame of the service; gives its event, or None if there is nothing to hand on.
+
+        `quiet_s`: how long nothing was sent, while this machine was awake.
 
         None: a type unknown here, anything after the end, an event seen before (`seq` not above the last), that the
         gateway goes away (if the session can move), or a frame that breaks the protocol (then `failure` is set). A
@@ -204,18 +209,18 @@ class ClientSession:
             if not (is_refusal or self._held.is_news(envelope.seq)) or envelope.type not in _KNOWN_TYPES:
                 return None
             event = decode_event(text)
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             self._break(str(error))
             return None
-        return self._apply(event)
+        return self._apply(event, quiet_s)
 
-    def on_close(self, code: int | None, reason: str) -> None:
+    def on_close(self, code: int | None, reason: str, *, quiet_s: float = inf) -> None:
         """Take the end of the socket that has the session. `code` None: no close frame came.
 
         Before `session.ended` it is a failure, or means another socket.
         """
         if not self.is_over and self.is_connected:
-            self._lose(from_close(code, reason))
+            self._lose(from_close(code, reason), quiet_s)
 
     def resume_frame(self) -> str:
         """Give the first text frame of another socket. Only where there is a `grant`, and the session is not over."""
@@ -244,7 +249,7 @@ class ClientSession:
             why = f"; the last try: {self._refusal}" if self._refusal is not None else ""
             self._fail(ConnectionLost(f"{self.lost}. It could not be taken up again{why}"))
 
-    def _apply(self, event: ServerEvent) -> ServerEvent | None:
+    def _apply(self, event: ServerEvent, quiet_s: float) -> ServerEvent | None:
         if not self._is_due(event):
             return None
         if self.is_resuming and not isinstance(event, ErrorEvent):
@@ -264,7 +269,7 @@ class ClientSession:
             case SessionEnded():
                 self._has_ended = True
             case ErrorEvent():
-                self._on_error(event)
+                self._on_error(event, quiet_s)
                 return None if event.fatal and self.failure is None else event
             case ChatTurnStored(id=name) if self._outgoing is not None:
                 self._outgoing.on_turn_stored(name)
@@ -334,23 +339,31 @@ class ClientSession:
         if self._outgoing is not None and self.grant is not None:
             self._outgoing.replay.commit(offset)
 
-    def _on_error(self, event: ErrorEvent) -> None:
+    def _on_error(self, event: ErrorEvent, quiet_s: float) -> None:
         error = from_code(event.code, event.message, retryable=event.retryable)
         if event.fatal and self.is_resuming:
             self.on_resume_failed(error)
         elif event.fatal:
-            self._lose(error, may_resume=event.retryable)
+            self._lose(error, quiet_s, may_resume=event.retryable)
         elif error.fault == "client" and self._outgoing is not None:
             self._outgoing.replay.on_refused()
 
-    def _lose(self, error: HarkenError, *, may_resume: bool = True) -> None:
+    def _lose(self, error: HarkenError, quiet_s: float, *, may_resume: bool = True) -> None:
         if isinstance(error, SessionTaken) and self._unanswered_resumes:
             # A gateway that seemed to be gone has woken up and taken up what we had asked of it.
             self._unanswered_resumes -= 1
-        elif error.fault == "client" or self.grant is None or not may_resume:
+        elif isinstance(error, IdleTimeout) and self._was_busy(quiet_s):
+            pass  # what was sent did not get through, or this machine has slept
+        elif error.fault == "client" or not may_resume:
+            self._fail(error)
+            return
+        if self.grant is None:
             self._fail(error)
             return
         self.is_connected, self.lost = False, error
+
+    def _was_busy(self, quiet_s: float) -> bool:
+        return self.started is not None and quiet_s < _IDLE_SHARE * self.started.limits.idle_timeout_s
 
     def _break(self, detail: str) -> None:
         if self.started is None:

@@ -28,6 +28,7 @@ class ListeningConnection(ClientConnection):
     """
 
     _silent_looks = 0
+    _quiet_looks = 0
     _cut_after_s: float | None = None
     _is_resumable = False
 
@@ -42,6 +43,15 @@ class ListeningConnection(ClientConnection):
         self._next_look.cancel()
         if self.state is State.OPEN:
             self._listen_for(RESUMABLE_LIMIT_S)
+
+    @property
+    def quiet_s(self) -> float:
+        """How long nothing was sent, as far as this machine was awake."""
+        return self._quiet_looks * self._limit_s / _LOOKS
+
+    def note_sent(self) -> None:
+        """Note that the application has something to say."""
+        self._quiet_looks = 0
 
     def data_received(self, data: bytes) -> None:
         """Note that the service lives."""
@@ -72,6 +82,7 @@ class ListeningConnection(ClientConnection):
             self._cut_after_s = self._limit_s
             self.transport.abort()
             return
+        self._quiet_looks += 1
         interval_s = self._limit_s / _LOOKS
         has_slept = self._sleep_watch.has_slept(
             monotonic_s=self.loop.time(), wall_s=time.time(), due_after_s=interval_s

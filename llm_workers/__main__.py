@@ -13,11 +13,12 @@ import click
 
 from bus.contract import subjects
 from bus.contract.errors import HarkenError
-from bus.runtime import logs
+from bus.runtime import logs, readiness
 from bus.runtime.lifecycle import Drain, DrainStep, end_at_once, error_names, run_until_signal
 from bus.runtime.metrics import MetricsServer, serve_metrics
 from bus.runtime.model_store.errors import ModelStoreError
 from bus.runtime.model_store.store import default_cache_dir, resolve
+from bus.runtime.readiness import tell_ready
 from bus.runtime.settings import UnknownSetting, click_options, refuse_unknown_environment
 from bus.runtime.shared_settings import SharedSettings
 from bus.transport.assets import CHAT_ACK_WAIT_S, ensure_assets
@@ -54,19 +55,17 @@ def main(settings: LlmSettings, shared: SharedSettings) -> None:
         raise click.ClickException(str(error)) from None
     with ExitStack() as closing:
         if settings.metrics_port is not None:
-            closing.callback(_serve_metrics(settings.metrics_port).close)
+            closing.callback(_serve_metrics(settings.metrics_port, reuse_port=shared.reuse_metrics_port).close)
         try:
-            status = run_until_signal(
-                lambda stop: serve(settings, shared.nats_url, _engine_options(settings, path), stop)
-            )
+            status = run_until_signal(lambda stop: serve(settings, shared, _engine_options(settings, path), stop))
         except EngineUnavailable as error:
             raise click.ClickException(str(error)) from None
     sys.exit(status)
 
 
-def _serve_metrics(port: int) -> MetricsServer:
+def _serve_metrics(port: int, *, reuse_port: bool) -> MetricsServer:
     try:
-        return serve_metrics(port)
+        return serve_metrics(port, reuse_port=reuse_port)
     except OSError as error:
         raise click.ClickException(f"metrics cannot be served on port {port}: {error.strerror}") from None
 
@@ -91,7 +90,7 @@ def _engine_options(settings: LlmSettings, path: Path | None) -> EngineOptions:
     )
 
 
-async def serve(settings: LlmSettings, nats_url: str, options: EngineOptions, stop: asyncio.Event) -> int:
+async def serve(settings: LlmSettings, shared: SharedSettings, options: EngineOptions, stop: asyncio.Event) -> int:
     """Work until `stop`, then drain; returns the exit code. Raises EngineUnavailable."""
     try:
         async with asyncio.timeout(settings.start_timeout_s):
@@ -99,21 +98,21 @@ async def serve(settings: LlmSettings, nats_url: str, options: EngineOptions, st
     except TimeoutError:
         raise EngineUnavailable(f"the engine was not ready within {settings.start_timeout_s:g} s") from None
     try:
-        return await _serve_with(engine, settings, nats_url, stop)
+        return await _serve_with(engine, settings, shared, stop)
     finally:
         await engine.aclose()
 
 
-async def _serve_with(engine: Engine, settings: LlmSettings, nats_url: str, stop: asyncio.Event) -> int:
+async def _serve_with(engine: Engine, settings: LlmSettings, shared: SharedSettings, stop: asyncio.Event) -> int:
     worker_id = f"l{secrets.token_hex(6)}"
     try:
         bus = await BusConnection.connect(
-            nats_url,
+            shared.nats_url,
             name=f"harken-llm-{worker_id}",
             inbox_prefix=INBOX_LLM,
             connect_timeout_s=settings.connect_timeout_s,
         )
-        await ensure_assets(bus, llm_pools=(settings.pool,))
+        await ensure_assets(bus, llm_pools=(settings.pool,), replicas=shared.bus_replicas)
     except HarkenError as error:
         log.error("worker cannot start", extra={"code": error.code, "reason": error.message})
         return 1
@@ -161,6 +160,7 @@ async def _work(settings: LlmSettings, bus: BusConnection, engine: Engine, worke
         "worker ready",
         extra={"worker": worker_id, "pool": settings.pool, "model": able.model, "slots": able.slots},
     )
+    tell_ready(os.environ.get(readiness.ENVIRONMENT))
     await asyncio.wait((working, *waiters), return_when=asyncio.FIRST_COMPLETED)
 
     async def leave() -> None:

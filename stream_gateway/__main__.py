@@ -11,15 +11,15 @@ from ssl import SSLContext
 
 import click
 from prometheus_client import CollectorRegistry
-from websockets.asyncio.server import Server
 
 from bus.contract.client_protocol import VadOptions
 from bus.contract.errors import HarkenError
-from bus.runtime import logs
+from bus.runtime import logs, readiness
 from bus.runtime.lifecycle import Drain, DrainStep, run_until_signal
 from bus.runtime.model_store.catalogue import SILERO_VAD
 from bus.runtime.model_store.errors import ModelStoreError
 from bus.runtime.model_store.store import default_cache_dir, resolve
+from bus.runtime.readiness import tell_ready
 from bus.runtime.settings import UnknownSetting, click_options, refuse_unknown_environment
 from bus.runtime.shared_settings import SharedSettings
 from bus.runtime.tls import TlsError, reload, server_context
@@ -27,22 +27,35 @@ from bus.transport.assets import AssetLimits, ensure_assets
 from bus.transport.connection import BusConnection
 from stream_gateway.chat.options import AnswerPatience
 from stream_gateway.gateway import Gateway
+from stream_gateway.listeners import Listeners
 from stream_gateway.metrics import GatewayMetrics
+from stream_gateway.policy.admission import with_headroom
 from stream_gateway.policy.cadence import CadenceOptions
+from stream_gateway.policy.doorkeeper import AdmissionLimits, Doorkeeper
 from stream_gateway.policy.endpoint import EndpointOptions
 from stream_gateway.policy.hedging import HedgeOptions
 from stream_gateway.policy.keys import parse_keys
+from stream_gateway.policy.pool_door import DoorOptions
+from stream_gateway.policy.shortage import ProcessLimits
+from stream_gateway.process_limits import allow_open_files, available_bytes
 from stream_gateway.segmentation.scorer import FrameScorer
 from stream_gateway.segmentation.segmenter import SegmenterOptions
 from stream_gateway.server import FrameLimits, FrontDoor
 from stream_gateway.services import Services
 from stream_gateway.session.config import RetryOptions, SessionLimits, segmenter_options
 from stream_gateway.settings import GatewaySettings
+from stream_gateway.sockets import SocketLimits
 
 log = logging.getLogger(__name__)
 
 _FIRST_HEARTBEAT_S = 1.0
 """Twice the workers' interval."""
+_OTHER_FILES = 100
+"""NATS, logs, the page, libraries."""
+_TENANT_SHARE = 0.9
+_MEMORY_SHARE = 0.8
+_LAST_ARRIVALS_S = 0.5
+"""From the last connection accepted until its request is read, and its session begun."""
 _FINISH_S = 15.0
 """After the drain time-out sessions are ended by force; their finals get this long."""
 
@@ -61,12 +74,12 @@ def main(settings: GatewaySettings, shared: SharedSettings) -> None:
         vad_path = resolve(SILERO_VAD.name, cache_dir=shared.cache_dir or default_cache_dir())
     except (UnknownSetting, ModelStoreError, ValueError) as error:
         raise click.ClickException(str(error)) from None
-    sys.exit(run_until_signal(lambda stop: serve(settings, shared.nats_url, vad_path, tenants, tls, stop)))
+    sys.exit(run_until_signal(lambda stop: serve(settings, shared, vad_path, tenants, tls, stop)))
 
 
 async def serve(
     settings: GatewaySettings,
-    nats_url: str,
+    shared: SharedSettings,
     vad_path: Path,
     tenants: dict[str, str],
     tls: SSLContext | None,
@@ -75,7 +88,7 @@ async def serve(
     """Run until `stop`, then drain; returns the exit code."""
     gateway_id = f"g{secrets.token_hex(6)}"
     try:
-        bus = await _join_bus(settings, nats_url, gateway_id)
+        bus = await _join_bus(settings, shared, gateway_id)
     except HarkenError as error:
         log.error("gateway cannot start", extra={"code": error.code, "reason": error.message})
         return 1
@@ -88,14 +101,16 @@ async def serve(
         metrics=metrics,
         default_model=settings.default_model,
         default_chat_model=settings.default_chat_model,
-        max_sessions=settings.max_sessions,
+        doorkeeper=_doorkeeper(settings, tenants=len(set(tenants.values()))),
         services=lambda self: _services(settings, gateway_id, bus, scorer, metrics, self),
     )
     await gateway.start()
     # Else the first clients of a gateway that joins others on a port would hear that there is no worker.
     await gateway.wait_for_worker(_FIRST_HEARTBEAT_S)
     frames = FrameLimits(binary_bytes=settings.max_frame_bytes, base64_bytes=settings.max_base64_frame_bytes)
-    door = FrontDoor(gateway, metrics=metrics, tenants=tenants, frames=frames)
+    sockets = SocketLimits(max_held_bytes=settings.max_input_mb << 20, max_strangers=settings.max_strangers)
+    door = FrontDoor(gateway, metrics=metrics, tenants=tenants, frames=frames, sockets=sockets)
+    _allow_files(with_headroom(settings.max_sessions) + settings.max_strangers + _OTHER_FILES)
     address = {"host": settings.host, "port": settings.port}
     try:
         server = await door.listen(settings.host, settings.port, reuse_port=settings.reuse_port, tls=tls)
@@ -105,6 +120,7 @@ async def serve(
     if tls is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _renew, tls, settings)
     log.info("gateway listens", extra={**address, "tls": tls is not None, "gateway": gateway_id})
+    tell_ready(os.environ.get(readiness.ENVIRONMENT))
     return await _run(settings, gateway, server, bus, scorer, stop)
 
 
@@ -124,21 +140,22 @@ def _renew(tls: SSLContext, settings: GatewaySettings) -> None:
         log.info("certificate renewed")
 
 
-async def _join_bus(settings: GatewaySettings, nats_url: str, gateway_id: str) -> BusConnection:
+async def _join_bus(settings: GatewaySettings, shared: SharedSettings, gateway_id: str) -> BusConnection:
     bus = await BusConnection.connect(
-        nats_url,
+        shared.nats_url,
         name=f"harken-gateway-{gateway_id}",
         inbox_prefix="_INBOX_gw",
         connect_timeout_s=settings.connect_timeout_s,
     )
-    await ensure_assets(bus, limits=AssetLimits(transcripts_max_age_s=settings.transcript_retention_s))
+    limits = AssetLimits(transcripts_max_age_s=settings.transcript_retention_s)
+    await ensure_assets(bus, limits=limits, replicas=shared.bus_replicas)
     return bus
 
 
 async def _run(
     settings: GatewaySettings,
     gateway: Gateway,
-    server: Server,
+    server: Listeners,
     bus: BusConnection,
     scorer: FrameScorer,
     stop: asyncio.Event,
@@ -148,6 +165,7 @@ async def _run(
         asyncio.create_task(work, name=name)
         for name, work in (
             ("watch", gateway.watch()),
+            ("probe workers", gateway.probe_workers()),
             ("follow queues", gateway.follow_queues()),
             ("stop", stop.wait()),
             ("bus closed", bus.closed.wait()),
@@ -159,8 +177,10 @@ async def _run(
             log.error("gateway task failed", extra={"task": task.get_name()}, exc_info=error)
 
     async def stop_listening() -> None:
-        gateway.draining = True
         server.close(close_connections=False)
+        # Who came in as the door closed gets a session, and is told to move with all others.
+        await asyncio.sleep(_LAST_ARRIVALS_S)
+        gateway.doorkeeper.draining = True
 
     async def close_bus() -> None:
         for task in tasks:
@@ -170,7 +190,7 @@ async def _run(
 
     well = await Drain(
         [
-            DrainStep("stop_listening", stop_listening, 1.0),
+            DrainStep("stop_listening", stop_listening, _LAST_ARRIVALS_S + 1.0),
             DrainStep(
                 "finish_sessions", lambda: gateway.drain(settings.drain_timeout_s), settings.drain_timeout_s + _FINISH_S
             ),
@@ -178,6 +198,29 @@ async def _run(
         ]
     ).run()
     return 0 if well and stop.is_set() else 1
+
+
+def _allow_files(wanted: int) -> None:
+    if (allowed := allow_open_files(wanted)) < wanted:
+        log.warning("open files are limited to fewer than connections may be", extra={"allowed": allowed})
+
+
+def _doorkeeper(settings: GatewaySettings, *, tenants: int) -> Doorkeeper:
+    of_a_tenant = settings.max_tenant_sessions
+    if of_a_tenant is None and tenants > 1:
+        of_a_tenant = max(1, round(_TENANT_SHARE * settings.max_sessions))
+    return Doorkeeper(
+        AdmissionLimits(
+            max_sessions=settings.max_sessions,
+            max_tenant_sessions=of_a_tenant,
+            newcomers_per_slot=settings.sessions_per_slot,
+        ),
+        ProcessLimits(
+            max_process_lag_s=settings.max_process_lag_s,
+            max_scoring_share=settings.max_scoring_share,
+            max_memory_bytes=settings.max_memory_mb << 20 or round(_MEMORY_SHARE * available_bytes()),
+        ),
+    )
 
 
 def _services(
@@ -194,6 +237,7 @@ def _services(
         scorer=scorer,
         metrics=metrics,
         route=gateway.route,
+        check_pool=gateway.doorkeeper.check_pool,
         llm=gateway.llm,
         default_instructions=settings.default_instructions,
         patience=AnswerPatience(queued_s=settings.answer_queue_s, deadline_s=settings.answer_deadline_s),
@@ -213,6 +257,7 @@ def _services(
         endpoint=EndpointOptions(mode=settings.endpoint_mode),
         cadence=CadenceOptions(base_s=settings.partial_interval_s),
         hedging=HedgeOptions(enabled=settings.hedge_finals),
+        door=DoorOptions(max_lag_s=settings.max_lag_s),
         follow_partials=settings.follow_partials,
         retry=RetryOptions(deadline_s=settings.final_deadline_s),
     )

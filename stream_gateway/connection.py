@@ -16,10 +16,12 @@ from stream_gateway.dialects.base import Action, Audio, AudioClear, Awake, Diale
 from stream_gateway.event_writer import EventWriter
 from stream_gateway.live_session import LiveSession
 from stream_gateway.opening import Opener, Opening
+from stream_gateway.reading import actions_of
 from stream_gateway.services import Services
 from stream_gateway.session import events
 from stream_gateway.session.config import SessionLimits
 from stream_gateway.session.session import Phase
+from stream_gateway.session_ids import session_id_of
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,12 @@ class Connection:
         self._tasks = asyncio.TaskGroup()
         self._writer = EventWriter(socket, dialect=dialect, max_events=services.max_outbox_events)
         self.live = LiveSession(
-            limits=_limits(services, dialect), services=services, tenant=tenant, writer=self._writer, tasks=self._tasks
+            session_id=session_id_of(socket.id),
+            limits=_limits(services, dialect),
+            services=services,
+            tenant=tenant,
+            writer=self._writer,
+            tasks=self._tasks,
         )
         self._machine = self.live.machine
         self._opener = Opener(services, tenant=tenant, now=self.live.now, on_taken=self.live.on_taken_over)
@@ -96,7 +103,7 @@ class Connection:
 
     async def _on_frame(self, frame: str | bytes) -> None:
         try:
-            actions = self._dialect.on_text(frame) if isinstance(frame, str) else self._dialect.on_binary(frame)
+            actions = await actions_of(self._dialect, frame)
         except HarkenError as error:
             self._fail(error, fatal=False)
             return
@@ -144,7 +151,12 @@ class Connection:
         if isinstance(message, SessionResume):
             return await self._opener.resume(message, claim=self._claim)
         can_resume = self._dialect.can_resume and self._services.resume_grace_s > 0
-        return await self._opener.start(message, session=self.live.session_id, can_resume=can_resume)
+        return await self._opener.start(
+            message,
+            session=self.live.session_id,
+            can_resume=can_resume,
+            may_never_speak=self._dialect.may_never_speak,
+        )
 
     def _begin(self, opening: Opening) -> None:
         live, config, audio = self.live, opening.config, opening.start.audio
@@ -174,7 +186,10 @@ class Connection:
         if self._machine.phase is Phase.HELLO:
             self._fail(AudioBeforeStart("the first frame must be the text message session.start"))
         elif intake is None:
-            self._fail(NoChat("this session has no audio: session.start says `audio: null`"), fatal=False)
+            reason = "session.start says `audio: null`"
+            if self._dialect.may_never_speak:
+                reason = "when it began, no worker could transcribe; open another one to be heard"
+            self._fail(NoChat(f"this session has no audio: {reason}"), fatal=False)
         elif frame and self._machine.accepts_audio:
             await intake.feed(frame)
 

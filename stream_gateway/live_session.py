@@ -2,13 +2,12 @@
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Sequence
 
 from bus.contract.chat_work import ChatReply
 from bus.contract.errors import ClientTooSlow
 from bus.contract.records import SegmentFailed, SegmentRecord
-from bus.contract.work import AsrResult
+from bus.contract.work import AsrResult, AsrTaken
 from stream_gateway.event_writer import EventWriter
 from stream_gateway.intake import AudioIntake
 from stream_gateway.opening import Opening
@@ -31,13 +30,14 @@ class LiveSession:
     def __init__(
         self,
         *,
+        session_id: str,
         limits: SessionLimits,
         services: Services,
         tenant: str,
         writer: EventWriter,
         tasks: asyncio.TaskGroup,
     ) -> None:
-        self.session_id = f"s{secrets.token_hex(10)}"
+        self.session_id = session_id
         """Its own, until it takes up a session that has one."""
         self.tenant = tenant
         self.epoch = 0
@@ -120,6 +120,10 @@ class LiveSession:
         for decode in self._work.taken(upto_seq) if self._work is not None else ():
             self.apply(self.machine.on_taken(decode, self.now()))
 
+    def on_noticed(self, taken: AsrTaken) -> None:
+        """A worker says that it has a final."""
+        self.apply(self.machine.on_noticed(taken.segment, taken.window, self.now()))
+
     def on_reply(self, reply: ChatReply) -> None:
         """An LLM worker said something."""
         if self._chat is not None:
@@ -143,6 +147,10 @@ class LiveSession:
         if alive is not self._workers_alive:
             self._workers_alive = alive
             self.apply(self.machine.on_workers(self.now(), alive=alive))
+
+    def on_worker_gone(self) -> None:
+        """A worker of this session's pool, or of another, died."""
+        self.apply(self.machine.on_worker_gone(self.now()))
 
     def on_drain(self, within_s: float) -> None:
         """The process goes away within `within_s`."""

@@ -1,8 +1,11 @@
 """Prometheus metrics of a gateway process. No label ever holds a session, a tenant's words or a key."""
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from stream_gateway.policy.cadence import PoolLag
+from stream_gateway.policy.doorkeeper import PoolState
 from stream_gateway.session.events import ChatCancelled, ChatDone, ChatFailed, Final, Partial
 
 _LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
@@ -34,6 +37,9 @@ class GatewayMetrics:
         )
         self.hedges = Counter(
             "harken_gateway_hedges_total", "Finals asked for a second time beside the first", registry=registry
+        )
+        self.handed_back = Counter(
+            "harken_gateway_handed_back_total", "Finals of workers that are gone, given to others", registry=registry
         )
         self.cancels = Counter(
             "harken_gateway_cancels_total", "Finals that workers were told not to decode", ["reason"], registry=registry
@@ -69,6 +75,7 @@ class GatewayMetrics:
         )
 
         self._add_resume()
+        self._add_admission()
         self._add_chat()
 
     def _add_resume(self) -> None:
@@ -85,6 +92,35 @@ class GatewayMetrics:
             buckets=(0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 60.0, 120.0),
             registry=registry,
         )
+
+    def _add_admission(self) -> None:
+        registry = self.registry
+        self.doors_closed = Gauge(
+            "harken_gateway_pool_closed",
+            "1 while a pool is given no new sessions, because finals would be late",
+            ["pool"],
+            registry=registry,
+        )
+        self.pool_load = Gauge(
+            "harken_gateway_pool_final_load", "Share of a pool's slots that finals use", ["pool"], registry=registry
+        )
+        self.pool_room = Gauge(
+            "harken_gateway_pool_room",
+            "Sessions that a pool has room for beside those it has",
+            ["pool"],
+            registry=registry,
+        )
+        self.process_lag_s = Gauge(
+            "harken_gateway_process_lag_seconds",
+            "By how much the event loop runs late, smoothed",
+            registry=registry,
+        )
+        self.scoring_share = Gauge(
+            "harken_gateway_scoring_share",
+            "Time that speech detection takes for a second of audio, smoothed",
+            registry=registry,
+        )
+        self.memory_bytes = Gauge("harken_gateway_memory_bytes", "Resident memory of the process", registry=registry)
 
     def _add_chat(self) -> None:
         registry = self.registry
@@ -128,6 +164,19 @@ class GatewayMetrics:
         """Show what is known of a pool's lag."""
         self.pool_lag_s.labels(pool).set(lag.lag_s)
         self.partials_stopped.labels(pool).set(lag.partials_stopped)
+
+    def on_pools(self, pools: Mapping[str, PoolState]) -> None:
+        """Show by what it is decided whether pools are given new sessions."""
+        for name, (pool, _, final_load) in pools.items():
+            self.doors_closed.labels(name).set(pool.door.is_closed)
+            self.pool_load.labels(name).set(final_load)
+            self.pool_room.labels(name).set(pool.load.room)
+
+    def on_process(self, lag_s: float, scoring_share: float, memory_bytes: int) -> None:
+        """Show how the process itself does."""
+        self.process_lag_s.set(lag_s)
+        self.scoring_share.set(scoring_share)
+        self.memory_bytes.set(memory_bytes)
 
     def on_partial(self, partial: Partial) -> None:
         """Record the lag of one partial."""

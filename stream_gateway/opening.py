@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from bus.contract import subjects
 from bus.contract.client_protocol import ChatOptions, ResumeGrant, SessionResume, SessionStart
 from bus.contract.errors import BusUnavailable, HarkenError, NoWorker, UnknownModel
@@ -50,10 +52,22 @@ class Opener:
         self._now = now
         self._on_taken = on_taken
 
-    async def start(self, start: SessionStart, *, session: str, can_resume: bool) -> Opening:
-        """A new session. Raises a HarkenError that says why there is none."""
+    async def start(
+        self, start: SessionStart, *, session: str, can_resume: bool, may_never_speak: bool = False
+    ) -> Opening:
+        """A new session. Raises a HarkenError that says why there is none.
+
+        One that `may_never_speak` is a chat alone where nobody transcribes.
+        """
         check_start(start)
-        route = self._route(start, start.chat)
+        try:
+            route = self._route(start, start.chat)
+        except NoWorker:
+            if start.chat is None or not may_never_speak:
+                raise
+            start, route = msgspec.structs.replace(start, audio=None), None
+        if route is not None:
+            self._services.check_pool(route.pool)
         grant = await self._grant(start, session) if can_resume and _is_resumable(start) else None
         config = self._config(start, session, route)
         return Opening(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from ssl import SSLContext
+from typing import Any, cast
 from urllib.parse import parse_qs
 from uuid import uuid4
 
@@ -15,18 +16,22 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from bus.contract.client_protocol import Limits
+from bus.contract.client_protocol import PATH, Limits
 from bus.contract.errors import ClientError, Unauthorized
 from stream_gateway.dialects.base import Dialect, Handshake
 from stream_gateway.dialects.native import asks_to_resume
-from stream_gateway.dialects.refusals import OPENAI_PATHS, Refusal, spell
+from stream_gateway.dialects.refusals import DEEPGRAM_PATH, OPENAI_PATHS, Refusal, spell
 from stream_gateway.dialects.table import DIALECTS
+from stream_gateway.farewells import Farewells
 from stream_gateway.gateway import Gateway
+from stream_gateway.listeners import BACKLOG, Listeners, duplicates
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.page import Page
 from stream_gateway.policy.keys import presented_key, tenant_for
 from stream_gateway.policy.read_ahead import read_ahead_frames
 from stream_gateway.policy.subprotocols import echoed, parse_offer
+from stream_gateway.session_ids import session_id_of
+from stream_gateway.sockets import SocketLimits, Sockets
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +43,8 @@ _PING_INTERVAL_S = 5.0
 """Tells clients that the service lives: one that can resume leaves a service that is silent for 12 s. Their pongs are
 not waited for: while back-pressure holds a socket unread they queue behind its audio. A client that is gone is found by
 its idleness."""
+_OPEN_TIMEOUT_S = 10.0
+"""For the whole request, however slowly it comes, and its answer; before that for the handshake of TLS."""
 _CLOSE_TIMEOUT_S = 2.0
 """A socket whose read queue is full cannot see the client's close frame; it is cut after this long."""
 
@@ -65,30 +72,40 @@ class FrontDoor:
         metrics: GatewayMetrics,
         tenants: Mapping[str, str],
         frames: FrameLimits,
+        sockets: SocketLimits,
         dialects: Mapping[str, Callable[[Handshake], Dialect]] = DIALECTS,
     ) -> None:
         self._gateway = gateway
         self._metrics = metrics
         self._tenants = tenants
         self._frames = frames
+        self.sockets = Sockets(sockets, lambda reason: metrics.dropped.labels("socket", reason).inc())
         self._dialects = dialects
         self._page = Page.installed()
+        self._farewells = Farewells()
 
-    async def listen(self, host: str, port: int, *, reuse_port: bool, tls: SSLContext | None = None) -> Server:
-        """Open the port. Compression is declined: audio does not shrink, and inflating costs the loop."""
-        return await serve(
+    async def listen(self, host: str, port: int, *, reuse_port: bool, tls: SSLContext | None = None) -> Listeners:
+        """Open the port."""
+        first = await self._serve(tls, host=host, port=port, reuse_port=reuse_port)
+        return Listeners([first, *[await self._serve(tls, sock=one) for one in duplicates(first.sockets)]])
+
+    def _serve(self, tls: SSLContext | None, **where: Any) -> Server:
+        """Compression is declined: audio does not shrink, and inflating costs the loop."""
+        return serve(
             self._on_socket,
-            host,
-            port,
+            **where,
+            backlog=BACKLOG,
             process_request=self.answer,
+            process_response=_name_request,
             select_subprotocol=lambda _, names: _subprotocol(names),
+            create_connection=cast(type[ServerConnection], self.sockets.connection),  # any factory will do
             compression=None,
             max_size=self._frames.binary_bytes,
             max_queue=read_ahead_frames(self._frames.binary_bytes),
+            open_timeout=_OPEN_TIMEOUT_S,
             ping_interval=_PING_INTERVAL_S,
             ping_timeout=None,
             close_timeout=_CLOSE_TIMEOUT_S,
-            reuse_port=reuse_port,
             ssl=tls,
             server_header=None,
         )
@@ -122,7 +139,7 @@ class FrontDoor:
     def _admit(self, connection: ServerConnection, request: Request, path: str) -> Response | None:
         refusal = self._refusal(connection, request) if _wants_upgrade(request) else _no_socket(path)
         if refusal is not None:
-            return _refused(path, refusal)
+            return None if self._farewells.admit(connection, path, refusal) else _refused(path, refusal)
         # websockets has one limit for all paths; it looks at it, and at the marks, with each frame.
         limit_bytes, assembler = self._frames.on(path), connection.recv_messages
         connection.protocol.max_message_size = limit_bytes
@@ -149,7 +166,8 @@ class FrontDoor:
             return Refusal(status=HTTPStatus.UNAUTHORIZED, code=error.code, message=error.message)
         except ClientError as error:
             return Refusal(status=HTTPStatus.BAD_REQUEST, code=error.code, message=error.message)
-        admission = self._gateway.admission(resuming=asks_to_resume(handshake.query))
+        resuming = handshake.path in (PATH, _ADMISSION) and asks_to_resume(handshake.query)
+        admission = self._gateway.admission(connection.username, resuming=resuming)
         if admission.admitted:
             return None
         self._metrics.refused.labels(admission.reason).inc()
@@ -160,11 +178,13 @@ class FrontDoor:
             retry_after_s=admission.retry_after_s,
         )
 
-    async def _on_socket(self, socket: ServerConnection) -> None:
+    async def _on_socket(self, connection: ServerConnection) -> None:
+        if await self._farewells.tell(connection):
+            return
         try:
-            assert socket.request is not None
-            handshake = _handshake(socket.request, self._gateway.limits)
-            await self._gateway.serve(socket, socket.username, self._dialects[handshake.path](handshake))
+            assert connection.request is not None
+            handshake = _handshake(connection.request, self._gateway.limits)
+            await self._gateway.serve(connection, connection.username, self._dialects[handshake.path](handshake))
         except ExceptionGroup as group:
             log.error("connection crashed", extra={"errors": [type(one).__name__ for one in group.exceptions]})
             raise
@@ -176,6 +196,12 @@ def _handshake(request: Request, limits: Limits) -> Handshake:
     opened_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     fields = parse_qs(query, keep_blank_values=True)
     return Handshake(path=path, query=fields, headers=headers, limits=limits, opened_at=opened_at)
+
+
+def _name_request(connection: ServerConnection, request: Request, response: Response) -> None:
+    """Clients of Deepgram log what an upgrade is answered with, and look for the name that results have too."""
+    if request.path.partition("?")[0] == DEEPGRAM_PATH and response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+        response.headers["dg-request-id"] = session_id_of(connection.id)
 
 
 def _subprotocol(names: Sequence[Subprotocol]) -> Subprotocol | None:

@@ -13,6 +13,7 @@ from stream_gateway.policy.cadence import CadenceOptions
 from stream_gateway.policy.endpoint import EndpointOptions
 from stream_gateway.policy.hedging import HedgeOptions
 from stream_gateway.policy.pool import Pool
+from stream_gateway.policy.pool_door import DoorOptions
 from stream_gateway.segmentation.scorer import FrameScorer
 from stream_gateway.segmentation.segmenter import SegmenterOptions
 from stream_gateway.session.config import (
@@ -35,6 +36,8 @@ class Services:
     metrics: GatewayMetrics
     route: Callable[[str | None], Route]
     """Which ASR pool serves a model; raises NoWorker or UnknownModel."""
+    check_pool: Callable[[str], None]
+    """Raises Overloaded if a new session cannot be given to this pool."""
     llm: LlmWorkers
     """Who answers."""
     pool_of: Callable[[str], Pool]
@@ -48,6 +51,7 @@ class Services:
     endpoint: EndpointOptions
     cadence: CadenceOptions
     hedging: HedgeOptions
+    door: DoorOptions
     retry: RetryOptions
     follow_partials: bool
     """See `SessionConfig`."""

@@ -20,6 +20,9 @@ from stream_gateway.session_ledger import SessionLedger
 
 log = logging.getLogger(__name__)
 
+_MAX_ASKING = 4
+"""Requests on their way to the broker at a time; of more only the newest waits: the others are for answers that were
+stopped. Each holds the whole conversation, and a broker may be slow to say that it has one."""
 _MAX_REMEMBERED = 64
 """Attempts whose number in the broker is known: more than one answer has."""
 
@@ -63,6 +66,8 @@ class SessionChat:
         self._session = session
         self._pool: str | None = None
         self._in_broker: dict[int, Attempt] = {}
+        self._asking = 0
+        self._unasked: Ask | None = None
         self._unsaved: SaveChat | None = None
         self._saving = False
         self._saves = 0
@@ -71,8 +76,8 @@ class SessionChat:
         """Do what the machine asks, in a task of its own."""
         match effect:
             case Ask():
-                self._metrics.continuations.inc(effect.attempt > 1)
-                self._tasks.create_task(self._report_asked(effect))
+                self._metrics.continuations.inc(effect.is_continuation)
+                self._tasks.create_task(self._ask_in_turn(effect))
             case StopAnswer():
                 self._tasks.create_task(self._stop(effect))
             case StoreTurn():
@@ -97,6 +102,16 @@ class SessionChat:
     def on_bus_lost(self) -> None:
         """A broker that restarts counts from 1 again: the numbers known so far mean nothing to it."""
         self._in_broker.clear()
+
+    async def _ask_in_turn(self, ask: Ask) -> None:
+        self._unasked = ask
+        if self._asking >= _MAX_ASKING:
+            return
+        self._asking += 1
+        while self._unasked is not None:
+            newest, self._unasked = self._unasked, None
+            await self._report_asked(newest)
+        self._asking -= 1
 
     async def _report_asked(self, ask: Ask) -> None:
         succeeded = await self._ask(ask)

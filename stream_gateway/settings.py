@@ -35,9 +35,52 @@ class GatewaySettings:
         "better with one.",
     )
     max_sessions: int = setting(500, help="Sockets held before upgrades are answered with 503.", minimum=1)
+    max_tenant_sessions: int | None = setting(
+        None,
+        help="The same for each tenant; by default nine tenths of all where there are keys of several tenants.",
+        minimum=1,
+    )
+    sessions_per_slot: float = setting(
+        4.0,
+        help="New sessions that may come at once for each slot of a worker (and eight in any case), before it is known "
+        "what they ask of it; then as many as it has room for. 0: any number, as long as finals are not late.",
+        minimum=0,
+    )
+    max_lag_s: float = setting(
+        3.0,
+        help="Finals are to be there within this after the end of speech: new sessions are refused where finals wait "
+        "for a worker for half of it.",
+        minimum=0.5,
+    )
+    max_process_lag_s: float = setting(
+        0.25, help="New sessions are refused while the process itself runs late by more than this.", minimum=0.05
+    )
+    max_scoring_share: float = setting(
+        0.7,
+        help="The same where speech detection takes more time than this for a second of audio: at 1 it falls behind.",
+        minimum=0.1,
+    )
+    max_memory_mb: int = setting(
+        0,
+        help="MiB of resident memory above which sessions are refused; 0 is four fifths of the machine's, or of the "
+        "container's.",
+        minimum=0,
+    )
     max_frame_bytes: int = setting(1_048_576, help="Largest WebSocket frame taken.", minimum=1024)
     max_base64_frame_bytes: int = setting(
         33_554_432, help="The same where audio comes as base64: on /v1/realtime.", minimum=1024
+    )
+    max_input_mb: int = setting(
+        512,
+        help="MiB that all sockets together may have sent and the process not taken in; above it those that hold more "
+        "than an even share are cut.",
+        minimum=1,
+    )
+    max_strangers: int = setting(
+        1_000,
+        help="Connections without a session at a time: those that say nothing, ask slowly, or were refused; of "
+        "more the oldest is cut.",
+        minimum=16,
     )
     max_outbox_events: int = setting(256, help="Events that may wait for a slow reader.", minimum=16)
     start_timeout_s: float = setting(10.0, help="Time for session.start after the upgrade.", minimum=0.1)

@@ -185,3 +185,13 @@ def decode_to_end(engine: Engine, window: Window) -> Decoded:
     while isinstance(outcome, Prepared):
         outcome = engine.decode([outcome])[0]
     return outcome
+
+
+def decode_apart(engine: Engine, batch: Sequence[Prepared]) -> list[Outcome | Exception]:
+    """Decode a batch; if that fails, each window alone, so that a bad one fails alone. Blocking."""
+    try:
+        return list(engine.decode(batch))
+    except Exception as error:  # an engine may raise anything; it concerns these windows only
+        if len(batch) == 1:
+            return [error]
+    return [outcome for item in batch for outcome in decode_apart(engine, [item])]

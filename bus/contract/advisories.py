@@ -2,6 +2,8 @@
 
 import msgspec
 
+from bus.contract.decoding import decoded
+
 
 class GivenUp(msgspec.Struct, frozen=True, kw_only=True):
     """A message will not be delivered again.
@@ -21,7 +23,4 @@ _decoder = msgspec.json.Decoder(GivenUp)
 
 def decode_given_up(data: bytes) -> GivenUp:
     """Decode the advisory; ValueError if it is none."""
-    try:
-        return _decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"not an advisory of work given up: {error}") from None
+    return decoded(_decoder.decode, data, "an advisory of work given up")

@@ -6,10 +6,12 @@ ignored. Of one attempt a worker says, in this order and each with its number: `
 and one of `ChatDone` and `ChatFailed`. Rules of change are those of `bus.contract.work`.
 """
 
+import math
 from typing import Literal, TypeAlias
 
 import msgspec
 
+from bus.contract.decoding import check_finite, decoded
 from bus.contract.identifiers import check_identifier
 from bus.contract.work import OtherVersion
 
@@ -164,10 +166,7 @@ def encode_chat(message: ChatRequest | ChatReply | ChatCancel) -> bytes:
 
 def decode_chat_request(data: bytes) -> ChatRequest:
     """Decode and check a request; ValueError (OtherVersion for that) names what is wrong, never the content."""
-    try:
-        request = _request_decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"not a chat.request: {error}") from None
+    request = decoded(_request_decoder.decode, data, "a chat.request")
     _check_version(request.version)
     for what in ("tenant", "session", "gateway"):  # they become tokens of the answer's subject
         check_identifier(getattr(request, what), what)
@@ -179,25 +178,24 @@ def decode_chat_request(data: bytes) -> ChatRequest:
         raise ValueError("max_tokens must be 1 or more")
     if not 0 <= request.temperature <= 2:
         raise ValueError("temperature must be from 0 to 2")
+    if not 0 <= request.deadline_s < math.inf:
+        raise ValueError("deadline_s must be a time")
     return request
 
 
 def decode_chat_reply(data: bytes) -> ChatReply:
     """Decode what a worker says; ValueError names what is wrong, never the content."""
-    try:
-        reply = _reply_decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"not a chat reply: {error}") from None
+    reply = decoded(_reply_decoder.decode, data, "a chat reply")
     _check_version(reply.version)
+    if isinstance(reply, ChatDone):
+        took = reply.timings
+        check_finite((took.queue_s, took.prefill_s, took.emit_s, took.generate_s), "timings")
     return reply
 
 
 def decode_chat_cancel(data: bytes) -> ChatCancel:
     """Decode a cancel; ValueError names what is wrong, never the content."""
-    try:
-        cancel = _cancel_decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"not a chat.cancel: {error}") from None
+    cancel = decoded(_cancel_decoder.decode, data, "a chat.cancel")
     _check_version(cancel.version)
     return cancel
 

@@ -27,6 +27,7 @@ from bus.contract.client_chat import ChatTimes as ChatTimes
 from bus.contract.client_chat import ChatTurnStored as ChatTurnStored
 from bus.contract.client_chat import ChatUsage as ChatUsage
 from bus.contract.client_chat import HeldAnswer as HeldAnswer
+from bus.contract.decoding import decoded
 from bus.contract.work import Task, Word
 
 EndpointMode: TypeAlias = Literal["fixed", "adaptive"]
@@ -285,7 +286,4 @@ def encode_message(message: ClientMessage | ServerEvent) -> str:
 
 def decode_event(text: str | bytes) -> ServerEvent:
     """Decode a server event; ValueError if it is none (a newer server may send types unknown here)."""
-    try:
-        return _event_decoder.decode(text)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"not a server event: {error}") from None
+    return decoded(_event_decoder.decode, text, "a server event")

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from bus.contract.decoding import decoded
 from bus.contract.work import Task, Word
 
 VERSION = 1
@@ -104,10 +105,7 @@ def encode_record(record: Record) -> bytes:
 
 def decode_record(data: bytes) -> Record:
     """Decode a stored or live record; ValueError if it is none."""
-    try:
-        return _decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"not a record: {error}") from None
+    return decoded(_decoder.decode, data, "a record")
 
 
 def record_id(session: str, segment: int) -> str:

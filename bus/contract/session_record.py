@@ -10,6 +10,7 @@ import msgspec
 
 from bus.contract.chat_work import ChatMessage
 from bus.contract.client_protocol import ChatOptions, SessionStart
+from bus.contract.decoding import decoded
 
 VERSION = 2
 
@@ -57,15 +58,9 @@ def encode_session(message: SessionRecord | Takeover) -> bytes:
 
 def decode_session_record(data: bytes) -> SessionRecord:
     """Decode the record of a session; ValueError if it is none."""
-    try:
-        return _record_decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"not a session record: {error}") from None
+    return decoded(_record_decoder.decode, data, "a session record")
 
 
 def decode_takeover(data: bytes) -> Takeover:
     """Decode the word that a session is another's; ValueError if it is none."""
-    try:
-        return _takeover_decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"not a takeover: {error}") from None
+    return decoded(_takeover_decoder.decode, data, "a takeover")

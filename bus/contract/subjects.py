@@ -4,7 +4,9 @@ Internal:
     asr.final.<pool>.<tenant>.<session>      windows that must be decoded        stream ASR_FINAL
     asr.partial.<pool>.<tenant>.<session>    newest window of a running utterance stream ASR_PARTIAL
     inbox.gw.<gateway>.<session>             results to the gateway that holds the socket   core NATS
+    taken.gw.<gateway>.<session>             which worker pulled which final of a session            core NATS
     presence.asr.<pool>.<worker>             heartbeats of workers                           core NATS
+    alive.asr.<worker>                       heard, and never answered: for as long as the worker is connected
     cancel.asr.<pool>                        finals that nobody waits for any more           core NATS
     llm.req.<pool>.<tenant>.<session>        answers to generate, for any worker             stream LLM_REQUEST
     llm.direct.<worker>                      the same, for one worker: it takes or refuses   core NATS
@@ -19,6 +21,7 @@ Public (docs/bus.md):
     live.<tenant>.<session>                  the same records as they are stored (republished by the broker)
 """
 
+import re
 from typing import NamedTuple
 
 from bus.contract.identifiers import check_identifier
@@ -37,6 +40,9 @@ TRANSCRIPTS_ALL = "transcripts.>"
 SESSIONS_ALL = "$KV.SESSIONS.>"
 PRESENCE_ASR_ALL = "presence.asr.>"
 CANCEL_ASR_ALL = "cancel.asr.>"
+TAKEN_ALL = "taken.gw.>"
+ALIVE_ASR_ALL = "alive.asr.*"
+ACK_FINAL_ALL = f"$JS.ACK.{STREAM_ASR_FINAL}.>"
 LLM_REQUEST_ALL = "llm.req.>"
 LLM_DIRECT_ALL = "llm.direct.*"
 PRESENCE_LLM_ALL = "presence.llm.>"
@@ -48,6 +54,10 @@ ADVISORY_MAX_DELIVERIES = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.ASR_FINAL.
 ADVISORY_TERMINATED = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.ASR_FINAL.>"
 ADVISORY_CHAT_MAX_DELIVERIES = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.LLM_REQUEST.>"
 ADVISORY_CHAT_TERMINATED = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.LLM_REQUEST.>"
+_MAX_ACK_CHARS = 256
+_FINAL_ACK = re.compile(
+    rf"\$JS\.ACK\.(?:[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.)?{STREAM_ASR_FINAL}\.[A-Za-z0-9_-]+(?:\.\d+){{5}}(?:\.[A-Za-z0-9_-]+)?\Z"
+)
 
 
 class InboxAddress(NamedTuple):
@@ -100,6 +110,29 @@ def parse_inbox(subject: str) -> InboxAddress:
     return InboxAddress(gateway=tokens[2], session=tokens[3])
 
 
+def taken(gateway: str, session: str) -> str:
+    """Where a worker says that it has pulled a final of one session."""
+    return f"taken.gw.{check_identifier(gateway, 'gateway id')}.{_session(session)}"
+
+
+def taken_all(gateway: str) -> str:
+    """The wildcard over all of these that a gateway process subscribes to."""
+    return f"taken.gw.{check_identifier(gateway, 'gateway id')}.>"
+
+
+def parse_taken(subject: str) -> InboxAddress:
+    """Read the ids back from such a subject; ValueError if it is not one."""
+    tokens = subject.split(".")
+    if len(tokens) != 4 or tokens[:2] != ["taken", "gw"]:
+        raise ValueError("not a subject of finals taken")
+    return InboxAddress(gateway=tokens[2], session=tokens[3])
+
+
+def is_final_ack(subject: str) -> bool:
+    """Tell whether a delivery of a final is answered to the broker here, with or without a JetStream domain."""
+    return len(subject) <= _MAX_ACK_CHARS and _FINAL_ACK.match(subject) is not None
+
+
 def transcripts(tenant: str, session: str) -> str:
     """Subject under which the records of one session are stored."""
     return f"transcripts.{_tenant(tenant)}.{_session(session)}"
@@ -123,6 +156,11 @@ def live_tenant(tenant: str) -> str:
 def presence_asr(pool: str, worker: str) -> str:
     """Heartbeat subject of one ASR worker."""
     return f"presence.asr.{_pool(pool)}.{check_identifier(worker, 'worker id')}"
+
+
+def alive_asr(worker: str) -> str:
+    """What one worker listens to, so that the broker can tell that it is gone."""
+    return f"alive.asr.{check_identifier(worker, 'worker id')}"
 
 
 def cancel_asr(pool: str) -> str:

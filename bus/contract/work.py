@@ -9,13 +9,24 @@ from typing import Literal
 
 import msgspec
 
+from bus.contract.decoding import check_finite, decoded
 from bus.contract.identifiers import check_identifier
+from bus.contract.subjects import is_final_ack
 
 VERSION = 1
 SAMPLE_RATE_HZ = 16_000
 """The one rate inside the service: windows are 16-bit little-endian mono PCM at this rate."""
 MAX_WINDOW_S = 29.0
 """Longest window that a request may carry: below Whisper's 30 s and below the broker's 1 MiB payload."""
+
+MAX_RESULT_BYTES = 256 * 1024
+"""Far above what the longest window can come to, far below what would hurt a gateway."""
+MAX_TEXT_CHARS = 16_384
+MAX_WORDS = 2048
+MAX_NAME_CHARS = 128
+"""Of a model, a language, the code of a failure."""
+MAX_AUDIO_S = 1e7
+"""No session has this much: a time above it was not read off a clock."""
 
 WindowKind = Literal["partial", "final"]
 Task = Literal["transcribe", "translate"]
@@ -129,13 +140,28 @@ class AsrCancel(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
     window: int
 
 
+class AsrTaken(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="asr.taken"):
+    """A worker has pulled this final. Nothing depends on it: where it is lost, the broker's lease alone decides."""
+
+    version: int = VERSION
+    session: str
+    segment: int
+    window: int
+    worker: str
+    ack_subject: str
+    """Where this delivery is answered to the broker: who knows that the worker is gone may hand it back there."""
+
+
+_SLACK = 1e-3
+"""A mean of probabilities may be rounded past its bounds."""
 _encoder = msgspec.msgpack.Encoder()
 _request_decoder = msgspec.msgpack.Decoder(AsrRequest)
 _result_decoder = msgspec.msgpack.Decoder(AsrResult)
 _cancel_decoder = msgspec.msgpack.Decoder(AsrCancel)
+_taken_decoder = msgspec.msgpack.Decoder(AsrTaken)
 
 
-def encode(message: AsrRequest | AsrResult | AsrCancel) -> bytes:
+def encode(message: AsrRequest | AsrResult | AsrCancel | AsrTaken) -> bytes:
     """Encode for the bus."""
     return _encoder.encode(message)
 
@@ -146,10 +172,7 @@ class OtherVersion(ValueError):
 
 def decode_request(data: bytes) -> AsrRequest:
     """Decode and check a request; ValueError (OtherVersion for that) names what is wrong, never the content."""
-    try:
-        request = _request_decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"not an asr.request: {error}") from None
+    request = decoded(_request_decoder.decode, data, "an asr.request")
     _check_version(request.version)
     for what in ("tenant", "session", "gateway"):  # they become tokens of the answer's subject
         check_identifier(getattr(request, what), what)
@@ -163,23 +186,60 @@ def decode_request(data: bytes) -> AsrRequest:
 
 
 def decode_result(data: bytes) -> AsrResult:
-    """Decode a result; ValueError names what is wrong, never the content."""
-    try:
-        result = _result_decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"not an asr.result: {error}") from None
+    """Decode a result that a window can have (`check_result`); ValueError names what is wrong, never the content."""
+    if len(data) > MAX_RESULT_BYTES:
+        raise ValueError(f"a result of {len(data)} bytes")
+    result = decoded(_result_decoder.decode, data, "an asr.result")
     _check_version(result.version)
+    check_result(result)
     return result
+
+
+def check_result(result: AsrResult) -> None:
+    """Raise ValueError for what gateways refuse: endless text, numbers that are none or outside of what they mean."""
+    _check_sizes(result)
+    _check_numbers(result)
 
 
 def decode_cancel(data: bytes) -> AsrCancel:
     """Decode a cancel; ValueError names what is wrong, never the content."""
-    try:
-        cancel = _cancel_decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ValueError(f"not an asr.cancel: {error}") from None
+    cancel = decoded(_cancel_decoder.decode, data, "an asr.cancel")
     _check_version(cancel.version)
     return cancel
+
+
+def decode_taken(data: bytes) -> AsrTaken:
+    """Decode a notice; ValueError names what is wrong, never the content."""
+    taken = decoded(_taken_decoder.decode, data, "an asr.taken")
+    _check_version(taken.version)
+    check_identifier(taken.worker, "worker id")
+    if not is_final_ack(taken.ack_subject):  # a gateway publishes there
+        raise ValueError("ack_subject is none of a final")
+    return taken
+
+
+def _check_sizes(result: AsrResult) -> None:
+    if len(result.text) > MAX_TEXT_CHARS or len(result.words) > MAX_WORDS:
+        raise ValueError("text is longer than a window can hold")
+    failure = result.failure
+    names = (result.model, result.worker, result.language or "", *((failure.code, failure.message) if failure else ()))
+    if max(map(len, names)) > MAX_NAME_CHARS:
+        raise ValueError("a name is too long")
+
+
+def _check_numbers(result: AsrResult) -> None:
+    probabilities = [result.language_probability, result.no_speech_probability]
+    probabilities += [word.probability for word in result.words]
+    times = [at_s for word in result.words for at_s in (word.start_s, word.end_s)]
+    took = result.timings
+    spans = (took.queue_s, took.batch_wait_s, took.features_s, took.encode_s, took.decode_s) if took is not None else ()
+    check_finite((*probabilities, *times, *spans, result.average_log_probability), "times and probabilities")
+    if not all(-_SLACK <= one <= 1 + _SLACK for one in probabilities):
+        raise ValueError("a probability is outside 0 to 1")
+    if not all(0 <= word.start_s <= word.end_s <= MAX_AUDIO_S for word in result.words):
+        raise ValueError("the times of a word are impossible")
+    if not all(0 <= span <= MAX_AUDIO_S for span in spans) or (took is not None and took.batch_size < 0):
+        raise ValueError("timings are impossible")
 
 
 def _check_version(version: int) -> None:

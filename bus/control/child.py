@@ -9,11 +9,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from bus.control.child_spec import ChildSpec
 from bus.control.console import LineSplitter, Show
+from bus.control.ready_socket import ReadySocket
 from bus.control.restart_policy import RestartOptions, RestartPolicy
+from bus.runtime import readiness
 
 _KEPT_LINES = 15
 _LAST_OUTPUT_S = 0.5
@@ -26,9 +28,12 @@ class CrashLoop(Exception):
     """A child that cannot stay up. The text has its last lines of output."""
 
     def __init__(self, name: str, status: str, crashes: int, last_lines: list[str]) -> None:
-        said = "\n".join(f"  {line}" for line in last_lines) or "  (it printed nothing)"
-        super().__init__(f"{name} {status}, {crashes} times in a row. Its last lines:\n{said}")
+        super().__init__(f"{name} {status}, {crashes} times in a row. Its last lines:\n{_quoted(last_lines)}")
         self.name = name
+
+
+class NeverReady(Exception):
+    """A process that was to take over from another does not serve. The text has its last lines of output."""
 
 
 class Child:
@@ -42,6 +47,8 @@ class Child:
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
+        self._ready_socket = ReadySocket()
+        self._first_exit = asyncio.Event()
 
     @property
     def pid(self) -> int | None:
@@ -54,6 +61,7 @@ class Child:
             while not self._stopping.is_set():
                 self._policy.on_start(time.monotonic())
                 status = await self._run_once()
+                self._first_exit.set()
                 if self._stopping.is_set():
                     return
                 restart = self._policy.on_exit(time.monotonic())
@@ -64,7 +72,20 @@ class Child:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), restart.delay_s)
         finally:
+            self._ready_socket.close()
             self._ended.set()
+
+    async def until_ready(self, timeout_s: float) -> None:
+        """Return once the process says that it serves. Raises NeverReady if it ends first, or stays silent so long."""
+        waits = [asyncio.create_task(event.wait()) for event in (self._ready_socket.ready, self._first_exit)]
+        try:
+            await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if not self._ready_socket.ready.is_set():
+            why = "ended" if self._first_exit.is_set() else f"was not ready within {timeout_s:g} s"
+            raise NeverReady(f"the new {self.spec.name} {why}. Its last lines:\n{_quoted(self._last_lines)}")
 
     async def stop(self) -> bool:
         """SIGTERM, then SIGKILL after the budget; returns when the process is gone. False if it had to be killed."""
@@ -89,6 +110,7 @@ class Child:
                 os.killpg(self._process.pid, number)
 
     async def _run_once(self) -> str:
+        self._ready_socket.expect()
         reading, writing = os.pipe()
         output = _Output(self._on_line)
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: output, os.fdopen(reading, "rb", 0))
@@ -120,7 +142,7 @@ class Child:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=dict(self.spec.environment),
+            env={**self.spec.environment, readiness.ENVIRONMENT: self._ready_socket.address},
             # A session of its own: Ctrl-C in the terminal reaches the supervisor only, which stops children in order.
             start_new_session=True,
             preexec_fn=functools.partial(_die_with_parent, os.getpid()) if sys.platform == "linux" else None,
@@ -153,6 +175,10 @@ def _die_with_parent(parent_pid: int) -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:  # it died before the line above
         os._exit(1)
+
+
+def _quoted(lines: Iterable[str]) -> str:
+    return "\n".join(f"  {line}" for line in lines) or "  (it printed nothing)"
 
 
 def _describe(status: int) -> str:

@@ -17,8 +17,8 @@ from rich.text import Text
 
 from bus.control import doctor_checks as checks
 from bus.control.chat_weights import DEFAULT_CHAT_MODEL, chat_weights, starts_llama
+from bus.control.data_dir import default_data_dir
 from bus.control.doctor_checks import Finding, Level
-from bus.control.up import default_data_dir
 from bus.runtime.model_store.catalogue import SILERO_VAD, WHISPER_BASE
 from bus.runtime.model_store.store import default_cache_dir
 from bus.transport.connection import BusConnection

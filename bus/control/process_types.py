@@ -13,13 +13,17 @@ NATS_PORT = 4222
 
 @dataclass(frozen=True, slots=True)
 class ProcessType:
-    """One kind. Lower `stop_stage` stops first; a process that outlives `stop_budget_s` is killed."""
+    """One kind. Lower `stop_stage` stops first; a process that outlives `stop_budget_s` is killed.
+
+    Lower `restart_stage` is replaced first in a rolling restart, and None never.
+    """
 
     name: str
     module: str
     arguments: tuple[str, ...]
     stop_stage: int
     stop_budget_s: float
+    restart_stage: int | None
 
     def argv(self, executable: str, arguments: Sequence[str] | None = None) -> tuple[str, ...]:
         """The command; `arguments` in place of those of the Procfile."""
@@ -38,12 +42,14 @@ NATS = ProcessType(
     # Last: gateways and workers still publish what they have while they drain.
     stop_stage=2,
     stop_budget_s=10.0,
+    # Two servers cannot have one store, and one that is gone for a moment is a pause for everybody.
+    restart_stage=None,
 )
 # First: clients are told to move while everything that can still answer them runs. Sessions go on for a while, and
-# their last finals are waited for.
-GATEWAY = ProcessType("gateway", "stream_gateway", (), stop_stage=0, stop_budget_s=45.0)
-ASR = ProcessType("asr", "asr_workers", (), stop_stage=1, stop_budget_s=20.0)
-LLM = ProcessType("llm", "llm_workers", (), stop_stage=1, stop_budget_s=20.0)
+# their last finals are waited for. Replaced last: what a new gateway asks for, new workers know.
+GATEWAY = ProcessType("gateway", "stream_gateway", (), stop_stage=0, stop_budget_s=45.0, restart_stage=2)
+ASR = ProcessType("asr", "asr_workers", (), stop_stage=1, stop_budget_s=20.0, restart_stage=0)
+LLM = ProcessType("llm", "llm_workers", (), stop_stage=1, stop_budget_s=20.0, restart_stage=1)
 
 PROCESS_TYPES: tuple[ProcessType, ...] = (NATS, GATEWAY, ASR, LLM)
 

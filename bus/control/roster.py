@@ -7,6 +7,11 @@ from bus.contract.errors import NoWorker, UnknownModel
 from bus.contract.identifiers import check_identifier
 from bus.contract.presence import EXPIRES_AFTER_S, WorkerPresence
 
+_DEAF_AFTER_S = 1.0
+"""Between two calls of `expire`: several times what it should be."""
+_MAX_MODELS_SEEN = 1024
+"""Of those that come later and go again, sessions hear that nobody knows them, instead of that nobody is there."""
+
 
 class Route(NamedTuple):
     """Where a session's windows go, and the model that will decode them."""
@@ -32,6 +37,7 @@ class Roster:
         self._default_model = default_model
         self._kind = kind
         self._workers: dict[str, _Heard] = {}
+        self._looked_at: float | None = None
         self._models_seen: set[str] = set()
 
     def on_presence(self, presence: WorkerPresence, now: float) -> None:
@@ -40,14 +46,26 @@ class Roster:
         self._workers[presence.worker] = _Heard(presence, now)
         if presence.state == "leaving":
             return
-        self._models_seen |= {presence.model, *presence.aliases}
+        if len(self._models_seen) < _MAX_MODELS_SEEN:
+            self._models_seen |= {presence.model, *presence.aliases}
 
     def expire(self, now: float) -> tuple[str, ...]:
-        """Forget the workers that fell silent, and name them, sorted."""
-        gone = tuple(sorted(worker for worker, heard in self._workers.items() if not _is_live(heard, now)))
+        """Forget the workers that fell silent, and name them, sorted.
+
+        To be called often: time in which nobody did does not count against workers, for this process stood still then,
+        or was cut off, and could not hear them.
+        """
+        if self._was_deaf(now):
+            self.renew(now)
+        self._looked_at = now
+        gone = tuple(sorted(worker for worker, heard in self._workers.items() if not self._is_live(heard, now)))
         for worker in gone:
             del self._workers[worker]
         return gone
+
+    def forget(self, worker: str) -> None:
+        """The worker is gone; if it is not, its next heartbeat brings it back. Idempotent."""
+        self._workers.pop(worker, None)
 
     def renew(self, now: float) -> None:
         """Count every worker not yet forgotten as heard of now: their heartbeats were lost with our connection."""
@@ -69,10 +87,18 @@ class Roster:
         """Windows that the live workers of `pool` decode at the same time; 0 for an unknown pool."""
         return sum(presence.slots for presence in self._live(now) if presence.pool == pool)
 
+    def final_load(self, pool: str, now: float) -> float:
+        """Share of the slots of `pool` that finals use; 0 for an unknown pool."""
+        heard = [presence for presence in self._live(now) if presence.pool == pool]
+        slots = sum(presence.slots for presence in heard)
+        # What is no share counts as none, NaN too.
+        used = sum(presence.slots * min(1.0, max(0.0, presence.final_load)) for presence in heard)
+        return used / slots if slots > 0 else 0.0
+
     def presence(self, worker: str, now: float) -> WorkerPresence | None:
         """The newest heartbeat of a worker, None if it does not live."""
         heard = self._workers.get(worker)
-        return heard.presence if heard is not None and _is_live(heard, now) else None
+        return heard.presence if heard is not None and self._is_live(heard, now) else None
 
     def workers(self, pool: str, now: float) -> int:
         """How many live workers `pool` has; 0 for an unknown pool."""
@@ -105,9 +131,11 @@ class Roster:
         return [
             heard.presence
             for heard in self._workers.values()
-            if heard.presence.state != "leaving" and _is_live(heard, now)
+            if heard.presence.state != "leaving" and self._is_live(heard, now)
         ]
 
+    def _is_live(self, heard: _Heard, now: float) -> bool:
+        return self._was_deaf(now) or now - heard.at < EXPIRES_AFTER_S
 
-def _is_live(heard: _Heard, now: float) -> bool:
-    return now - heard.at < EXPIRES_AFTER_S
+    def _was_deaf(self, now: float) -> bool:
+        return self._looked_at is not None and now - self._looked_at > _DEAF_AFTER_S

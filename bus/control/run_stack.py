@@ -4,13 +4,17 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from bus.control.chat_ready import until_chat_is_ready
 from bus.control.console import Console, Show
+from bus.control.control_socket import control_socket, socket_path
+from bus.control.hang_up import Terminal
 from bus.control.probes import http_get, nats_is_serving, reachable_host
 from bus.control.process_types import NATS_HOST
+from bus.control.rolling import RollingRestart
 from bus.control.stack import StackOptions, nats_spec, service_specs
 from bus.control.supervisor import Supervisor
 from bus.transport.server_url import parse_server_url
@@ -59,13 +63,29 @@ async def _run(options: StackOptions, console: Console, announce: Callable[[], N
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.on_signal)
+    restart = RollingRestart(supervisor, console.show)
+    terminal = Terminal()
+    loop.add_signal_handler(signal.SIGHUP, lambda: stop.on_signal() if terminal.is_gone else restart.begin())
     async with supervisor:
-        failure = await _serve(options, supervisor, stop.requested, console.show, announce)
+        async with _restartable(options, restart, console.show):
+            failure = await _serve(options, supervisor, stop.requested, console.show, announce, restart)
         if failure is not None:
             console.show(_SAYS, "giving up; stopping the rest")
     for line in str(failure).splitlines() if failure is not None else ():
         console.show(_SAYS, line)
     return EXIT_OK if failure is None else EXIT_FAILED
+
+
+@asynccontextmanager
+async def _restartable(options: StackOptions, restart: RollingRestart, show: Show) -> AsyncIterator[None]:
+    """Let `harken restart` reach us while the block runs, and end a restart that runs when it ends."""
+    async with AsyncExitStack() as closing:
+        try:
+            await closing.enter_async_context(control_socket(socket_path(options.data_dir), restart))
+        except OSError as error:  # a path that is too long, a second stack with the same data: no reason not to serve
+            show(_SAYS, f"harken restart will not reach this one, only a SIGHUP: {error}")
+        closing.push_async_callback(restart.aclose)
+        yield
 
 
 async def _serve(
@@ -74,6 +94,7 @@ async def _serve(
     stop_requested: asyncio.Event,
     show: Show,
     announce: Callable[[], None],
+    restart: RollingRestart,
 ) -> Exception | None:
     """Bring the stack up and keep it until a stop is asked for (None) or it cannot run (why)."""
     starting = asyncio.create_task(_bring_up(options, supervisor, os.environ, show), name="start")
@@ -88,6 +109,7 @@ async def _serve(
                     raise error
                 return error
             supervisor.mark_ready()
+            restart.allow()
             announce()
             await asyncio.wait((stopping, failing), return_when=asyncio.FIRST_COMPLETED)
         return failing.result() if failing.done() else None

@@ -58,7 +58,10 @@ def _of_worker(kind: ProcessType, number: int, of: int, environ: Mapping[str, st
     share = cores if kind is ASR else cores // 2  # as a single LLM worker takes by itself
     own = {**_threads(f"{section}_THREADS", of, environ.get(f"{section}_DEVICE"), share), **environ}
     port = environ.get(metrics_port, "")
-    return {**own, metrics_port: str(int(port) + number - 1)} if port.isdecimal() and int(port) else own
+    if not (port.isdecimal() and int(port)):
+        return own
+    # In a rolling restart the new process listens before the old one has left.
+    return {**own, metrics_port: str(int(port) + number - 1), "HARKEN_REUSE_METRICS_PORT": "true"}
 
 
 def managed_nats_url(port: int) -> str:
@@ -79,4 +82,4 @@ def _child(
     name = kind.name if of == 1 else f"{kind.name}.{number}"
     # Lines must come through the pipe when they are printed, not when a buffer is full.
     environment = {**environ, **options.settings, "NATS_URL": options.nats_url, "PYTHONUNBUFFERED": "1"}
-    return ChildSpec(name, argv, environment, kind.stop_stage, kind.stop_budget_s)
+    return ChildSpec(name, argv, environment, kind.stop_stage, kind.stop_budget_s, kind.restart_stage)

@@ -4,8 +4,8 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from bus.control.child import Child
-from bus.control.child_spec import ChildSpec, stop_order
+from bus.control.child import Child, NeverReady
+from bus.control.child_spec import ChildSpec, restart_order, stop_order
 from bus.control.console import Show
 from bus.control.restart_policy import RestartOptions
 
@@ -26,6 +26,8 @@ class Supervisor:
         self._options = options or RestartOptions()
         self._gives_up_after: int | None = crashes_at_start
         self._children: dict[str, Child] = {}
+        self._leaving: set[Child] = set()
+        """Those that are replaced, or did not become what was to replace another."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: asyncio.Future[Exception] | None = None
         self._draining: asyncio.Task[None] | None = None
@@ -42,10 +44,42 @@ class Supervisor:
 
     def start(self, spec: ChildSpec) -> Child:
         """Begin to run `spec`; returns before the process exists. Not after `drain`."""
+        child = self._children[spec.name] = self._begin(spec)
+        return child
+
+    def restart_order(self) -> list[str]:
+        """The names of those that `replace` may be called for, in order."""
+        return restart_order([child.spec for child in self._children.values()])
+
+    async def replace(self, name: str, *, ready_within_s: float) -> None:
+        """Start another process for `name`, and once that serves end the one before, within its budget.
+
+        Raises NeverReady if the new one does not serve; the old one then goes on as if nothing had been. Cancelled, it
+        leaves both to `drain`.
+        """
+        old = self._children[name]
+        new = self._begin(old.spec)
+        self._leaving.add(new)
+        try:
+            await new.until_ready(ready_within_s)
+        except NeverReady:
+            await self._end(new)
+            raise
+        self._leaving.remove(new)
+        self._leaving.add(old)
+        self._children[name] = new
+        await self._end(old)
+
+    async def _end(self, child: Child) -> None:
+        in_time = await child.stop()
+        self._leaving.discard(child)
+        if not in_time and not self._killed:
+            self._show(child.spec.name, "did not stop in time and was killed")
+
+    def _begin(self, spec: ChildSpec) -> Child:
         if self._draining is not None:
             raise RuntimeError("a draining supervisor starts nothing")
         child = Child(spec, self._show, self._options)
-        self._children[spec.name] = child
         task = asyncio.create_task(self._supervise(child), name=f"supervise {spec.name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -69,7 +103,7 @@ class Supervisor:
     def kill_all(self) -> None:
         """SIGKILL to every child at once; a drain in progress then ends."""
         self._killed = True
-        for child in self._children.values():
+        for child in (*self._children.values(), *self._leaving):
             child.kill()
 
     async def _supervise(self, child: Child) -> None:
@@ -81,10 +115,9 @@ class Supervisor:
                 self._failure.set_result(error)
 
     async def _stop_in_order(self) -> None:
+        leaving = tuple(self._leaving)
         for stage in stop_order([c.spec for c in self._children.values()]):
-            results = await asyncio.gather(*(self._children[name].stop() for name in stage))
-            for name, in_time in zip(stage, results, strict=True):
-                if not in_time and not self._killed:
-                    self._show(name, "did not stop in time and was killed")
+            await asyncio.gather(*(self._end(child) for child in (*leaving, *map(self._children.__getitem__, stage))))
+            leaving = ()
         if self._tasks:
             await asyncio.wait(self._tasks)

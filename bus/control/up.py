@@ -12,14 +12,17 @@ from click.core import ParameterSource
 
 from bus.control.chat_weights import DEFAULT_CHAT_MODEL, chat_weights
 from bus.control.console import Console
+from bus.control.data_dir import default_data_dir
 from bus.control.fetch_progress import fetch_shown
 from bus.control.ports import gateway_port, nats_port
 from bus.control.probes import reachable_host, url_host
 from bus.control.run_stack import run_stack
 from bus.control.stack import StackOptions, managed_nats_url
+from bus.runtime import readiness
 from bus.runtime.model_store.catalogue import SILERO_VAD, WHISPER_BASE
 from bus.runtime.model_store.errors import ModelStoreError
 from bus.runtime.model_store.store import default_cache_dir
+from bus.runtime.readiness import tell_ready
 from bus.runtime.settings import click_options, refuse_unknown_environment, setting
 from bus.runtime.shared_settings import SharedSettings
 from bus.runtime.tls import check_pair, server_context
@@ -74,11 +77,6 @@ class UpSettings:
         check_pair(self.tls_cert, self.tls_key)
 
 
-def default_data_dir(environ: Mapping[str, str] = os.environ) -> Path:
-    """`harken` below the user's XDG data folder."""
-    return Path(environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "harken"
-
-
 @click.command()
 @click_options(UpSettings)
 @click_options(SharedSettings, "shared")
@@ -86,7 +84,8 @@ def up(settings: UpSettings, shared: SharedSettings) -> None:
     """Run the whole service on this machine until Ctrl-C.
 
     Starts a nats-server of its own, unless NATS_URL names one. When the service is ready, prints one line with its
-    addresses and that of NATS; what the processes say goes to stderr. A second Ctrl-C ends everything at once.
+    addresses and that of NATS; what the processes say goes to stderr. A second Ctrl-C ends everything at once. After an
+    update, harken restart (or a SIGHUP) replaces the processes one by one while the service goes on.
     """
     cache_dir = shared.cache_dir or default_cache_dir()
     try:
@@ -104,7 +103,12 @@ def up(settings: UpSettings, shared: SharedSettings) -> None:
     address = f"{url_host(reachable_host(settings.host))}:{port}"
     s = "s" if options.tls else ""
     ready_line = f"harken is ready: ws{s}://{address}/v1/stream  http{s}://{address}/  {','.join(nats_servers)}"
-    sys.exit(run_stack(options, console, announce=lambda: click.echo(ready_line)))
+
+    def announce() -> None:
+        click.echo(ready_line)
+        tell_ready(os.environ.get(readiness.ENVIRONMENT))
+
+    sys.exit(run_stack(options, console, announce=announce))
 
 
 def _tls_settings(settings: UpSettings) -> Mapping[str, str]:

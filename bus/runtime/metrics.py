@@ -1,17 +1,32 @@
 """Prometheus metrics of a process that has no HTTP port, on a port just for them."""
 
+from socketserver import ThreadingMixIn
 from threading import Thread
-from wsgiref.simple_server import WSGIServer
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import prometheus_client
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass  # a line for every scrape says nothing
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _SharingServer(_Server):
+    allow_reuse_port = True
 
 
 class MetricsServer:
     """`/metrics` on a port of its own, answered by a thread."""
 
-    def __init__(self, server: WSGIServer, thread: Thread) -> None:
+    def __init__(self, server: WSGIServer) -> None:
         self._server = server
-        self._thread = thread
+        self._thread = Thread(target=server.serve_forever, name="metrics", daemon=True)
+        self._thread.start()
 
     @property
     def port(self) -> int:
@@ -25,7 +40,10 @@ class MetricsServer:
         self._thread.join()
 
 
-def serve_metrics(port: int, *, host: str = "127.0.0.1") -> MetricsServer:
-    """Serve this process's metrics; port 0 takes a free one. Raises OSError if the port is taken."""
-    server, thread = prometheus_client.start_http_server(port, addr=host)
-    return MetricsServer(server, thread)
+def serve_metrics(port: int, *, host: str = "127.0.0.1", reuse_port: bool = False) -> MetricsServer:
+    """Serve this process's metrics; port 0 takes a free one. Raises OSError if the port is taken.
+
+    With `reuse_port` another process that says so too may have it already: the one that this one is to replace.
+    """
+    kind = _SharingServer if reuse_port else _Server
+    return MetricsServer(make_server(host, port, prometheus_client.make_wsgi_app(), kind, _Quiet))

@@ -19,8 +19,17 @@ class SharedSettings:
         help="NATS to join: one server or several separated by commas, with name and password if it wants them."
         " Without it, harken up starts a server of its own.",
     )
+    bus_replicas: int = setting(
+        1,
+        help="Servers of the NATS cluster that have each stream: 3 where one of three may fail.",
+        minimum=1,
+        maximum=5,
+    )
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", help="Least severity that is logged.")
     log_format: Literal["json", "text"] = setting("json", help="One JSON object per line, or lines for people.")
+    reuse_metrics_port: bool = setting(
+        False, help="Share a worker's metrics port with the process that this one replaces, while both run."
+    )
     cache_dir: Path | None = setting(
         None, help="Where models are kept; by default harken in the user's cache directory."
     )

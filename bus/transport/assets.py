@@ -3,9 +3,10 @@
 Memory streams vanish with a single server, configuration and all; whoever reconnects first creates them again.
 """
 
+import asyncio
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ PARTIAL_ACK_WAIT_S = 3.0
 FINAL_MAX_DELIVERIES = 4
 CHAT_ACK_WAIT_S = 5.0
 """A request for an answer whose worker falls silent for this long is given up: the gateway hears it by advisory."""
+_INFO_TIMEOUT_S = 1.0
+"""A stream without a leader does not answer. Asked again soon, it is found soon after it has one."""
 _MAX_WAITING_PULLS = 4096
 _MAX_UNACKED = 4096
 _log = logging.getLogger(__name__)
@@ -66,20 +69,23 @@ class AssetPlan:
     consumers: tuple[ConsumerPlan, ...]
 
 
-def plan_assets(*, pools: Sequence[str], llm_pools: Sequence[str] = (), limits: AssetLimits) -> AssetPlan:
+def plan_assets(
+    *, pools: Sequence[str], llm_pools: Sequence[str] = (), limits: AssetLimits, replicas: int = 1
+) -> AssetPlan:
     """The six streams, for each ASR pool its consumers of finals and partials, for each LLM pool its one consumer.
 
-    ValueError for a bad pool name.
+    `replicas` servers of a cluster have each of them. ValueError for a bad pool name.
     """
+    streams = (
+        _finals(limits),
+        _partials(limits),
+        _chat(limits),
+        _transcripts(limits),
+        _sessions(limits),
+        _dead_letters(limits),
+    )
     return AssetPlan(
-        streams=(
-            _finals(limits),
-            _partials(limits),
-            _chat(limits),
-            _transcripts(limits),
-            _sessions(limits),
-            _dead_letters(limits),
-        ),
+        streams=tuple({**stream, "num_replicas": replicas} for stream in streams),
         consumers=(
             *(consumer for pool in pools for consumer in _consumers(pool)),
             *(_chat_consumer(pool) for pool in llm_pools),
@@ -93,6 +99,7 @@ async def ensure_assets(
     pools: Sequence[str] = (),
     llm_pools: Sequence[str] = (),
     limits: AssetLimits | None = None,
+    replicas: int = 1,
 ) -> None:
     """Have the streams, and the consumers of the pools, exist: now and after each reconnect. Idempotent.
 
@@ -101,22 +108,29 @@ async def ensure_assets(
     the same connection. Raises BusUnavailable, Overloaded if the server has no room for a stream,
     InternalError if it refuses a configuration.
     """
-    plan = plan_assets(pools=pools, llm_pools=llm_pools, limits=limits or AssetLimits())
+    plan = plan_assets(pools=pools, llm_pools=llm_pools, limits=limits or AssetLimits(), replicas=replicas)
 
     async def ensure() -> None:
-        for stream in plan.streams:
-            await _ensure_stream(connection, stream, may_update=limits is not None)
-        for consumer in plan.consumers:
-            await _ensure_consumer(connection, consumer)
+        # Together: in a cluster that has lost a server each stream waits for a new leader of its own.
+        await _all(_ensure_stream(connection, stream, may_update=limits is not None) for stream in plan.streams)
+        await _all(_ensure_consumer(connection, consumer) for consumer in plan.consumers)
 
     await connection.keep_ensured(ensure)
+
+
+async def _all(steps: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run them side by side, each to its end; raises what the first of those that failed raised."""
+    results = await asyncio.gather(*steps, return_exceptions=True)
+    for error in results:
+        if error is not None:
+            raise error
 
 
 async def _ensure_stream(connection: BusConnection, config: Config, *, may_update: bool) -> None:
     name = config["name"]
     try:
         # Asked first: creating what exists checks its reservation a second time, and fails on a server nearly full.
-        existing = (await connection.request_api(f"STREAM.INFO.{name}"))["config"]
+        existing = (await _info(connection, f"STREAM.INFO.{name}"))["config"]
     except AssetMissing:
         await connection.request_api(f"STREAM.CREATE.{name}", json.dumps(config).encode())
         _log.info("stream created", extra={"stream": name})
@@ -129,7 +143,7 @@ async def _ensure_stream(connection: BusConnection, config: Config, *, may_updat
 async def _ensure_consumer(connection: BusConnection, plan: ConsumerPlan) -> None:
     name, body = plan.config["name"], {"stream_name": plan.stream, "config": dict(plan.config)}
     try:
-        existing = (await connection.request_api(f"CONSUMER.INFO.{plan.stream}.{name}"))["config"]
+        existing = (await _info(connection, f"CONSUMER.INFO.{plan.stream}.{name}"))["config"]
     except AssetMissing:
         existing = {}
     if _holds(existing, plan.config):
@@ -137,6 +151,10 @@ async def _ensure_consumer(connection: BusConnection, plan: ConsumerPlan) -> Non
     call = f"CONSUMER.CREATE.{plan.stream}.{name}.{plan.config['filter_subject']}"
     await connection.request_api(call, json.dumps(body).encode())
     _log.info("consumer ensured", extra={"stream": plan.stream, "consumer": name})
+
+
+async def _info(connection: BusConnection, call: str) -> dict[str, Any]:
+    return await connection.request_api(call, timeout_s=_INFO_TIMEOUT_S)
 
 
 def _holds(existing: Config, wanted: Config) -> bool:
@@ -149,7 +167,6 @@ def _finals(limits: AssetLimits) -> Config:
         "subjects": [subjects.ASR_FINAL_ALL],
         "retention": "workqueue",
         "storage": "memory",
-        "num_replicas": 1,
         # A full queue is told to the gateway, which sheds load; nothing is dropped in silence.
         "discard": "new",
         "max_msgs": limits.finals_max_messages,
@@ -165,7 +182,6 @@ def _partials(limits: AssetLimits) -> Config:
         "subjects": [subjects.ASR_PARTIAL_ALL],
         "retention": "workqueue",
         "storage": "memory",
-        "num_replicas": 1,
         # The broker itself drops a session's stale window when a newer one arrives.
         "max_msgs_per_subject": 1,
         "discard": "old",
@@ -181,7 +197,6 @@ def _chat(limits: AssetLimits) -> Config:
         "subjects": [subjects.LLM_REQUEST_ALL],
         "retention": "workqueue",
         "storage": "memory",
-        "num_replicas": 1,
         "discard": "new",
         "max_msgs": limits.chat_max_messages,
         "max_bytes": limits.chat_max_bytes,
@@ -196,7 +211,6 @@ def _transcripts(limits: AssetLimits) -> Config:
         "subjects": [subjects.TRANSCRIPTS_ALL],
         "retention": "limits",
         "storage": "file",
-        "num_replicas": 1,
         "discard": "old",
         "max_bytes": limits.transcripts_max_bytes,
         "max_age": _ns(limits.transcripts_max_age_s),
@@ -213,7 +227,6 @@ def _sessions(limits: AssetLimits) -> Config:
         "subjects": [subjects.SESSIONS_ALL],
         "retention": "limits",
         "storage": "file",
-        "num_replicas": 1,
         # What makes it a bucket to clients of NATS, but for this: when it is full, who was quiet longest is forgotten.
         "discard": "old",
         "max_msgs_per_subject": 1,
@@ -238,7 +251,6 @@ def _dead_letters(limits: AssetLimits) -> Config:
         ],
         "retention": "limits",
         "storage": "file",
-        "num_replicas": 1,
         "discard": "old",
         "max_msgs": limits.dead_letters_max_messages,
         "max_bytes": limits.dead_letters_max_bytes,

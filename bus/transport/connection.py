@@ -27,6 +27,8 @@ from bus.transport.server_url import ServerUrl, parse_server_url
 from bus.transport.subscription import Subscription
 
 _RECONNECT_WAIT_S = 0.2
+_SERVER_TIMEOUT_S = 2.0
+"""For one server to take a connection: one that is cut off must not keep us from the next."""
 _MAX_UNSENT_BYTES = 4 * 1024**2
 _YIELD_ABOVE_BYTES = 256 * 1024
 _HEADER_ALLOWANCE_BYTES = 1024
@@ -35,7 +37,7 @@ _CLOSE_TIMEOUT_S = 2.0
 _CANCELS = 5
 _CANCEL_WAIT_S = 0.05
 _API_TIMEOUT_S = 5.0
-_WATCHDOG_INTERVAL_S = 10.0
+_WATCHDOG_INTERVAL_S = 2.0
 _PENDING_BYTES_LIMIT = 64 * 1024**2
 _log = logging.getLogger(__name__)
 
@@ -72,7 +74,7 @@ class BusConnection:
         self = cls(name)
         try:
             async with asyncio.timeout(connect_timeout_s):
-                await self._client.connect(**self._options(servers, inbox_prefix, connect_timeout_s))
+                await self._client.connect(**self._options(servers, inbox_prefix))
         except (TimeoutError, OSError, nats.errors.Error) as error:
             reason = self._events.last_error or str(error) or "no answer"
             await self.aclose()
@@ -136,6 +138,22 @@ class BusConnection:
             raise BusUnavailable(f"not sent: {error}") from None
         if self._client.pending_data_size > _YIELD_ABOVE_BYTES:
             await asyncio.sleep(0)  # nats-py's publish never yields by itself, and its writer must get a turn
+
+    async def someone_listens(self, subject: str, *, within_s: float) -> bool:
+        """Send an empty message, and tell whether anybody is subscribed to it: a listener need not answer.
+
+        False as soon as the broker says so; True if it has not within `within_s`. Raises BusUnavailable.
+        """
+        await self._make_room(b"")
+        try:
+            await self._client.request(subject, b"", timeout=within_s)
+        except nats.errors.NoRespondersError:
+            return False
+        except nats.errors.TimeoutError:
+            return True
+        except nats.errors.Error as error:
+            raise BusUnavailable(f"not sent: {error}") from None
+        return True
 
     async def publish_stored(
         self,
@@ -231,7 +249,7 @@ class BusConnection:
             self._closing = asyncio.create_task(self._close(), name=f"bus-close-{self._name}")
         await asyncio.shield(self._closing)
 
-    def _options(self, servers: ServerUrl, inbox_prefix: str, timeout_s: float) -> dict[str, Any]:
+    def _options(self, servers: ServerUrl, inbox_prefix: str) -> dict[str, Any]:
         async def on_error(error: Exception) -> None:
             self._events.on_error(error)
             if self._watchdog is None and _is_refusal(error):
@@ -253,7 +271,7 @@ class BusConnection:
             "password": servers.password,
             "name": self._name,
             "inbox_prefix": inbox_prefix,
-            "connect_timeout": timeout_s,
+            "connect_timeout": _SERVER_TIMEOUT_S,
             "max_reconnect_attempts": -1,
             "reconnect_time_wait": _RECONNECT_WAIT_S,
             "ping_interval": 20,

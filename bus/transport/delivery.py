@@ -9,6 +9,8 @@ from nats.aio.msg import Msg
 
 from bus.transport.jetstream_api import NANOSECONDS
 
+DELIVER_AGAIN = b"-NAK"
+"""To an `ack_subject`: not done, deliver it to somebody else now."""
 Respond = Callable[[bytes], Awaitable[None]]
 
 
@@ -27,6 +29,8 @@ class Job:
     """1 for the first time."""
     stored_age_s: float
     """Seconds from storing to delivery by the clocks of broker and this machine, never below 0."""
+    ack_subject: str
+    """Where the broker takes the answers; who knows that this process is gone may give one in its name."""
     respond: Respond = field(repr=False)
     """Sends one answer to the broker."""
 
@@ -37,7 +41,7 @@ class Job:
     async def nak(self, delay_s: float | None = None) -> None:
         """Not done: deliver it again, at once or after `delay_s`. Counts as a delivery."""
         if delay_s is None:
-            await self.respond(b"-NAK")
+            await self.respond(DELIVER_AGAIN)
         else:
             await self.respond(b"-NAK " + json.dumps({"delay": round(delay_s * NANOSECONDS)}).encode())
 
@@ -58,5 +62,6 @@ def read_job(message: Msg, respond: Respond) -> Job:
         subject=message.subject,
         deliveries=metadata.num_delivered,
         stored_age_s=max(0.0, time.time() - metadata.timestamp.timestamp()),
+        ack_subject=message.reply,
         respond=respond,
     )

@@ -22,7 +22,7 @@ from bus.transport.server_binary import (
     lock_store,
     write_private,
 )
-from bus.transport.server_config import RANDOM_PORT, ServerOptions, render_config
+from bus.transport.server_config import RANDOM_PORT, ClusterOptions, ServerOptions, render_config
 
 _START_TIMEOUT_S = 15.0
 _STOP_TIMEOUT_S = 10.0
@@ -35,7 +35,8 @@ class EmbeddedNats:
 
     `async with` starts and stops it. After `stop` or `kill`, `start` brings it back on the same port and store, as a
     restarted server would. The child gets SIGTERM if the thread that started it ends, so start it from the main
-    thread. Raises StoreInUse if another server holds the store, ServerUnavailable if the server does not come up.
+    thread. A server of a cluster is healthy only among most of the others: start them together. Raises StoreInUse if
+    another server holds the store, ServerUnavailable if the server does not come up.
     """
 
     def __init__(
@@ -46,6 +47,8 @@ class EmbeddedNats:
         credentials: Mapping[str, str] | None = None,
         max_memory_bytes: int = 2 * 1024**3,
         max_file_bytes: int = 8 * 1024**3,
+        name: str = "harken",
+        cluster: ClusterOptions | None = None,
     ) -> None:
         self._store_dir = store_dir
         self._options = ServerOptions(
@@ -56,6 +59,8 @@ class EmbeddedNats:
             max_memory_bytes=max_memory_bytes,
             max_file_bytes=max_file_bytes,
             credentials=credentials,
+            name=name,
+            cluster=cluster,
         )
         self._process: asyncio.subprocess.Process | None = None
 

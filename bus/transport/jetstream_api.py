@@ -10,6 +10,8 @@ from bus.contract.errors import BusUnavailable, HarkenError, InternalError, Over
 NANOSECONDS = 1_000_000_000
 _SERVICE_UNAVAILABLE = 503
 _NOT_FOUND = 404
+_MAX_DIGITS = 20
+"""Of a sequence, which has 64 bits."""
 _END_OF_BATCH = 204
 _WRONG_LAST_SEQUENCE = 10071
 EPOCH = "Harken-Epoch"
@@ -61,7 +63,7 @@ class WrongLastSequence(InternalError):
 def parse_stored(data: bytes) -> StoredAck:
     """Read the reply to a stored publish. Raises as `parse_reply`."""
     reply = parse_reply(data)
-    return StoredAck(seq=int(reply["seq"]), duplicate=bool(reply.get("duplicate", False)))
+    return StoredAck(seq=whole(reply, "seq"), duplicate=reply.get("duplicate") is True)
 
 
 def parse_direct(headers: Mapping[str, str], data: bytes) -> StoredMessage | EndOfBatch | None:
@@ -69,19 +71,19 @@ def parse_direct(headers: Mapping[str, str], data: bytes) -> StoredMessage | End
 
     Raises AssetMissing if there is no stream, InternalError if it was refused.
     """
-    status = int(headers.get("Status", "0"))
+    status = _number(headers, "Status", without=0)
     if status == _NOT_FOUND:
         return None
     if status == _END_OF_BATCH:
-        return EndOfBatch(pending=int(headers["Nats-Num-Pending"]))
+        return EndOfBatch(pending=_number(headers, "Nats-Num-Pending"))
     if status == _SERVICE_UNAVAILABLE:
         raise AssetMissing("no stream answers on this subject")
     if status:
         raise InternalError(f"JetStream refused the request: {headers.get('Description', 'no description')} ({status})")
     return StoredMessage(
-        seq=int(headers["Nats-Sequence"]),
+        seq=_number(headers, "Nats-Sequence"),
         msg_id=headers.get("Nats-Msg-Id", ""),
-        epoch=int(headers.get(EPOCH, "0")),
+        epoch=_number(headers, EPOCH, without=0),
         data=data,
     )
 
@@ -93,13 +95,31 @@ def parse_reply(data: bytes) -> dict[str, Any]:
     """
     try:
         reply = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InternalError("JetStream answered with something other than JSON") from None
     if not isinstance(reply, dict):
         raise InternalError("JetStream answered with something other than an object")
     if (error := reply.get("error")) is not None:
-        raise _error(error)
+        raise _error(error if isinstance(error, dict) else {})
     return reply
+
+
+def whole(reply: object, *path: str) -> int:
+    """The number that lies there in a reply. Raises InternalError if there is none."""
+    for name in path:
+        reply = reply.get(name) if isinstance(reply, dict) else None
+    if not isinstance(reply, int) or isinstance(reply, bool) or reply < 0:
+        raise InternalError(f"JetStream answered without {'.'.join(path)}")
+    return reply
+
+
+def _number(headers: Mapping[str, str], name: str, *, without: int | None = None) -> int:
+    digits = headers.get(name)
+    if digits is None and without is not None:
+        return without
+    if digits is None or not (digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS):
+        raise InternalError(f"JetStream answered without {name}")
+    return int(digits)
 
 
 def _error(error: dict[str, Any]) -> HarkenError:
@@ -107,7 +127,7 @@ def _error(error: dict[str, Any]) -> HarkenError:
     text = f"{error.get('description', 'no description')} (JetStream error {code})"
     if code == _WRONG_LAST_SEQUENCE:
         return WrongLastSequence(text)
-    if code in _FULL:
+    if isinstance(code, int) and code in _FULL:
         return Overloaded(f"JetStream is at a limit: {text}")
     if status == _NOT_FOUND:
         return AssetMissing(text)

@@ -27,7 +27,7 @@ from bus.transport.subscription import Subscription
 _GRACE_S = 0.5
 """How much later than its expiry the end of a pull may be told."""
 _FIRST_PAUSE_S = 0.05
-_MAX_PAUSE_S = 2.0
+_MAX_PAUSE_S = 1.0
 _KEEP_S = 0.25
 """How long a job waits here for a fetch before it is given back."""
 _log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class RawPull:
         consumer: str,
         priority: int = 0,
         expires_s: float = 30.0,
-        idle_heartbeat_s: float = 5.0,
+        idle_heartbeat_s: float = 1.0,
         give_back: Callable[[Job], Awaitable[None]] | None = None,
     ) -> None:
         """`give_back` gets the jobs that came and were not fetched; by default they are delivered again.
@@ -124,6 +124,9 @@ class RawPull:
                 case Job():
                     return outcome
                 case PullOutcome.NOTHING | PullOutcome.ALIVE | PullOutcome.REISSUE:
+                    pause_s = _FIRST_PAUSE_S
+                case PullOutcome.MISSING | PullOutcome.BACK_OFF if not self._connection.is_connected:
+                    await self._wait_connected(deadline)
                     pause_s = _FIRST_PAUSE_S
                 case PullOutcome.MISSING | PullOutcome.BACK_OFF:
                     await self._recover(outcome, pause_s, deadline)
@@ -226,11 +229,16 @@ class RawPull:
             self._inbox.settle(PullOutcome.REISSUE)
         self._retire()
 
+    async def _wait_connected(self, deadline: float | None) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                await self._connection.wait_connected()
+                await asyncio.sleep(_FIRST_PAUSE_S)  # it counts as connected for a moment while it is being closed
+
     async def _recover(self, outcome: PullOutcome, pause_s: float, deadline: float | None) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
                 try:
-                    await self._connection.wait_connected()
                     if outcome is PullOutcome.MISSING:
                         await self._connection.ensure()
                 except HarkenError as error:

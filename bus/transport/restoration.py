@@ -8,7 +8,7 @@ from contextlib import suppress
 from bus.contract.errors import BusUnavailable, HarkenError
 
 _FIRST_RETRY_S = 0.1
-_MAX_RETRY_S = 5.0
+_MAX_RETRY_S = 1.0
 _log = logging.getLogger(__name__)
 
 Step = Callable[[], Awaitable[None]]

@@ -77,6 +77,9 @@ def _gateway() -> Permissions:
             subjects.ASR_PARTIAL_ALL,
             subjects.TRANSCRIPTS_ALL,
             subjects.CANCEL_ASR_ALL,
+            # A final that a worker took to its grave is handed back in its name.
+            subjects.ALIVE_ASR_ALL,
+            subjects.ACK_FINAL_ALL,
             subjects.LLM_REQUEST_ALL,
             subjects.LLM_DIRECT_ALL,
             subjects.CANCEL_LLM_ALL,
@@ -93,6 +96,7 @@ def _gateway() -> Permissions:
         subscribe=(
             "inbox.gw.>",
             "inbox.chat.>",
+            subjects.TAKEN_ALL,
             subjects.TAKEOVER_ALL,
             subjects.PRESENCE_ASR_ALL,
             subjects.PRESENCE_LLM_ALL,
@@ -107,8 +111,8 @@ def _gateway() -> Permissions:
 
 def _asr() -> Permissions:
     return Permissions(
-        publish=("inbox.gw.>", subjects.PRESENCE_ASR_ALL, *_worker_calls(_ASR_STREAMS)),
-        subscribe=(subjects.CANCEL_ASR_ALL, f"{INBOX_ASR}.>"),
+        publish=("inbox.gw.>", subjects.TAKEN_ALL, subjects.PRESENCE_ASR_ALL, *_worker_calls(_ASR_STREAMS)),
+        subscribe=(subjects.CANCEL_ASR_ALL, subjects.ALIVE_ASR_ALL, f"{INBOX_ASR}.>"),
     )
 
 

@@ -13,10 +13,24 @@ MIN_FILE_BYTES = 4 * 1024**3 + (256 + 32) * 1024**2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterOptions:
+    """The server as one of several that share streams. Only with `host` on a network that nobody else is on."""
+
+    port: int
+    """Where the others reach it, on the server's host."""
+    routes: tuple[str, ...]
+    """`nats://host:port` of the others, its own may be among them."""
+    advertise: bool = True
+    """Tell clients of the others, so that they know where else to connect."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
     """What may differ between two servers of ours."""
 
     store_dir: Path
+    name: str = "harken"
+    """Unique within a cluster."""
     host: str = "127.0.0.1"
     port: int = RANDOM_PORT
     """`RANDOM_PORT` lets the server choose; it then says which in its ports file."""
@@ -27,13 +41,14 @@ class ServerOptions:
     max_file_bytes: int = 8 * 1024**3
     credentials: Mapping[str, str] | None = None
     """Role to password (`bus.transport.roles`). None leaves the server open to everyone who reaches its address."""
+    cluster: ClusterOptions | None = None
 
 
 def render_config(options: ServerOptions) -> str:
     """Text of the file. ValueError for an unknown role. Holds the passwords: keep the file private."""
     lines = [
         f"listen: {_quoted(_address(options.host, options.port))}",
-        "server_name: harken",
+        f"server_name: {_quoted(options.name)}",
         # 29 s of 16 kHz 16-bit PCM is 928 000 bytes; headers count too.
         "max_payload: 1MB",
         "max_pending: 64MB",
@@ -51,6 +66,8 @@ def render_config(options: ServerOptions) -> str:
         '  sync_interval: "10s"',
         "}",
     ]
+    if options.cluster is not None:
+        lines += _cluster(options.host, options.cluster)
     if options.monitor_port is not None:
         lines.append(f"http: {_quoted(_address(options.host, options.monitor_port))}")
     if options.ports_file_dir is not None:
@@ -63,6 +80,17 @@ def render_config(options: ServerOptions) -> str:
 def _address(host: str, port: int) -> str:
     bare_ipv6 = ":" in host and not host.startswith("[")
     return f"[{host}]:{port}" if bare_ipv6 else f"{host}:{port}"
+
+
+def _cluster(host: str, cluster: ClusterOptions) -> list[str]:
+    return [
+        "cluster {",
+        "  name: harken",
+        f"  listen: {_quoted(_address(host, cluster.port))}",
+        f"  routes: [{', '.join(map(_quoted, cluster.routes))}]",
+        f"  no_advertise: {str(not cluster.advertise).lower()}",
+        "}",
+    ]
 
 
 def _account(credentials: Mapping[str, str]) -> list[str]:

@@ -60,12 +60,12 @@ class ModelServer:
             dialect = _looks_like(listed, props)
         model = _choose(model, listed)
         if dialect is Dialect.LLAMA_CPP and props is not None:
-            settings = props.get("default_generation_settings") or {}
+            settings = props.get("default_generation_settings")
             return ServerFacts(
                 dialect=dialect,
                 model=model,
                 slots=_whole(props.get("total_slots")),
-                context_tokens=_whole(settings.get("n_ctx")),
+                context_tokens=_whole(settings.get("n_ctx")) if isinstance(settings, dict) else 0,
             )
         entry = next((entry for entry in listed if entry.get("id") == model), {})
         return ServerFacts(dialect=dialect, model=model, context_tokens=_whole(entry.get("max_model_len")))
@@ -76,7 +76,8 @@ class ModelServer:
         if facts.dialect is Dialect.LLAMA_CPP:
             applied = await self._post(f"{self._root}/apply-template", {"messages": wire})
             body = {"content": applied.get("prompt", ""), "add_special": True, "parse_special": True}
-            return len((await self._post(f"{self._root}/tokenize", body)).get("tokens", ()))
+            tokens = (await self._post(f"{self._root}/tokenize", body)).get("tokens")
+            return len(tokens) if isinstance(tokens, list) else estimate_tokens(messages, prefill)
         if facts.dialect is Dialect.VLLM:
             body = {"model": facts.model, "messages": wire, **continuation(facts.dialect, prefill)}
             return _whole((await self._post(f"{self._root}/tokenize", body)).get("count"))
@@ -170,7 +171,7 @@ def _refusal(response: httpx2.Response) -> GenerationFailed:
 def _json_object(response: httpx2.Response) -> dict[str, Any]:
     try:
         content = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -178,7 +179,7 @@ def _json_object(response: httpx2.Response) -> dict[str, Any]:
 def _looks_like(listed: list[dict[str, Any]], props: dict[str, Any] | None) -> Dialect:
     if props is not None and "total_slots" in props:
         return Dialect.LLAMA_CPP
-    owners = {entry.get("owned_by") for entry in listed}
+    owners = [entry.get("owned_by") for entry in listed]
     return next((dialect for dialect in (Dialect.VLLM, Dialect.SGLANG) if dialect.value in owners), Dialect.OPENAI)
 
 
@@ -193,4 +194,4 @@ def _choose(model: str, listed: list[dict[str, Any]]) -> str:
 
 
 def _whole(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

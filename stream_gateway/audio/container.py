@@ -15,13 +15,15 @@ from bus.contract.errors import BadContainer, HarkenError, InternalError
 from stream_gateway.audio.demuxing import Block, ByteSource, read_blocks
 from stream_gateway.audio.exchange import Closed, Exchange, Settled
 from stream_gateway.audio.resample import OUTPUT_RATE_HZ
-from stream_gateway.audio.sniffing import ACCEPTED, HEAD_BYTES, Demuxer, index_comes_first, length_check, sniff
+from stream_gateway.audio.sniffing import ACCEPTED, HEAD_BYTES, Demuxer, IndexSearch, length_check, sniff
 from stream_gateway.audio.tracks import TrackConverter, Tracks, join
 
 log = logging.getLogger(__name__)
 
 _MAX_UNSTREAMABLE_BYTES = 32 * 1024 * 1024
 """An MP4 file with its index at the end is kept until it is complete, if it is no larger."""
+_OFF_LOOP_BYTES = 64 * 1024
+"""Following the chunks of a file costs a microsecond each, and a stranger's may be eight bytes long."""
 _MIN_RATE_HZ = 4_000
 _MAX_RATE_HZ = 192_000
 
@@ -33,7 +35,7 @@ class ContainerDecoder:
         self._is_separate = audio.channels == 2 and audio.channel_mode == "separate"
         self._head = bytearray()  # what came before it was clear how to decode it
         self._demuxer: Demuxer | None = None
-        self._index_is_first: bool | None = None  # of an MP4 file, once known
+        self._index = IndexSearch()  # of an MP4 file
         self._exchange: Exchange | None = None
         self._has_audio = False
         self.tracks = 2 if self._is_separate else 1
@@ -46,14 +48,15 @@ class ContainerDecoder:
         if data and self.pending:
             raise RuntimeError("audio is pending: take it with feed(b'') before feeding more")
         if self._exchange is not None:
-            self._write(self._exchange, data)
+            await self._write(self._exchange, data)
         else:
             self._head += data
             if not self._can_stream():
                 return join([], self.tracks)
             self._exchange = self._start(None)
-            self._write(self._exchange, bytes(self._head))
+            head = bytes(self._head)
             self._head.clear()
+            await self._write(self._exchange, head)
         return await self._take(self._exchange, is_last=False)
 
     async def finish(self) -> Tracks:
@@ -79,10 +82,9 @@ class ContainerDecoder:
         self._demuxer = self._sniffed()
         if self._demuxer != "mov":
             return True
-        if self._index_is_first is None:
-            with memoryview(self._head) as head:  # looked at with every frame, and may be long: not copied
-                self._index_is_first = index_comes_first(head)
-        if self._index_is_first:
+        with memoryview(self._head) as head:  # may be long: not copied
+            is_first = self._index.look(head)
+        if is_first:
             return True
         if len(self._head) > _MAX_UNSTREAMABLE_BYTES:
             raise BadContainer(
@@ -106,8 +108,11 @@ class ContainerDecoder:
         threading.Thread(target=_decode, args=arguments, name="container-decoder", daemon=True).start()
         return exchange
 
-    def _write(self, exchange: Exchange, data: bytes) -> None:
-        self._length.feed(data)
+    async def _write(self, exchange: Exchange, data: bytes) -> None:
+        if len(data) > _OFF_LOOP_BYTES:
+            await asyncio.to_thread(self._length.feed, data)
+        else:
+            self._length.feed(data)
         exchange.write(data)
 
     async def _take(self, exchange: Exchange, *, is_last: bool) -> Tracks:

@@ -65,8 +65,8 @@ def _audio_stream(container: InputContainer) -> AudioStream:
     if not container.streams.audio:
         raise BadContainer("the file holds no audio")
     stream = container.streams.audio[0]
-    codec = stream.codec_context.name
-    if not codec.startswith(_CODECS):
+    codec = stream.codec_context  # None for a codec that FFmpeg itself does not know, whatever PyAV declares
+    if codec is None or not codec.name.startswith(_CODECS):
         raise BadContainer(f"the file's audio codec is not accepted; accepted are {ACCEPTED}")
     stream.codec_context.thread_count = 1
     return stream
@@ -98,7 +98,10 @@ def _decode(container: InputContainer, stream: AudioStream) -> Iterator[Block]:
 
 
 def _to_frames(frame: av.AudioFrame) -> Frames:
-    values = frame.to_ndarray()
+    try:
+        values = frame.to_ndarray()
+    except ValueError:  # 64-bit integers
+        raise BadContainer("the file's samples are in a format that is not accepted") from None
     if not frame.format.is_planar:
         values = values.reshape(-1, frame.layout.nb_channels).T
     scaled: Frames

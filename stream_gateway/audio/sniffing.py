@@ -10,6 +10,8 @@ Demuxer = Literal["wav", "flac", "mp3", "ogg", "matroska", "mov"]
 """Name of the one demuxer to be used. Never left to probing: some of FFmpeg's demuxers open files and URLs."""
 
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp")
+_MAX_BOXES = 1_000
+"""Before the index or the media of an MP4 file; there are a handful in fact."""
 _OGG_HEADER_BYTES = 27
 _UNKNOWN_LENGTH = 0x7FFF_0000
 """Programs that write to a pipe cannot know the length, and put a number from here up, or 0, in its place."""
@@ -32,21 +34,35 @@ def sniff(head: bytes) -> Demuxer | None:
     return None
 
 
-def index_comes_first(head: bytes | memoryview) -> bool | None:
-    """Whether an MP4 file has its index before its media, and can be decoded as it arrives. None: not yet known."""
-    offset = 0
-    while offset + 16 <= len(head):
-        size, kind = int.from_bytes(head[offset : offset + 4], "big"), head[offset + 4 : offset + 8]
+class IndexSearch:
+    """Whether an MP4 file has its index before its media, and can be decoded as it arrives.
+
+    Follows its boxes while they come, each once: files may be long, and made so that nothing is in them but boxes.
+    """
+
+    def __init__(self) -> None:
+        self._offset = 0
+        self._boxes = 0
+        self.comes_first: bool | None = None
+        """None: not yet known."""
+
+    def look(self, head: bytes | memoryview) -> bool | None:
+        """Go on with all that came of the file so far; the answer, which stays."""
+        while self.comes_first is None and self._offset + 16 <= len(head):
+            box = bytes(head[self._offset : self._offset + 16])
+            self.comes_first = self._on_box(int.from_bytes(box[:4], "big"), box[4:8], box[8:])
+        return self.comes_first
+
+    def _on_box(self, size: int, kind: bytes, long_size: bytes) -> bool | None:
         if kind in (b"moov", b"moof"):
             return True
         if kind == b"mdat":
             return False
         if size == 1:
-            size = int.from_bytes(head[offset + 8 : offset + 16], "big")
-        if size < 8:
-            return True  # damaged: the demuxer will say so
-        offset += size
-    return None
+            size = int.from_bytes(long_size, "big")
+        self._offset += size
+        self._boxes += 1
+        return True if size < 8 or self._boxes > _MAX_BOXES else None  # damaged: the demuxer will say so
 
 
 class LengthCheck:

@@ -258,6 +258,7 @@ class Answer:
         if messages is None:
             self.outcome = Failed(InvalidMessage("the last turn is too long to be answered"))
             return []
+        is_continuation = self._was_asked or self._wish.prefill != ""
         earlier: list[Effect] = []
         if self._wish.is_resumed and not self._was_asked:
             earlier = [StopAnswer(self.number, self.attempt)]
@@ -275,6 +276,7 @@ class Answer:
                 worker=worker,
                 messages=messages,
                 prefill=self.text,
+                is_continuation=is_continuation,
                 max_tokens=max(1, self._wish.max_tokens - self._tokens),
                 temperature=self._wish.temperature,
                 deadline_s=self._patience.deadline_s,

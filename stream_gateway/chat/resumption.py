@@ -178,7 +178,7 @@ def _first_unknown(records: Sequence[Record], held: HeldAnswer | None, segments:
     for index, record in enumerate(records, start=1):
         match record:
             case TranscriptFinal() | SegmentFailed():
-                is_known = record.channel < len(segments) and record.segment <= segments[record.channel]
+                is_known = record.channel in range(len(segments)) and record.segment <= segments[record.channel]
             case ChatTurn(answer=int(answer)) if held is not None:
                 is_known = answer < held.answer or (answer == held.answer and held.text is None)
             case _:

@@ -67,10 +67,21 @@ class Dialect(Protocol):
     """Rate in which the client counts the samples it has sent; set once its audio format is known."""
     starts_late: bool
     """Whether `SessionStart` may come as late as the client's first audio or turn."""
+    may_never_speak: bool
+    """Whether the session was started for the sake of text: without anybody who transcribes it is a chat alone."""
     can_resume: bool
     """Whether a client of this protocol can take its session up on another socket."""
     idle_timeout_s: float | None
     """A session in which nothing comes for this long ends; None: as the service says, and never later than that."""
+
+    @property
+    def read_apart(self) -> Callable[[str], Callable[[], Sequence[Action]]] | None:
+        """`on_text` in two steps, where text frames may be long; None where they are short.
+
+        The first step reads the frame, which takes long, and changes nothing: it may run on any thread. What it returns
+        is the second, for the loop, which raises as `on_text` does.
+        """
+        ...
 
     def on_open(self) -> Sequence[Action]:
         """The socket comes. Raises ClientError (in ASCII) where the handshake asks for what cannot be: no upgrade."""

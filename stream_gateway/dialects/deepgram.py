@@ -45,7 +45,9 @@ class DeepgramDialect:
     """Counts the audio of one socket, and keeps what each channel has shown."""
 
     starts_late = False
+    may_never_speak = False
     can_resume = False
+    read_apart = None
     idle_timeout_s: float | None = _IDLE_TIMEOUT_S
 
     def __init__(self, handshake: Handshake) -> None:

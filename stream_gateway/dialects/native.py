@@ -34,7 +34,9 @@ class NativeDialect:
     """Numbers the events of one socket. `offset_rate_hz` is the rate in which this client counts its audio."""
 
     starts_late = False
+    may_never_speak = False
     can_resume = True
+    read_apart = None
     idle_timeout_s: float | None = None
 
     def __init__(self, handshake: Handshake) -> None:

@@ -6,13 +6,12 @@ from typing import Final, Literal, TypeAlias
 from bus.contract.chat_work import ChatMessage, Role
 from stream_gateway.chat.commands import TurnRef
 from stream_gateway.chat.conversation import MAX_TURN_CHARS
-from stream_gateway.dialects.openai_wire import ContentPart, Event, ItemDraft, Refusal
+from stream_gateway.dialects.openai_wire import AUDIO_PART, ContentPart, Event, ItemDraft, Refusal
 
 Status: TypeAlias = Literal["in_progress", "completed", "incomplete"]
 ROOT: Final = "root"
 _MAX_ITEMS = 500
 _MAX_PARTS = 256
-_AUDIO_PART = "input_audio"
 """Kept to be retrieved; in text 16 million characters at most. The oldest are forgotten, and asking for one is answered
 like asking for one that never was."""
 _TEXT_PARTS: Final = ("input_text", "output_text", "text")
@@ -105,19 +104,18 @@ def told(item: Item, previous: str | None) -> list[Event]:
     ]
 
 
-def drafted(draft: ItemDraft, item_id: str) -> tuple[Item, bytes | None]:
-    """The item that a client wrote, and the audio in it; raises Refusal."""
+def drafted(draft: ItemDraft, item_id: str) -> Item:
+    """The item that a client wrote; raises Refusal."""
     if draft.type != "message":
         raise Refusal("only items of type message are supported", param="item.type")
     item = Item(item_id, draft.role)
     parts = draft.content or ()
     if len(parts) > _MAX_PARTS:
         raise Refusal(f"an item may have {_MAX_PARTS} parts", code="array_too_long", param="item.content")
-    audio = b"".join(part.audio or b"" for part in parts if part.type == _AUDIO_PART)
     item.content += [_content(part, draft.role) for part in parts]
     if len(item.text) > MAX_TURN_CHARS:
         raise Refusal(f"an item may have {MAX_TURN_CHARS} characters", code="string_too_long", param="item.content")
-    return item, audio or None
+    return item
 
 
 def spoken_part(transcript: str | None = None) -> Event:
@@ -136,7 +134,7 @@ def context(drafts: tuple[ItemDraft, ...], items: Items) -> tuple[ChatMessage, .
             if item is None:
                 raise Refusal("no such item in the conversation", code="item_not_found", param="response.input")
         else:
-            item, _ = drafted(draft, "")
+            item = drafted(draft, "")
         if item.text:
             messages.append(ChatMessage(item.role, item.text))
     return tuple(messages)
@@ -145,7 +143,7 @@ def context(drafts: tuple[ItemDraft, ...], items: Items) -> tuple[ChatMessage, .
 def _content(part: ContentPart, role: Role) -> Event:
     if part.type in _TEXT_PARTS:
         return {"type": "output_text" if role == "assistant" else "input_text", "text": part.text or ""}
-    if part.type == _AUDIO_PART and role == "user":
+    if part.type == AUDIO_PART and role == "user":
         return spoken_part(part.transcript)
     if part.type in ("output_audio", "audio") and role == "assistant":
         return {"type": "output_text", "text": part.transcript or ""}  # of what was spoken once, the words count

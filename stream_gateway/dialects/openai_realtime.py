@@ -7,6 +7,7 @@ what they are. Everything that the client is told in answer to what it did (`Lat
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Literal, assert_never
 
 import msgspec
@@ -43,6 +44,7 @@ class OpenAiDialect:
 
     def __init__(self, handshake: Handshake, *, nonce: str) -> None:
         self.offset_rate_hz = PCM_RATE_HZ
+        self.may_never_speak = False
         self._beta = is_beta(handshake.headers)
         intent, model = (next(iter(handshake.query.get(name, ())), None) for name in ("intent", "model"))
         self._settings = Settings.at_first(intent=intent, model=model)
@@ -66,10 +68,24 @@ class OpenAiDialect:
 
     def on_text(self, text: str) -> Sequence[Action]:
         """Read one event; what is wrong with it is told at once, and ends nothing."""
+        return self.read_apart(text)()
+
+    def read_apart(self, text: str) -> Callable[[], Sequence[Action]]:
+        """See Dialect."""
         try:
-            return self._on_event(wire.read_event(text))
+            message = wire.read_event(text)
         except wire.Refusal as refusal:
-            return [self._reply(refusal.event(wire.read_id(text)))]
+            return partial(self._refuse, refusal, wire.read_id(text))
+        return partial(self._on_message, message)
+
+    def _on_message(self, message: wire.Message) -> Sequence[Action]:
+        try:
+            return self._on_event(message.event, message.audio)
+        except wire.Refusal as refusal:
+            return self._refuse(refusal, message.event.id)
+
+    def _refuse(self, refusal: wire.Refusal, event_id: str | None) -> Sequence[Action]:
+        return [self._reply(refusal.event(event_id))]
 
     def close(self, code: int, reason: str) -> tuple[int, str]:
         """Our own codes mean nothing to these clients."""
@@ -79,10 +95,10 @@ class OpenAiDialect:
         """Spell one session event as none, one or more events."""
         return self._spell(events_of(event, speech=self._speech, responses=self._responses))
 
-    def _on_event(self, event: wire.ClientEvent) -> Sequence[Action]:
+    def _on_event(self, event: wire.ClientEvent, audio: bytes | None) -> Sequence[Action]:
         match event:
-            case wire.Append(audio=audio):
-                self._buffered_bytes += len(audio)
+            case wire.Append():
+                self._buffered_bytes += len(audio or b"")
                 return [*self._started(), Audio(audio)] if audio else []
             case wire.Commit():
                 return self._commit(event)
@@ -91,7 +107,7 @@ class OpenAiDialect:
             case wire.SessionUpdate():
                 return self._update(event)
             case wire.ItemCreate():
-                return self._create_item(event)
+                return self._create_item(event, audio)
             case wire.ItemDelete(item_id=item_id):
                 return self._delete_item(item_id, event.id)
             case wire.ItemRetrieve(item_id=item_id):
@@ -124,10 +140,11 @@ class OpenAiDialect:
             return wire.read_part(event.session, BetaPatch, within="session").patch(kind)
         return wire.read_part(event.session, SessionPatch, within="session")
 
-    def _started(self) -> list[Action]:
+    def _started(self, *, by_text: bool = False) -> list[Action]:
         """What starts the session, the first time that it is needed."""
         if self._settings.started:
             return []
+        self.may_never_speak = by_text
         self._settings = settings = replace(self._settings, started=True)
         self._speech = SpokenItems(settings, names=self._names, items=self._items)
         if settings.kind == "transcription":
@@ -148,7 +165,7 @@ class OpenAiDialect:
             return [self._reply({"type": "input_audio_buffer.cleared"})]
         return [AudioClear(), *self._forget(speech.uncommitted_turns), self._later(speech.cleared)]
 
-    def _create_item(self, event: wire.ItemCreate) -> Sequence[Action]:
+    def _create_item(self, event: wire.ItemCreate, audio: bytes | None) -> Sequence[Action]:
         item_id, after = event.item.id or self._names.new("item"), event.previous_item_id
         if item_id in self._items or item_id in self._promised:
             raise wire.Refusal(
@@ -158,8 +175,8 @@ class OpenAiDialect:
             raise wire.Refusal(
                 "no such item to put it after", code="item_create_invalid_previous_item_id", param="previous_item_id"
             )
-        item, audio = drafted(event.item, item_id)
-        actions = self._started()
+        item = drafted(event.item, item_id)
+        actions = self._started(by_text=audio is None)
         if item.text and self._settings.kind == "realtime":
             item.refs.append(TurnRef("item", item_id))
             place = self._turn_at(after)
@@ -245,7 +262,7 @@ class OpenAiDialect:
             context=messages,
             remembered=response.in_conversation,
         )
-        return [*self._started(), asked]
+        return [*self._started(by_text=True), asked]
 
     def _cancel(self, response_id: str | None, event_id: str | None) -> Sequence[Action]:
         """What the client knows as running is what is meant, and not what the session may have begun since."""

@@ -1,10 +1,12 @@
 """What OpenAI Realtime clients send, field by field, and how what they sent is refused. Unknown fields are ignored."""
 
 import re
-from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
+
+from stream_gateway.dialects.base64_audio import NotBase64, decode_base64
 
 Event: TypeAlias = dict[str, object]
 """A server event without its `event_id`."""
@@ -12,6 +14,11 @@ _T = TypeVar("_T")
 _MAX_NAME_CHARS: Final = 512
 Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=_MAX_NAME_CHARS)]
 """An id that a client has chosen: it is kept, and told back."""
+Metadata: TypeAlias = Annotated[
+    dict[Annotated[str, msgspec.Meta(max_length=64)], Annotated[str, msgspec.Meta(max_length=512)]],
+    msgspec.Meta(max_length=16),
+]
+"""What a client has chosen to tell apart its responses by, within the limits of the API: it is told back too."""
 
 
 class Refusal(Exception):
@@ -62,10 +69,14 @@ class TranscriptionSessionUpdate(SessionUpdate, tag="transcription_session.updat
     """The same, as transcription sessions of the beta spell it."""
 
 
+_NULL: Final = msgspec.Raw(b"null")
+
+
 class Append(FromClient, tag="input_audio_buffer.append"):
     """Audio, in any chunking."""
 
-    audio: bytes
+    audio: msgspec.Raw
+    """Base64; `Message` has it decoded."""
 
 
 class Commit(FromClient, tag="input_audio_buffer.commit"):
@@ -85,7 +96,8 @@ class ContentPart(msgspec.Struct):
 
     type: str
     text: str | None = None
-    audio: bytes | None = None
+    audio: msgspec.Raw = _NULL
+    """Base64; `Message` has it decoded, of all parts of an item in one."""
     transcript: str | None = None
 
 
@@ -132,7 +144,7 @@ class ResponseDraft(msgspec.Struct):
     input: tuple[ItemDraft, ...] | None = None
     conversation: str | None = None
     max_output_tokens: int | Literal["inf"] | None = None
-    metadata: Mapping[str, object] | None = None
+    metadata: Metadata | None = None
 
 
 class ResponseCreate(FromClient, tag="response.create"):
@@ -163,6 +175,15 @@ ClientEvent: TypeAlias = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One frame, read."""
+
+    event: ClientEvent
+    audio: bytes | None = field(default=None, repr=False)
+    """All that is to be heard in it; None where nothing is, not even silence."""
+
+
 class _Head(msgspec.Struct):
     """Read first: whether an event is unknown is decided before whether its fields are right."""
 
@@ -171,12 +192,13 @@ class _Head(msgspec.Struct):
 
 
 _WITH_AUDIO: Final = frozenset(str(kind.__struct_config__.tag) for kind in (Append, ItemCreate))
+AUDIO_PART: Final = "input_audio"
 _MAX_PLAIN_CHARS: Final = 1_048_576
 """Of an event that holds no audio."""
 _TYPES: Final = tuple(str(kind.__struct_config__.tag) for kind in get_args(ClientEvent))
 _head_decoder = msgspec.json.Decoder(_Head)
 _decoder: msgspec.json.Decoder[ClientEvent] = msgspec.json.Decoder(ClientEvent)
-_PLACE = re.compile(r" - at `\$\.?(.*)`$")
+_PLACE = re.compile(r" - at (?:`key` in )?`\$\.?(.*)`$")
 
 
 def read_id(text: str) -> str | None:
@@ -193,8 +215,8 @@ def _echoed(event_id: object) -> str | None:
     return event_id if isinstance(event_id, str) and len(event_id) <= _MAX_NAME_CHARS else None
 
 
-def read_event(text: str) -> ClientEvent:
-    """Read one frame; raises Refusal."""
+def read_event(text: str) -> Message:
+    """Read one frame; raises Refusal. Long ones take long: nothing of it depends on what came before."""
     try:
         head = _head_decoder.decode(text)
     except (msgspec.MsgspecError, RecursionError):
@@ -204,9 +226,33 @@ def read_event(text: str) -> ClientEvent:
     if head.type not in _WITH_AUDIO and len(text) > _MAX_PLAIN_CHARS:
         raise Refusal(f"an event without audio may have {_MAX_PLAIN_CHARS} characters", code="string_too_long")
     try:
-        return _decoder.decode(text)
+        event = _decoder.decode(text)
     except msgspec.MsgspecError as error:
         raise _misfit(error) from None
+    match event:
+        case Append(audio=audio):
+            return Message(event, decoded_audio(audio, param="audio"))
+        case ItemCreate(item=item):
+            return Message(event, _heard_in(item))
+        case _:
+            return Message(event)
+
+
+def _heard_in(item: ItemDraft) -> bytes | None:
+    parts = [
+        decoded_audio(part.audio, param=f"item.content[{index}].audio")
+        for index, part in enumerate(item.content or ())
+        if part.type == AUDIO_PART and part.audio != _NULL
+    ]
+    return b"".join(parts) or None
+
+
+def decoded_audio(audio: msgspec.Raw, *, param: str) -> bytes:
+    """The bytes that a JSON value stands for; raises Refusal."""
+    try:
+        return decode_base64(audio)
+    except NotBase64 as error:
+        raise Refusal(str(error), param=param) from None
 
 
 def read_part(raw: msgspec.Raw, kind: type[_T], *, within: str) -> _T:

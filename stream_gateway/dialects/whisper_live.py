@@ -45,7 +45,9 @@ class WhisperLiveDialect:
     """Keeps what was said last by one client, for each message says it again."""
 
     starts_late = False
+    may_never_speak = False
     can_resume = False
+    read_apart = None
     idle_timeout_s: float | None = None
 
     def __init__(self, _handshake: Handshake) -> None:

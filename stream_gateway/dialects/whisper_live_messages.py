@@ -13,6 +13,7 @@ _ENCODINGS: Final = {"float32": "float32", "int16": "linear16", "uint8": "linear
 _MAX_UID_CHARS = 200
 _USUAL_SEGMENTS = 10
 _MAX_SEGMENTS = 100
+_LEAST_WAIT_MIN = 0.1
 
 Uid: TypeAlias = str | int | None
 """None before the handshake."""
@@ -126,6 +127,12 @@ def read_hello(text: str) -> Hello:
         segments=_segments(fields.get("send_last_n_segments")),
         word_times=fields.get("word_timestamps") is True,
     )
+
+
+def told_to_wait(hello: str, wait_s: float) -> str:
+    """The answer to a handshake that comes when there is no room; raises a ClientError where it is none."""
+    minutes = max(_LEAST_WAIT_MIN, round(wait_s / 60, 1))
+    return spelled(Status(uid=read_hello(hello).uid, status="WAIT", message=minutes))
 
 
 def _language(fields: dict[str, object]) -> str | None:

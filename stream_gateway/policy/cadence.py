@@ -7,11 +7,14 @@ alone. They come back only below `resume_s`, and then stretched: all at once the
 
 The lag is the round trip of partials, smoothed: up fast, down slowly. Finals go first, so they wait only where partials
 wait longer: their waiting, and that of the broker's queue, can raise it; it lowers it only while no partials are sent.
-A measurement weighs as much as the time since the one before: many sessions do not make it more nervous than one.
+
+Beside it stands the wait of finals alone, by which new sessions are refused (`pool_door.py`).
 """
 
 from dataclasses import dataclass
 from zlib import crc32
+
+from stream_gateway.policy.smoothing import Smoothed
 
 _STRETCH = 1.5
 """Interval per second of lag: leaves a third of the time to others."""
@@ -19,8 +22,10 @@ _RISE_S = 0.4
 _FALL_S = 3.0
 _FORGET_S = 8.0
 """Longer than a probe may take and the next one may follow: then nobody asks, and what was measured is stale."""
-_MAX_WEIGHT = 0.5
-"""However long nothing was measured, one measurement is one."""
+_FINAL_RISE_S = 2.0
+"""Slower: one final that a dead worker held for seconds is no queue."""
+_FINAL_MAX_S = 10.0
+"""A final that waited longer tells no more: a missed deadline is not the wait of all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +62,8 @@ class PoolLag:
 
     def __init__(self, options: CadenceOptions | None = None) -> None:
         self._options = options or CadenceOptions()
-        self._lag_s = 0.0
-        self._measured_at: float | None = None
+        self._lag = Smoothed(rise_s=_RISE_S, fall_s=_FALL_S)
+        self._final_wait = Smoothed(rise_s=_FINAL_RISE_S, fall_s=_FALL_S)
         self._stopped = False
         self._probed_at: float | None = None
         self._taken_upto_seq = 0
@@ -67,7 +72,12 @@ class PoolLag:
     @property
     def lag_s(self) -> float:
         """Smoothed, in seconds; 0 until something was measured."""
-        return self._lag_s
+        return self._lag.value
+
+    @property
+    def final_wait_s(self) -> float:
+        """How long finals wait for a worker, smoothed, in seconds; 0 until something was measured."""
+        return self._final_wait.value
 
     @property
     def partials_stopped(self) -> bool:
@@ -77,7 +87,7 @@ class PoolLag:
     @property
     def is_pressed(self) -> bool:
         """Whether finals are decoded alone and in a hurry: a text that is late is worse than a few more errors."""
-        return self._lag_s > self._options.pressed_from_s
+        return self.lag_s > self._options.pressed_from_s
 
     def on_partial(self, round_trip_s: float, now: float) -> None:
         """A partial came back, or was given up, after so long."""
@@ -85,7 +95,8 @@ class PoolLag:
 
     def on_final(self, wait_s: float, now: float) -> None:
         """A final was answered, or missed; it took this long, the work on it not counted."""
-        if self._stopped or wait_s > self._lag_s:
+        self._final_wait.measure(min(wait_s, _FINAL_MAX_S), now)
+        if self._stopped or wait_s > self.lag_s:
             self._measure(wait_s, now)
 
     def on_queue(self, waiting: int, taken_upto_seq: int, now: float) -> None:
@@ -99,15 +110,17 @@ class PoolLag:
         if taken or not waiting or self._progress_at is None:
             self._progress_at = now
         wait_s = waiting * (now - since) / max(1, taken)
-        if wait_s > self._lag_s:
+        self._final_wait.measure(min(wait_s, _FINAL_MAX_S), now)
+        if wait_s > self.lag_s:
             self._measure(wait_s, now)
-        elif self._measured_at is not None and now - self._measured_at > _FORGET_S:
-            self._measured_at, self._lag_s, self._stopped = None, 0.0, False
+        elif self._lag.measured_at is not None and now - self._lag.measured_at > _FORGET_S:
+            self._lag.forget()
+            self._stopped = False
 
     def interval_s(self, jitter: float) -> float:
         """Wall time between two partials of one session. `jitter`, from 0 to 1, is the session's own."""
         options = self._options
-        interval_s = min(options.max_s, max(options.base_s, _STRETCH * self._lag_s))
+        interval_s = min(options.max_s, max(options.base_s, _STRETCH * self.lag_s))
         if self._stopped:
             interval_s = options.pause_s
         return interval_s * (1 + options.jitter * (2 * jitter - 1))
@@ -127,22 +140,16 @@ class PoolLag:
     def tentative_wait_s(self, *, tentative_s: float, endpoint_s: float) -> float:
         """Silence after which a final is worth asking for although speech may resume."""
         options = self._options
-        share = (self._lag_s - options.hasty_below_s) / (options.patient_from_s - options.hasty_below_s)
+        share = (self.lag_s - options.hasty_below_s) / (options.patient_from_s - options.hasty_below_s)
         return tentative_s + min(1.0, max(0.0, share)) * (endpoint_s - tentative_s)
 
     def _measure(self, lag_s: float, now: float) -> None:
-        if self._measured_at is None:
-            self._lag_s = lag_s
-        else:
-            span_s = _RISE_S if lag_s > self._lag_s else _FALL_S
-            weight = min(_MAX_WEIGHT, (now - self._measured_at) / span_s)
-            self._lag_s += weight * (lag_s - self._lag_s)
-        self._measured_at = now
-        if self._lag_s > self._options.give_up_s:
+        self._lag.measure(lag_s, now)
+        if self.lag_s > self._options.give_up_s:
             self._stopped = True
-        elif self._stopped and self._lag_s < self._options.resume_s:
+        elif self._stopped and self.lag_s < self._options.resume_s:
             self._stopped = False
-            self._lag_s = self._options.resume_s
+            self._lag.value = self._options.resume_s
 
 
 def jitter_of(session: str, number: int) -> float:

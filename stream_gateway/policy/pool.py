@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from stream_gateway.policy.cadence import PoolLag
 from stream_gateway.policy.hedging import Hedging
+from stream_gateway.policy.pool_door import PoolDoor
+from stream_gateway.policy.pool_load import PoolLoad
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,3 +14,5 @@ class Pool:
 
     lag: PoolLag = field(default_factory=PoolLag)
     hedging: Hedging = field(default_factory=Hedging)
+    door: PoolDoor = field(default_factory=PoolDoor)
+    load: PoolLoad = field(default_factory=PoolLoad)

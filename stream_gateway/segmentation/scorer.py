@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bus.contract.errors import InternalError
+from bus.contract.work import SAMPLE_RATE_HZ
 from stream_gateway.segmentation.gate import EnergyGate, GateOptions
 from stream_gateway.segmentation.lane import Lane, score_next_frames
 from stream_gateway.segmentation.pacing import Pacing
@@ -55,6 +56,10 @@ class FrameScorer:
         self._line: deque[Lane] = deque()
         self._pacing = Pacing()
         self._is_running = False
+        self.scored_s = 0.0
+        """Audio that was scored, of all tracks."""
+        self.waited_s = 0.0
+        """Time that their callers waited for it. While it grows faster than `scored_s`, audio falls behind."""
 
     async def start(self) -> None:
         """Load the model off the loop and start the thread. Raises ValueError for a file that is no such model."""
@@ -202,9 +207,12 @@ class ScoringTrack:
         next call returns those scores first. Raises InternalError if the scorer is closed or the model failed; the
         track is of no more use then.
         """
+        began_at = time.monotonic()
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._scorer.submit(self._lane, samples, waiter):
             await waiter
+            self._scorer.waited_s += time.monotonic() - began_at
+        self._scorer.scored_s += len(samples) / SAMPLE_RATE_HZ
         return self._scorer.take_scores(self._lane)
 
     def close(self) -> None:

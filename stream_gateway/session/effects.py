@@ -71,6 +71,8 @@ class Ask:
     """Asked directly, because it served this conversation before; None: whoever has time."""
     messages: tuple[ChatMessage, ...] = field(repr=False)
     prefill: str = field(repr=False)
+    is_continuation: bool
+    """Another attempt was made before, by whichever gateway."""
     max_tokens: int
     temperature: float
     deadline_s: float

@@ -35,6 +35,8 @@ class FinalJob:
     published_at: float | None = None
     """When the broker had the newest attempt that is no hedge."""
     taken_at: float = 0.0
+    is_noticed: bool = False
+    """A worker has said that it has the newest attempt."""
     may_hedge: bool = True
     """It was not decided yet whether to ask for it a second time beside the first."""
     hedged: bool = False

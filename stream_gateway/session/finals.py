@@ -3,11 +3,11 @@
 Theory of operation. A job is `proposed` when silence begins (its decoding starts while the endpointer still waits),
 `withdrawn` if speech resumes, `confirmed` when the endpoint fires. It is published until the broker has it, waits in
 the queue for as long as that takes, and is published again as a new attempt if a worker took it and no answer came in
-time. If a worker has it for longer than is usual it is hedged: once, another attempt is published beside the first, for
-another worker to be faster. It is answered exactly once: later answers find no job, another window number or a job that
-has its answer; whoever may still work on it is told by a cancel. Confirmed and answered jobs are stored one at a time,
-in order within their channel, each under an id that makes a repeated store harmless. Only a stored job leaves, and only
-then is its text shown.
+time. If a worker has it for longer than is usual, or none says that it has it, it is hedged: once, another attempt is
+published beside the first, for another worker to be faster. It is answered exactly once: later answers find no job,
+another window number or a job that has its answer; whoever may still work on it is told by a cancel. Confirmed and
+answered jobs are stored one at a time, in order within their channel, each under an id that makes a repeated store
+harmless. Only a stored job leaves, and only then is its text shown.
 """
 
 from collections import defaultdict
@@ -20,9 +20,13 @@ from stream_gateway.session.config import SessionConfig
 from stream_gateway.session.effects import Cancel, CancelReason, Decode, Dropped, Effect, Emit, Store
 from stream_gateway.session.final_job import FinalJob, Publish
 from stream_gateway.session.final_record import event_of, record_of, work_s
+from stream_gateway.session.in_window import in_window
 from stream_gateway.session.languages import SpokenLanguage
 from stream_gateway.session.said import Said
 from stream_gateway.session.utterance import FinalWindow, Heard
+
+_UNNOTICED_S = 0.75
+"""The broker gave a final to a worker, and none says that it has it: it died, or stands still, in that moment."""
 
 
 class Finals:
@@ -115,6 +119,13 @@ class Finals:
             job.taken_at = now
             job.try_at = now + self._config.retry.deadline_s
 
+    def on_noticed(self, segment: int, window: int, now: float) -> None:
+        """A worker says that it has the window; may be heard before the broker has said that it is published."""
+        job = self._job(segment, window)
+        if job is not None:
+            job.is_noticed = True
+            self.on_taken(segment, window, now)
+
     def on_publish_failed(self, segment: int, window: int, now: float) -> list[Effect]:
         """The broker may or may not have it: publish again under the same id, after a back-off."""
         job = self._job(segment, window)
@@ -143,7 +154,7 @@ class Finals:
         if result.failure is not None:
             job.failure = result.failure
             return effects
-        job.result = result
+        job.result = in_window(result, job.utterance.start_sample, job.utterance.end_sample)
         self._measure(job, result, now)
         self._learn(job)
         return effects
@@ -241,14 +252,14 @@ class Finals:
         """Under a new id: the broker remembers those of work that was taken, and would swallow the old one."""
         job.publish = Publish.DUE
         job.attempt += 1
-        job.has_rival = False
+        job.has_rival = job.is_noticed = False
 
     def _hedge_at(self, job: FinalJob) -> float | None:
         """When to decide on a hedge; moves with what is usual in the pool."""
         wait_s = self._config.pool.hedging.wait_s
         if wait_s is None or job.publish is not Publish.TAKEN or not job.may_hedge:
             return None
-        return job.taken_at + wait_s
+        return job.taken_at + (wait_s if job.is_noticed else min(wait_s, _UNNOTICED_S))
 
     def _hedge(self, job: FinalJob) -> Effect:
         job.may_hedge = False

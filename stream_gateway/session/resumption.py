@@ -119,7 +119,7 @@ def _missed(records: Sequence[Record], held: Sequence[int], of_chat: Sequence[Mi
     left = deque(of_chat)
     for index, record in enumerate(records):
         if isinstance(record, TranscriptFinal | SegmentFailed):
-            is_held = record.channel >= len(held) or record.segment <= held[record.channel]
+            is_held = record.channel not in range(len(held)) or record.segment <= held[record.channel]
             missed += () if is_held else (_event_of(record),)
         while left and left[0].index == index:
             missed.append(left.popleft().event)

@@ -18,7 +18,6 @@ from typing import assert_never
 
 from bus.contract.client_protocol import ChatCancel
 from bus.contract.errors import (
-    BusUnavailable,
     ClientError,
     Draining,
     HarkenError,
@@ -39,6 +38,7 @@ from stream_gateway.session.events import DrainNotice, Ended, Fault, Missed, Res
 from stream_gateway.session.outset import BEGINNING, Outset
 from stream_gateway.session.resumption import Resumption
 from stream_gateway.session.speech import Speech
+from stream_gateway.session.surroundings import Surroundings
 from stream_gateway.session.time_limits import overdue, time_is_up
 
 _CLOSE_NORMAL = 1000
@@ -65,8 +65,7 @@ class Session:
         self._ending_error: HarkenError | None = None
         self._drain_at: float | None = None
         self._client_errors = 0
-        self._bus_connected = True
-        self._workers_alive = True
+        self._around = Surroundings()
         self._speech: Speech
         self._chat: Chat | None = None
         self._client_told = False
@@ -231,6 +230,13 @@ class Session:
         self._speech.on_taken(decode, now)
         return self._settle([], now)
 
+    def on_noticed(self, segment: int, window: int, now: float) -> list[Effect]:
+        """A worker says that it has this window of a final, sooner and more surely than `on_taken` could tell."""
+        if not self._is_alive:
+            return []
+        self._speech.on_noticed(segment, window, now)
+        return self._settle([], now)
+
     def on_stored(self, record: SegmentRecord, now: float, *, succeeded: bool) -> list[Effect]:
         """A `Store` was acknowledged, or was not."""
         if not self._is_alive:
@@ -241,26 +247,26 @@ class Session:
 
     def on_bus(self, now: float, *, connected: bool) -> list[Effect]:
         """The connection to the bus was lost, or is back with its assets ensured."""
-        lost = self._bus_connected and not connected
-        self._bus_connected = connected
+        effects = self._around.on_bus(connected=connected)
         if not self._is_alive:
             return []
         if connected:
-            self._speech.on_bus_back(now)
-        notice = BusUnavailable("the bus is away; audio is kept and transcription goes on when it returns")
-        effects: list[Effect] = [Emit(Fault(notice, fatal=False))] if lost else []
+            effects += self._speech.on_bus_back(now)
         if self._chat:
             effects += self._chat.on_bus(now, connected=connected)
         return self._settle(effects, now)
 
     def on_workers(self, now: float, *, alive: bool) -> list[Effect]:
         """The last worker of this session's pool went, or one is back."""
-        lost = self._workers_alive and not alive
-        self._workers_alive = alive
+        effects = self._around.on_workers(alive=alive)
+        return self._settle(effects, now) if self._is_alive else []
+
+    def on_worker_gone(self, now: float) -> list[Effect]:
+        """A worker died, others may live. What it had of finals the broker gives to them."""
         if not self._is_alive:
             return []
-        notice = NoWorker("no worker is alive; audio is kept and transcription goes on when one returns")
-        return self._settle([Emit(Fault(notice, fatal=False))] if lost else [], now)
+        self._speech.on_worker_gone(now)
+        return self._settle([], now)
 
     def on_drain(self, within_s: float, now: float) -> list[Effect]:
         """The gateway goes away: tell the client, and end by force when `within_s` has passed.
@@ -305,7 +311,7 @@ class Session:
                     return self._settle([], now)
                 self.phase = Phase.CLOSED
                 given_up: list[Effect] = [Dropped("final", "overdue") for _ in range(self._speech.finals_owed)]
-                return given_up + self._farewell(overdue(bus_connected=self._bus_connected))
+                return given_up + self._farewell(overdue(bus_connected=self._around.bus_connected))
             case Phase.OPEN:
                 if self.is_full or self._speech.finals_owed or (self._chat and self._chat.is_answering):
                     self._active_at = now  # we owe the client, or do not read it: that is not its idleness
@@ -351,7 +357,7 @@ class Session:
 
     def _settle(self, effects: list[Effect], now: float) -> list[Effect]:
         """What follows from any change; called once at the end of every input. Nothing is told after a `Close`."""
-        effects += self._speech.settle(now, workers_alive=self._workers_alive, partials=self.phase is Phase.OPEN)
+        effects += self._speech.settle(now, workers_alive=self._around.workers_alive, partials=self.phase is Phase.OPEN)
         if self._chat:
             effects += self._chat.hear(effects)
             effects += self._chat.settle(now)

@@ -127,6 +127,10 @@ class Speech:
         if decode.kind == "final" and not decode.hedge:
             self._finals.on_taken(decode.segment, decode.window, now)
 
+    def on_noticed(self, segment: int, window: int, now: float) -> None:
+        """A worker says that it has a final."""
+        self._finals.on_noticed(segment, window, now)
+
     def on_stored(self, record: SegmentRecord, now: float, *, succeeded: bool) -> list[Effect]:
         """A `Store` was acknowledged, or was not."""
         if not succeeded:
@@ -135,9 +139,15 @@ class Speech:
         self._commits.on_stored()
         return self._finals.on_stored(record.segment, now)
 
-    def on_bus_back(self, now: float) -> None:
+    def on_bus_back(self, now: float) -> list[Effect]:
         """What the broker may have lost is due again."""
         self._finals.on_bus_back(now)
+        return self._partials.on_bus_back(self._utterances()) if self._partials else []
+
+    def on_worker_gone(self, now: float) -> None:
+        """A worker died, perhaps with something of this session."""
+        if self._partials:
+            self._partials.on_worker_gone(now)
 
     def settle(self, now: float, *, workers_alive: bool, partials: bool) -> list[Effect]:
         """Ask for what is due, store what is ready."""

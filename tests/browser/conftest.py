@@ -30,10 +30,21 @@ def spoken_wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def tab(spoken_wav: Path) -> AsyncIterator[Tab]:
-    """An empty tab of a browser of its own."""
+    """An empty tab of a browser of its own. The recording is spoken once."""
+    async with chromium(_browser(), spoken_wav) as tab:
+        yield tab
+
+
+@pytest.fixture
+async def talking_tab(spoken_wav: Path) -> AsyncIterator[Tab]:
+    """The same, with the recording over and over: a busy service may give the first utterance no partial."""
+    async with chromium(_browser(), spoken_wav, loops=True) as tab:
+        yield tab
+
+
+def _browser() -> str:
     if not os.environ.get("HARKEN_TEST_BROWSER"):
         pytest.skip("make test-browser runs these")
     command = find_browser()
     assert command is not None, "no Chromium is installed (Debian: apt install chromium)"
-    async with chromium(command, spoken_wav) as tab:
-        yield tab
+    return command

@@ -175,3 +175,25 @@ async def test_a_reload_keeps_what_was_shown_and_the_session_goes_on(
     assert len(await tab.run(turns)) == len(before) + 2
     stored = json.dumps(await tab.run("({ ...sessionStorage, ...localStorage })"))
     assert resumed["resume"]["token"] not in stored
+
+
+async def test_where_nobody_knows_the_session_a_new_one_is_told_all_that_was_not_stored(
+    launch_gateway: Launch, launch_worker: Launch, tab: Tab
+) -> None:
+    first = await launch_gateway(HARKEN_GATEWAY_API_KEYS="acme=secret")
+    stranger = await launch_gateway(HARKEN_GATEWAY_API_KEYS="other=secret")
+    await launch_worker()
+    for gateway in (first, stranger):
+        await became(gateway.port, 200)
+    async with Road.to(first.port) as road:
+        await tab.open(f"http://127.0.0.1:{road.port}/", before=NOTE_AUDIO + NOTE_SESSIONS)
+        await tab.run("sessionStorage.setItem('harken.key', 'secret')")
+        await tab.click("record")
+        await tab.until(WORDS_IN_FLIGHT)
+        road.cut(target=stranger.port)
+        final = str(await tab.until(FIRST_FINAL))
+        # The new session counts from where the audio begins that was not stored, so a word may lie across a border.
+        assert abs(len(final.split()) - len((await words_heard(tab)).split())) <= 1
+        assert await tab.text("connection") == "Listening"
+        assert await tab.run("document.getElementById('notice').hidden")
+        assert [one["type"] for one in await tab.run("window.sessions")] == ["session.started"] * 2

@@ -6,7 +6,14 @@ from tests.contract import chat_messages
 
 WORD = work.Word(text="hello", start_s=0.25, end_s=0.5, probability=0.75)
 
-WORK: dict[str, work.AsrRequest | work.AsrResult | work.AsrCancel] = {
+WORK: dict[str, work.AsrRequest | work.AsrResult | work.AsrCancel | work.AsrTaken] = {
+    "asr_taken_v1.bin": work.AsrTaken(
+        session="s1",
+        segment=3,
+        window=7,
+        worker="w1",
+        ack_subject="$JS.ACK.ASR_FINAL.asr_std.1.7.9.1790000000000000000.0",
+    ),
     "asr_cancel_v1.bin": work.AsrCancel(session="s1", segment=3, window=7),
     "asr_request_v1.bin": work.AsrRequest(
         tenant="t1",
@@ -60,6 +67,7 @@ PRESENCE = {
         aliases=("whisper-base",),
         free_slots=1,
         context_tokens=2048,
+        final_load=0.5,
     )
 }
 

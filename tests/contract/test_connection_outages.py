@@ -82,6 +82,21 @@ async def test_subscriptions_survive_a_restart(bus: BusConnection, nats_server: 
         await received.wait()
 
 
+async def test_that_a_listener_is_gone_is_known_at_once(bus: BusConnection, connect_bus: ConnectBus) -> None:
+    listener = await connect_bus("listener")
+    await listener.subscribe("alive.asr.w1", lambda subject, data: None)
+    await listener.flush()
+    assert await bus.someone_listens("alive.asr.w1", within_s=0.01)
+    await listener.aclose()
+    assert not await bus.someone_listens("alive.asr.w1", within_s=10.0)
+
+
+async def test_without_a_server_nobody_can_tell_who_listens(bus: BusConnection, nats_server: EmbeddedNats) -> None:
+    await _kill(nats_server, seen_by=bus)
+    with pytest.raises(BusUnavailable):
+        await bus.someone_listens("alive.asr.w1", within_s=0.01)
+
+
 async def test_connecting_to_a_dead_port_ends_within_its_timeout() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

@@ -25,6 +25,7 @@ def test_work_messages_never_change_on_the_wire(name: str) -> None:
         work.AsrRequest: work.decode_request,
         work.AsrResult: work.decode_result,
         work.AsrCancel: work.decode_cancel,
+        work.AsrTaken: work.decode_taken,
     }
     assert decoders[type(message)](golden) == message
 
@@ -103,6 +104,7 @@ def test_every_message_has_a_golden_file_and_every_file_a_message() -> None:
         work.AsrRequest,
         work.AsrResult,
         work.AsrCancel,
+        work.AsrTaken,
         chat_work.ChatRequest,
         chat_work.ChatCancel,
         presence.WorkerPresence,

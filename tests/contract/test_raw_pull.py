@@ -36,10 +36,20 @@ async def test_a_stored_message_is_fetched_with_what_is_known_of_it(bus: BusConn
 
 async def test_the_queue_tells_what_waits_and_what_was_taken(bus: BusConnection, finals: RawPull) -> None:
     acks = [await bus.publish_stored(SUBJECT, b"window", msg_id=str(number)) for number in range(3)]
-    assert await finals_queue(bus, "std") == QueueState(waiting=3, taken_upto_seq=0)
+    first = await finals_queue(bus, "std")
+    assert first == QueueState(waiting=3, taken_upto_seq=0, born=first.born)
     await finals.fetch(wait_s=2)
     await finals.fetch(wait_s=2)
-    assert await finals_queue(bus, "std") == QueueState(waiting=1, taken_upto_seq=acks[1].seq)
+    later = await finals_queue(bus, "std")
+    assert later == QueueState(waiting=1, taken_upto_seq=acks[1].seq, born=first.born)
+    assert later.continues(first) and not first.continues(later)
+
+
+async def test_a_queue_that_was_made_anew_is_another_one(bus: BusConnection) -> None:
+    before = await finals_queue(bus, "std")
+    await bus.request_api("STREAM.DELETE.ASR_FINAL")
+    await bus.ensure()
+    assert not (await finals_queue(bus, "std")).continues(before)
 
 
 async def test_a_pool_that_nobody_joined_has_no_queue(bus: BusConnection) -> None:

@@ -12,6 +12,7 @@ from bus.contract.errors import BusUnavailable
 from bus.transport import connection_events, roles
 from bus.transport.assets import AssetLimits, ensure_assets
 from bus.transport.connection import BusConnection
+from bus.transport.delivery import DELIVER_AGAIN
 from bus.transport.direct_get import all_messages, newest_message
 from bus.transport.embedded import EmbeddedNats
 from bus.transport.raw_pull import RawPull
@@ -46,8 +47,13 @@ async def test_a_whole_round_of_work_needs_no_more_than_the_roles_have(connectio
     await gateway.subscribe("inbox.gw.g1.>", lambda subject, data: heard.put_nowait((subject, data)))
     await gateway.subscribe("presence.asr.>", lambda subject, data: heard.put_nowait((subject, data)))
     await reader.subscribe("live.t1.>", lambda subject, data: heard.put_nowait((subject, data)))
+    await gateway.subscribe("taken.gw.g1.>", lambda subject, data: heard.put_nowait((subject, data)))
     await asyncio.gather(gateway.flush(), reader.flush())
     await ensure_assets(worker, pools=["std"])
+    assert not await gateway.someone_listens("alive.asr.w1", within_s=2)
+    await worker.subscribe("alive.asr.w1", lambda subject, data: None)
+    await worker.flush()
+    assert await gateway.someone_listens("alive.asr.w1", within_s=0.01)
     await worker.publish("presence.asr.std.w1", b"here")
     assert await _next(heard) == ("presence.asr.std.w1", b"here")
     await worker.subscribe("cancel.asr.std", lambda subject, data: heard.put_nowait((subject, data)))
@@ -63,6 +69,12 @@ async def test_a_whole_round_of_work_needs_no_more_than_the_roles_have(connectio
         await job.in_progress()
         await worker.publish("inbox.gw.g1.s1", stream.encode())
         assert await _next(heard) == ("inbox.gw.g1.s1", stream.encode())
+        if stream == "ASR_FINAL":
+            await worker.publish("taken.gw.g1.s1", job.ack_subject.encode())
+            assert await _next(heard) == ("taken.gw.g1.s1", job.ack_subject.encode())
+            await gateway.publish(job.ack_subject, DELIVER_AGAIN)
+            job = await pull.fetch(wait_s=2)
+            assert job is not None and job.deliveries == 2
         await job.ack()
         await pull.aclose()
     await gateway.publish_stored("transcripts.t1.s1", b"text", msg_id="s1:1:final")

@@ -1,6 +1,7 @@
 """What tests ask of the broker, and a worker that does with finals as a test likes."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeAlias
@@ -9,8 +10,9 @@ from asr_workers.held_jobs import Job
 from asr_workers.presence import Heartbeats
 from bus.contract import subjects
 from bus.contract.records import Record, decode_record
-from bus.contract.work import AsrRequest, AsrResult, decode_request, encode
+from bus.contract.work import AsrRequest, AsrResult, AsrTaken, decode_request, decode_taken, encode
 from bus.transport.connection import BusConnection
+from bus.transport.jetstream_api import NANOSECONDS
 from bus.transport.raw_pull import RawPull
 from tests.conftest import POOL
 
@@ -36,6 +38,24 @@ async def is_decoding(bus: BusConnection) -> None:
     await unacknowledged(bus, lambda held: held > 0)
 
 
+async def lease_finals_for(bus: BusConnection, seconds: float) -> None:
+    """Let the broker wait so long for a worker that is silent, for those too that have a final already."""
+    name = subjects.asr_consumer(POOL)
+    info = await bus.request_api(f"CONSUMER.INFO.{subjects.STREAM_ASR_FINAL}.{name}")
+    config = {**info["config"], "ack_wait": round(seconds * NANOSECONDS)}
+    call = f"CONSUMER.CREATE.{subjects.STREAM_ASR_FINAL}.{name}.{config['filter_subject']}"
+    body = {"stream_name": subjects.STREAM_ASR_FINAL, "config": config}
+    await bus.request_api(call, json.dumps(body).encode())
+
+
+async def watch_taken(bus: BusConnection) -> asyncio.Queue[AsrTaken]:
+    """Which worker pulls which final, as it happens."""
+    notices: asyncio.Queue[AsrTaken] = asyncio.Queue()
+    await bus.subscribe(subjects.TAKEN_ALL, lambda _, data: notices.put_nowait(decode_taken(data)))
+    await bus.flush()
+    return notices
+
+
 async def published_finals(bus: BusConnection) -> int:
     """How many windows of finals were ever put into the broker, repeated ones too."""
     return int((await bus.request_api(f"STREAM.INFO.{subjects.STREAM_ASR_FINAL}"))["state"]["last_seq"])
@@ -59,7 +79,7 @@ async def watch(bus: BusConnection) -> asyncio.Queue[Record]:
 async def hand_made_worker(bus: BusConnection, treat: Treat) -> AsyncIterator[None]:
     """A worker that is known to gateways, and hands each final that it pulls to `treat`. Partials it leaves alone."""
     finals = RawPull(bus, stream=subjects.STREAM_ASR_FINAL, consumer=subjects.asr_consumer(POOL))
-    beats = Heartbeats(bus, worker="w1", pool=POOL, model="base", slots=1)
+    beats = Heartbeats(bus, worker="w1", pool=POOL, model="base", slots=1, final_load=lambda: 0.0)
 
     async def work() -> None:
         while (job := await finals.fetch(wait_s=None)) is not None:

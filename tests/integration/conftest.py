@@ -23,6 +23,8 @@ class ServiceProcess:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
         self.port = 0
+        self.worker = ""
+        """A worker's own id."""
         self.output = b""
         """All that was read of its stderr; the whole of it after `stop`."""
 
@@ -123,7 +125,7 @@ async def launch_worker(nats_server: EmbeddedNats) -> AsyncIterator[Launch]:
             running = _running("asr_workers", nats_server.url, {**defaults, **settings})
             service = await stack.enter_async_context(running)
             service.port = port
-            await service.logged("worker ready")
+            service.worker = (await service.logged("worker ready"))["worker"]
             return service
 
         yield launch

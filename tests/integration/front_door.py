@@ -20,6 +20,7 @@ from stream_gateway.gateway import Gateway
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.policy.admission import Admission, GatewayView, admit
 from stream_gateway.server import FrameLimits, FrontDoor
+from stream_gateway.sockets import SocketLimits
 
 PATHS = (PATH, *OPENAI_PATHS, DEEPGRAM_PATH, "/", "/whisperlive")
 TENANTS = {"k1": "acme", "k2": "globex"}
@@ -35,9 +36,11 @@ class Lobby:
         )
         self.handshakes: list[Handshake] = []
         self.sockets: list[ServerConnection] = []
+        self.asked: list[tuple[str, bool]] = []
         self._view = GatewayView(sessions=sessions, max_sessions=1, draining=draining)
 
-    def admission(self, *, resuming: bool = False) -> Admission:
+    def admission(self, tenant: str, *, resuming: bool = False) -> Admission:
+        self.asked.append((tenant, resuming))
         return admit(replace(self._view, resuming=resuming))
 
     def not_ready_because(self) -> list[str]:
@@ -57,7 +60,12 @@ class Lobby:
 
 @asynccontextmanager
 async def open_door(
-    lobby: Lobby, *, tls: SSLContext | None = None, keys: bool = True, frames: FrameLimits = FRAMES
+    lobby: Lobby,
+    *,
+    tls: SSLContext | None = None,
+    keys: bool = True,
+    frames: FrameLimits = FRAMES,
+    sockets: SocketLimits | None = None,
 ) -> AsyncIterator[int]:
     """The port."""
     door = FrontDoor(
@@ -65,6 +73,7 @@ async def open_door(
         metrics=GatewayMetrics(CollectorRegistry()),
         tenants=TENANTS if keys else {},
         frames=frames,
+        sockets=sockets or SocketLimits(),
         dialects=dict.fromkeys(PATHS, lobby.dialect),
     )
     async with await door.listen("127.0.0.1", 0, reuse_port=False, tls=tls) as server:

@@ -9,6 +9,7 @@ from typing import Any
 
 from asr_workers.held_jobs import Job
 from bus.contract.work import SAMPLE_RATE_HZ, AsrRequest
+from bus.runtime.shared_settings import SharedSettings
 from bus.transport.connection import BusConnection
 from stream_gateway.__main__ import serve
 from stream_gateway.policy.keys import parse_keys
@@ -28,7 +29,8 @@ async def gateway_here(nats_url: str, silero_path: Path, **settings: Any) -> Asy
     given = GatewaySettings(**{"port": free_port(), "drain_timeout_s": 0.0, "reuse_port": False, **settings})
     stop = asyncio.Event()
     serving = asyncio.create_task(
-        serve(given, nats_url, silero_path, parse_keys(given.api_keys), None, stop), name="gateway"
+        serve(given, SharedSettings(nats_url=nats_url), silero_path, parse_keys(given.api_keys), None, stop),
+        name="gateway",
     )
     try:
         async with asyncio.timeout(_STARTED_WITHIN_S):

@@ -16,12 +16,16 @@ from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
 from bus.runtime.tls import reload, server_context
-from stream_gateway.dialects.refusals import OPENAI_PATHS
+from stream_gateway.dialects import whisper_live
+from stream_gateway.dialects.refusals import DEEPGRAM_PATH, OPENAI_PATHS
 from stream_gateway.server import FrameLimits
+from stream_gateway.session_ids import session_id_of
 from stream_gateway.settings import GatewaySettings
 from tests.certificates import Pair, believing, make_pair
 from tests.integration.front_door import FRAMES, PATHS, Lobby, answer, open_door
 
+REFUSED = tuple(path for path in PATHS if path not in whisper_live.PATHS)
+"""Where clients read that there is no room from the answer to their upgrade."""
 UPGRADE = (
     b"Host: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"
@@ -135,7 +139,7 @@ async def test_a_bad_key_is_told_in_the_words_of_the_path() -> None:
             assert (response.status_code, body_of(response)["error"]["code"]) == (401, "unauthorized")
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", REFUSED)
 @pytest.mark.parametrize(
     ("lobby", "code", "after_s"), [(Lobby(sessions=1), "overloaded", "5"), (Lobby(draining=True), "draining", "1")]
 )
@@ -147,6 +151,53 @@ async def test_who_comes_too_late_is_told_before_the_upgrade_when_to_come_again(
     assert response.status_code == 503
     assert response.headers["Retry-After"] == after_s
     assert code in (response.body or b"").decode().lower()
+
+
+async def test_the_tenant_is_known_before_it_is_decided_who_comes_in() -> None:
+    lobby = Lobby()
+    async with open_door(lobby) as port:
+        async with await dial(port, "/v1/stream?token=k1&resume=1"), await dial(port, "/v1/realtime?token=k2&resume=1"):
+            pass
+    assert lobby.asked == [("acme", True), ("globex", False)]
+
+
+async def test_an_upgrade_of_deepgrams_clients_tells_the_name_of_the_session() -> None:
+    lobby = Lobby()
+    async with open_door(lobby, keys=False) as port:
+        async with await dial(port, DEEPGRAM_PATH) as named, await dial(port, "/v1/stream") as other:
+            assert named.response is not None and other.response is not None
+            await named.recv()
+            await other.recv()
+            names = {session_id_of(socket.id) for socket in lobby.sockets}
+    assert named.response.headers["dg-request-id"] in names
+    assert "dg-request-id" not in other.response.headers
+
+
+async def test_who_comes_to_go_on_with_a_session_says_so_and_finds_room_above_the_limit() -> None:
+    lobby = Lobby(sessions=1)
+    async with open_door(lobby) as port:
+        async with await dial(port, "/v1/stream?token=k1&resume=1") as socket:
+            assert await tenant_of(socket) == "acme"
+        for query in ("token=k2", "token=k2&resume=0", "token=k2&resume="):
+            assert (await refused(port, f"/v1/stream?{query}")).status_code == 503
+        assert (await refused(port, "/v1/realtime?token=k1&resume=1")).status_code == 503, "there it means nothing"
+        assert (await answer(port, b"GET /v1/admission?token=k1 HTTP/1.1\r\nHost: h\r\n\r\n")).startswith(
+            b"HTTP/1.1 503 "
+        )
+    assert lobby.asked == [("acme", True), *[("globex", False)] * 3, ("acme", False), ("acme", False)]
+
+
+async def test_who_resumes_finds_room_above_the_limit_on_the_path_of_the_protocol_that_can() -> None:
+    async with open_door(Lobby(sessions=1), keys=False) as port:
+        async with connect(f"ws://127.0.0.1:{port}/v1/stream?resume=1") as socket:
+            assert await socket.recv()
+        admitted = await answer(port, b"GET /v1/admission?resume=1 HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert b" 200 " in admitted.partition(b"\r\n")[0]
+        for path in REFUSED:
+            query = "resume=2" if path == "/v1/stream" else "resume=1"
+            assert (await refused(port, f"{path}?{query}")).status_code == 503
+    async with open_door(Lobby(sessions=9), keys=False) as port:
+        assert (await refused(port, "/v1/stream?resume=1")).status_code == 503
 
 
 async def test_plain_http_and_other_paths_are_told_what_is_served() -> None:

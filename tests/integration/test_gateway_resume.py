@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.weights
 _SECOND = 2 * 16_000
 
 
-async def undisturbed(port: int, audio: bytes, **fields: object) -> ResumingClient:
+async def undisturbed(port: int, audio: bytes, **fields: Any) -> ResumingClient:
     """A session of `audio` in which nothing goes wrong, to its end."""
     client = await ResumingClient.start(port, **fields)
     await client.socket.send(audio)

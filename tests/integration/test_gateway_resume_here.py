@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ async def finish(client: ResumingClient, audio: bytes, resumed: dict[str, int], 
     await client.until("session.ended")
 
 
-async def undisturbed(port: int, said: bytes, **fields: object) -> list[tuple[int, str]]:
+async def undisturbed(port: int, said: bytes, **fields: Any) -> list[tuple[int, str]]:
     """Channel and text of each segment."""
     client = await ResumingClient.start(port, **fields)
     await client.socket.send(said)

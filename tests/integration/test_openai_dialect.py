@@ -319,3 +319,33 @@ async def test_a_worker_that_dies_is_a_pause_and_no_error(launch_gateway: Launch
     completed = await client.event(f"{TRANSCRIPTION}.completed")
     assert completed["transcript"]
     assert not client.of("error")
+
+
+async def test_a_conversation_in_text_needs_nobody_who_transcribes(
+    launch_gateway: Launch, launch_llm_worker: Launch
+) -> None:
+    service = await launch_gateway()
+    await launch_llm_worker()
+    async with asyncio.timeout(60):
+        while True:  # the worker is known within one heartbeat
+            client = await conversation(service.port)
+            await client.say("hello there")
+            await client.send("response.create")
+            response = (await client.event("response.done"))["response"]
+            if response["status"] == "completed":
+                break
+            await client.socket.close()
+    assert response["output"][0]["content"][0]["text"] == expected_answer("hello there")
+    await client.append(speech_24k(1))
+    assert (await client.event("error"))["error"]["code"] == "no_chat"
+    await client.send("input_audio_buffer.commit")
+    assert (await client.event("error"))["error"]["code"] == "input_audio_buffer_commit_empty"
+    await client.socket.close()
+
+
+async def test_speech_does_need_somebody(launch_gateway: Launch, launch_llm_worker: Launch) -> None:
+    service = await launch_gateway()
+    await launch_llm_worker()
+    client = await conversation(service.port)
+    await client.append(speech_24k(1))
+    assert (await client.event("error"))["error"]["code"] == "no_worker"

@@ -3,15 +3,19 @@
 import asyncio
 import os
 import signal
+import stat
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bus.control.child import CrashLoop
+from bus.control.child import CrashLoop, NeverReady
 from bus.control.child_spec import ChildSpec
+from bus.control.control_socket import NotRunning, ask_restart, control_socket, socket_path
 from bus.control.restart_policy import RestartOptions
+from bus.control.rolling import RollingRestart
 from bus.control.supervisor import Supervisor
 
 FAST = RestartOptions(first_delay_s=0.01, max_delay_s=0.02)
@@ -32,6 +36,12 @@ signal.signal(signal.SIGTERM, leave)
 print("up", flush=True)
 signal.pause()
 """
+READY = """
+import os, socket
+notifying = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+def ready():
+    notifying.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+""" + POLITE.replace("signal.pause()", "ready()\nsignal.pause()")
 
 
 class Screen:
@@ -191,6 +201,115 @@ async def test_what_a_child_has_started_goes_with_it() -> None:
         await screen.until_seen("one", "up", times=2)
         grandchild = next(int(line) for _, line in screen.lines if line.isdigit())
     await until_gone(grandchild)
+
+
+async def test_a_process_is_replaced_only_once_another_serves() -> None:
+    screen = Screen()
+    async with Supervisor(screen.show) as supervisor:
+        old = supervisor.start(child("one", READY))
+        await screen.until_seen("one", "up")
+        first = old.pid
+        assert first is not None
+        await supervisor.replace("one", ready_within_s=10)
+        assert not is_alive(first)
+        assert supervisor.restart_order() == ["one"]
+    assert [line for _, line in screen.lines] == ["up", "up", "bye", "bye"]
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("print('no such model'); raise SystemExit(2)", "the new one ended. Its last lines:\n  no such model"),
+        (WAIT, "the new one was not ready within 0.2 s. Its last lines:"),
+    ],
+)
+async def test_a_process_that_cannot_be_replaced_goes_on(tmp_path: Path, code: str, why: str) -> None:
+    screen = Screen()
+    program = tmp_path / "one.py"
+    program.write_text(READY)
+    async with Supervisor(screen.show, options=FAST) as supervisor:
+        supervisor.mark_ready()
+        old = supervisor.start(ChildSpec("one", (sys.executable, str(program)), dict(os.environ)))
+        await screen.until_seen("one", "up")
+        first = old.pid
+        program.write_text(code)
+        with pytest.raises(NeverReady) as caught:
+            await supervisor.replace("one", ready_within_s=0.2 if code is WAIT else 10)
+        assert str(caught.value).startswith(why)
+        assert old.pid == first and first is not None and is_alive(first)
+    assert not is_alive(first)
+    assert screen.lines[-1] == ("one", "bye")
+
+
+async def test_a_drain_in_the_middle_of_a_replacement_leaves_nothing_behind() -> None:
+    screen = Screen()
+    async with Supervisor(screen.show) as supervisor:
+        supervisor.start(child("one", WAIT))
+        await screen.until_seen("one", "up")
+        replacing = asyncio.create_task(supervisor.replace("one", ready_within_s=60))
+        await screen.until_seen("one", "up", times=2)
+        replacing.cancel()
+        await asyncio.gather(replacing, return_exceptions=True)
+        pids = [one.pid for one in (*supervisor._children.values(), *supervisor._leaving)]
+    assert len(pids) == 2
+    assert not any(is_alive(pid) for pid in pids if pid is not None)
+
+
+async def test_a_rolling_restart_replaces_all_in_order_and_tells_everybody_who_asked() -> None:
+    screen = Screen()
+    async with Supervisor(screen.show) as supervisor:
+        restart = RollingRestart(supervisor, screen.show)
+        assert await restart.run(lambda _: None) == "the service is not ready yet"
+        for name, stage in (("asr", 0), ("gateway", 1), ("nats", None)):
+            supervisor.start(replace(child(name, READY), restart_stage=stage))
+            await screen.until_seen(name, "up")
+        supervisor.mark_ready()
+        restart.allow()
+        told: tuple[list[str], list[str]] = ([], [])
+        assert await asyncio.gather(*(restart.run(lines.append) for lines in told)) == [None, None]
+    assert told[0] == told[1] == ["restarting asr (1 of 2)", "restarting gateway (2 of 2)", "restarted"]
+    assert screen.lines.count(("nats", "up")) == 1
+    assert screen.lines.count(("asr", "up")) == screen.lines.count(("gateway", "up")) == 2
+
+
+async def test_a_restart_is_asked_for_over_the_socket_and_a_second_stack_is_told_that_it_is_taken(
+    tmp_path: Path,
+) -> None:
+    screen = Screen()
+    path = socket_path(tmp_path / "data")
+    with pytest.raises(NotRunning):
+        await ask_restart(path, print)
+    async with Supervisor(screen.show) as supervisor:
+        restart = RollingRestart(supervisor, screen.show)
+        async with control_socket(path, restart):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            with pytest.raises(OSError, match="another harken up"):
+                async with control_socket(path, restart):
+                    pass
+            assert await ask_restart(path, print) == "the service is not ready yet"
+            supervisor.start(child("one", READY))
+            await screen.until_seen("one", "up")
+            restart.allow()
+            said: list[str] = []
+            assert await ask_restart(path, said.append) is None
+    assert said == ["restarting one (1 of 1)", "restarted"]
+    assert not path.exists()
+
+
+async def test_who_asks_for_anything_else_over_the_socket_hears_so_or_is_hung_up_on(tmp_path: Path) -> None:
+    path = socket_path(tmp_path)
+    async with Supervisor(Screen().show) as supervisor:
+        async with control_socket(path, RollingRestart(supervisor, Screen().show)):
+            for said, answer in (
+                (b'{"ask": "dance"}\n', b'{"failed": "it does not know what was asked for"}\n'),
+                (b"x" * 100_000, b""),
+                (b"not json\n", b""),
+            ):
+                reader, writer = await asyncio.open_unix_connection(path)
+                writer.write(said)
+                async with asyncio.timeout(10):
+                    assert await reader.read() == answer
+                writer.close()
 
 
 async def test_nothing_starts_once_draining() -> None:

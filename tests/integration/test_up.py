@@ -32,6 +32,10 @@ def leave(*_):
     say("leaving")
     os._exit(0)
 signal.signal(signal.SIGTERM, leave)
+def ready():
+    import socket
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifying:
+        notifying.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
 """
 _NATS = (
     _COMMON
@@ -55,6 +59,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
     def log_message(self, *_):
         pass
+HTTPServer.allow_reuse_port = True
 server = HTTPServer((os.environ["HARKEN_GATEWAY_HOST"], int(os.environ["HARKEN_GATEWAY_PORT"])), Handler)
 if "HARKEN_GATEWAY_TLS_CERT" in os.environ:
     import ssl
@@ -62,6 +67,7 @@ if "HARKEN_GATEWAY_TLS_CERT" in os.environ:
     context.load_cert_chain(os.environ["HARKEN_GATEWAY_TLS_CERT"], os.environ["HARKEN_GATEWAY_TLS_KEY"])
     server.socket = context.wrap_socket(server.socket, server_side=True)
 say("gateway listens")
+ready()
 server.serve_forever()
 """
 )
@@ -69,6 +75,7 @@ _WORKER = (
     _COMMON
     + """
 say("worker has " + os.environ["HARKEN_ASR_MODEL"] + " and NATS at " + os.environ["NATS_URL"])
+ready()
 while True:
     signal.pause()
 """
@@ -148,6 +155,7 @@ class Bench:
         # The command is a script elsewhere; python -m looks in the working folder first, so children find stand-ins.
         (folder / "bin").mkdir()
         (folder / "bin" / "up.py").write_text("from bus.control.up import up\nup()\n")
+        (folder / "bin" / "restart.py").write_text("from bus.control.restart import restart\nrestart()\n")
 
     def stand_in(self, path: str, code: str) -> None:
         target = self.folder / "stand_ins" / path
@@ -175,6 +183,18 @@ class Bench:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+
+    async def restart(self) -> tuple[int | None, str]:
+        """Run `harken restart`; its status, and what it said."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, str(self.folder / "bin" / "restart.py"), "--data-dir", str(self.folder / "data")),
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        async with asyncio.timeout(TIMEOUT_S):
+            said, _ = await process.communicate()
+        return process.returncode, said.decode()
 
 
 @pytest.fixture

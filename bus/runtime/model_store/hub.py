@@ -115,11 +115,19 @@ def _list_revision(source: HubSource, access: HubAccess) -> _Revision:
             return response.read()
 
     try:
-        return msgspec.json.decode(_within(PROBE_TIMEOUT_S, ask), type=_Revision)
+        return read_revision(_within(PROBE_TIMEOUT_S, ask))
     except TimeoutError as error:
         raise SourceUnavailable(f"the hub did not answer within {PROBE_TIMEOUT_S:g} s") from error
-    except (*_NETWORK_ERRORS, msgspec.MsgspecError, ValueError) as error:
+    except (*_NETWORK_ERRORS, ValueError) as error:
         raise SourceUnavailable(f"the hub could not be asked: {error}") from error
+
+
+def read_revision(data: bytes) -> _Revision:
+    """What the hub says that a revision holds. Raises SourceUnavailable for anything else."""
+    try:
+        return msgspec.json.decode(data, type=_Revision)
+    except (ValueError, RecursionError) as error:
+        raise SourceUnavailable(f"the hub answered with something else than a list of files: {error}") from error
 
 
 def _choose_files(model: Model, revision: _Revision, source: HubSource) -> Sequence[PinnedFile]:

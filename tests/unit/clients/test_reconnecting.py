@@ -18,7 +18,7 @@ from bus.contract.errors import CannotResume, SessionTaken
 from clients.failures import CannotConnect, ConnectionLost, SessionOver
 from clients.sdk import ConnectionChange, LiveSession, Phase, Reconnected, Reconnecting, connect
 from tests.unit.clients.events import chat_started, delta, done, error
-from tests.unit.clients.stub_resume import ResumeStub
+from tests.unit.clients.stub_resume import Changes, ResumeStub
 from tests.unit.clients.stub_service import StubService, refusal
 
 SECOND = bytes(range(250)) * 128
@@ -43,23 +43,6 @@ def texts(events: list[ServerEvent]) -> list[str]:
 
 def segments(count: int) -> list[str]:
     return [f"This is segment {number}." for number in range(1, count + 1)]
-
-
-class Changes:
-    """What the application hears of its connection."""
-
-    def __init__(self) -> None:
-        self.all: list[ConnectionChange] = []
-        self._happened = asyncio.Event()
-
-    def __call__(self, change: ConnectionChange) -> None:
-        self.all.append(change)
-        self._happened.set()
-
-    async def next(self) -> ConnectionChange:
-        await self._happened.wait()
-        self._happened.clear()
-        return self.all[-1]
 
 
 async def test_a_session_whose_connection_is_cut_again_and_again_loses_and_doubles_nothing() -> None:
@@ -343,59 +326,3 @@ async def test_a_session_that_was_left_takes_nothing_more() -> None:
             pass
         with pytest.raises(SessionOver, match="was left"):
             await session.send(SECOND)
-
-
-async def test_a_gateway_that_falls_silent_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clients.silence.RESUMABLE_LIMIT_S", 0.1)
-    monkeypatch.setattr("clients.connecting.PING_INTERVAL_S", 0.01)
-    stub, changes = ResumeStub(), Changes()
-    async with StubService(stub) as service, connect(service.url, on_connection=changes) as session:
-        stub.fall_silent()
-        await session.send(SECOND)
-        lost = await changes.next()
-        assert isinstance(lost, Reconnecting)
-        assert "fell silent" in str(lost.error)
-        await session.end()
-        assert texts([event async for event in session]) == segments(1)
-
-
-@pytest.mark.parametrize("is_gone", [True, False])
-async def test_after_a_sleep_the_connection_is_tried_at_once_and_left_if_nobody_answers(
-    monkeypatch: pytest.MonkeyPatch, is_gone: bool
-) -> None:
-    monkeypatch.setattr("clients.silence.RESUMABLE_LIMIT_S", 1.2)
-    stub, changes = ResumeStub(), Changes()
-    wall = Wall()
-    monkeypatch.setattr("clients.silence.time", wall)
-    async with StubService(stub) as service, connect(service.url, on_connection=changes) as session:
-        await wall.was_read(3)
-        if is_gone:
-            stub.fall_silent()
-        wall.offset_s = 3600.0
-        if is_gone:
-            assert isinstance(await changes.next(), Reconnecting)
-            assert wall.reads < 3 + 6  # without the sleep it takes twelve
-        else:
-            await wall.was_read(5)
-        await session.send(SECOND)
-        await session.end()
-        assert texts([event async for event in session]) == segments(1)
-    assert len(stub.session.resumes) == is_gone
-
-
-class Wall:
-    """A wall clock that may be put on; it stands in for the module `time`."""
-
-    def __init__(self) -> None:
-        self.offset_s = 0.0
-        self.reads = 0
-        self._unread = asyncio.Semaphore(0)
-
-    def time(self) -> float:
-        self.reads += 1
-        self._unread.release()
-        return 1e9 + self.offset_s
-
-    async def was_read(self, times: int) -> None:
-        for _ in range(times):
-            await self._unread.acquire()

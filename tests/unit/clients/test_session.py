@@ -252,7 +252,9 @@ def test_an_event_seen_before_is_dropped() -> None:
     assert session.missed_events == 0
 
 
-@pytest.mark.parametrize("text", ["hello", "[1]", '{"seq":1}', '{"type":"transcript.final","seq":1}'])
+@pytest.mark.parametrize(
+    "text", ["hello", "[1]", '{"seq":1}', '{"type":"transcript.final","seq":1}', '{"x":' + "[" * 50_000]
+)
 def test_an_answer_in_another_protocol_is_no_harken(text: str) -> None:
     session = ClientSession(START)
     assert session.on_text(text) is None

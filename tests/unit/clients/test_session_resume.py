@@ -363,3 +363,19 @@ def test_a_refused_upgrade_is_followed_by_the_next_try(kind: type[InvalidMessage
     session = lost_session()
     session.on_resume_failed(kind("HTTP 502"))
     assert phase_of(session) is Phase.AWAY
+
+
+@pytest.mark.parametrize(("quiet_s", "phase"), [(47.0, Phase.AWAY), (48.0, Phase.FAILED)])
+def test_a_service_that_missed_what_was_sent_or_slept_over_has_not_ended_the_session(
+    quiet_s: float, phase: Phase
+) -> None:
+    told, closed = open_session(), open_session()
+    told.on_text(encode_message(error(2, code="idle_timeout", retryable=True, fatal=True)), quiet_s=quiet_s)
+    closed.on_close(4408, "", quiet_s=quiet_s)
+    assert (told.phase, closed.phase) == (phase, phase)
+
+
+def test_without_a_token_an_idle_session_is_over_however_busy_it_was() -> None:
+    session = open_session(resumes=False)
+    session.on_close(4408, "", quiet_s=0.0)
+    assert session.phase is Phase.FAILED

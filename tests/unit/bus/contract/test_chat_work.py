@@ -101,3 +101,25 @@ def test_a_reply_is_told_by_its_tag() -> None:
 def _decode(**changes: object) -> ChatRequest:
     request = ChatRequest(tenant="t1", session="s1", gateway="g1", answer=1, model="m", messages=HELLO)
     return chat_work.decode_chat_request(chat_work.encode_chat(msgspec.structs.replace(request, **changes)))
+
+
+@pytest.mark.parametrize("deadline_s", [float("nan"), float("inf"), -1.0])
+def test_a_deadline_that_is_no_time_is_refused(deadline_s: float) -> None:
+    with pytest.raises(ValueError, match="deadline_s must be a time"):
+        _decode(deadline_s=deadline_s)
+
+
+def test_timings_that_are_no_numbers_are_refused() -> None:
+    done = chat_work.ChatDone(
+        session="s1",
+        answer=1,
+        attempt=1,
+        deltas=0,
+        finish_reason="stop",
+        usage=chat_work.ChatUsage(prompt_tokens=1, completion_tokens=1),
+        timings=chat_work.ChatTimings(queue_s=0.0, prefill_s=float("nan"), emit_s=0.0, generate_s=0.0),
+        model="m",
+        worker="w1",
+    )
+    with pytest.raises(ValueError, match="timings must be finite"):
+        chat_work.decode_chat_reply(chat_work.encode_chat(done))

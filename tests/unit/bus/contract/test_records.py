@@ -51,3 +51,9 @@ def test_a_turns_record_has_an_id_that_is_no_segments() -> None:
 def test_a_turn_comes_back_as_it_went() -> None:
     turn = records.ChatTurn(tenant="t", session="s", turn=1, role="user", text="hello", source="typed")
     assert records.decode_record(records.encode_record(turn)) == turn
+
+
+def test_that_a_session_was_taken_over_is_stored_once_for_each_time() -> None:
+    assert records.resumed_id("s1", 2) == "s1:2:resumed"
+    resumed = records.SessionResumed(tenant="t1", session="s1", epoch=2)
+    assert records.decode_record(records.encode_record(resumed)) == resumed

@@ -22,6 +22,9 @@ def test_every_subject_is_spelled_as_documented() -> None:
     assert subjects.live_tenant("t1") == "live.t1.>"
     assert subjects.presence_asr("std", "w1") == "presence.asr.std.w1"
     assert subjects.cancel_asr("std") == "cancel.asr.std"
+    assert subjects.taken("g1", "s1") == "taken.gw.g1.s1"
+    assert subjects.taken_all("g1") == "taken.gw.g1.>"
+    assert subjects.alive_asr("w1") == "alive.asr.w1"
     assert subjects.llm_request("std", "t1", "s1") == "llm.req.std.t1.s1"
     assert subjects.llm_request_pool("std") == "llm.req.std.>"
     assert subjects.llm_consumer("std") == "llm_std"
@@ -31,6 +34,7 @@ def test_every_subject_is_spelled_as_documented() -> None:
     assert subjects.chat_inbox_all("g1") == "inbox.chat.g1.>"
     assert subjects.presence_llm("std", "w1") == "presence.llm.std.w1"
     assert subjects.cancel_llm("std") == "cancel.llm.std"
+    assert subjects.takeover("g1") == "takeover.g1"
 
 
 @given(identifiers, identifiers)
@@ -55,6 +59,45 @@ def test_other_subjects_are_no_inbox(subject: str) -> None:
         subjects.parse_inbox(subject)
 
 
+@given(identifiers, identifiers)
+def test_a_subject_of_finals_taken_gives_its_ids_back(gateway: str, session: str) -> None:
+    assert subjects.parse_taken(subjects.taken(gateway, session)) == (gateway, session)
+
+
+@pytest.mark.parametrize("subject", ["taken.gw.g1", "inbox.gw.g1.s1", "taken.gw.g1.s1.x", "taken.other.g1.s1", ""])
+def test_other_subjects_are_none_of_finals_taken(subject: str) -> None:
+    with pytest.raises(ValueError, match="not a subject of finals taken"):
+        subjects.parse_taken(subject)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "$JS.ACK.ASR_FINAL.asr_std.1.7.9.1790000000000000000.0",
+        "$JS.ACK.hub.AbC123.ASR_FINAL.asr_std.1.7.9.1790000000000000000.0.Token",
+    ],
+)
+def test_where_a_final_is_answered_is_known_with_and_without_a_domain(subject: str) -> None:
+    assert subjects.is_final_ack(subject)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "",
+        "$JS.ACK.ASR_FINAL.asr_std.1.7.9.1790000000000000000",
+        "$JS.ACK.ASR_FINAL.*.1.7.9.1790000000000000000.0",
+        "$JS.ACK.ASR_FINAL.asr_std.1.7.9.1790000000000000000.>",
+        "$JS.ACK.TRANSCRIPTS.reader.1.7.9.1790000000000000000.0",
+        "$JS.ACK.ASR_FINAL.asr_std.1.7.9.1790000000000000000.0\n",
+        "$JS.API.STREAM.DELETE.ASR_FINAL",
+        "$JS.ACK.ASR_FINAL.asr_std.1.7.9." + "9" * 300 + ".0",
+    ],
+)
+def test_no_other_subject_passes_for_one_where_a_final_is_answered(subject: str) -> None:
+    assert not subjects.is_final_ack(subject)
+
+
 @pytest.mark.parametrize("bad", ["", "a.b", "*", ">", "a b", "a\n", "é", "x" * 65])
 @pytest.mark.parametrize(
     "build",
@@ -66,6 +109,9 @@ def test_other_subjects_are_no_inbox(subject: str) -> None:
         lambda bad: subjects.live(bad, "s"),
         lambda bad: subjects.presence_asr("p", bad),
         subjects.cancel_asr,
+        subjects.alive_asr,
+        lambda bad: subjects.taken(bad, "s"),
+        lambda bad: subjects.taken("g", bad),
         lambda bad: subjects.llm_request("p", bad, "s"),
         lambda bad: subjects.llm_request(bad, "t", "s"),
         lambda bad: subjects.chat_inbox("g", bad),

@@ -33,3 +33,9 @@ def test_a_command_uses_the_given_interpreter_and_arguments() -> None:
 
 def test_names_are_unique() -> None:
     assert len({t.name for t in PROCESS_TYPES}) == len(PROCESS_TYPES)
+
+
+def test_in_a_rolling_restart_workers_are_new_before_gateways_ask_them_for_anything_new() -> None:
+    assert ASR.restart_stage is not None and LLM.restart_stage is not None and GATEWAY.restart_stage is not None
+    assert max(ASR.restart_stage, LLM.restart_stage) < GATEWAY.restart_stage
+    assert NATS.restart_stage is None

@@ -53,6 +53,36 @@ def test_expire_names_the_silent_ones_once() -> None:
     assert roster.expire(now=EXPIRES_AFTER_S) == ()
 
 
+def test_who_was_there_before_this_process_stood_still_is_there_after_it() -> None:
+    roster = _roster(_worker("w1"))
+    roster.on_presence(_worker("w2", slots=1), now=1.9)
+    assert roster.expire(now=1.9) == ()
+    assert roster.is_ready(now=30.0), "asked before anybody looked again"
+    assert roster.slots("std", now=30.0) == 3
+    assert roster.expire(now=30.0) == ()
+    roster.on_presence(_worker("w2", slots=1), now=30.5)
+    assert [roster.expire(now=30.0 + step) for step in (0.5, 1.0, 1.5, 2.0)] == [(), (), (), ("w1",)]
+
+
+def test_a_worker_that_is_forgotten_is_gone_until_it_is_heard_again() -> None:
+    roster = _roster(_worker("w1"))
+    roster.forget("w1")
+    roster.forget("w1")
+    assert not roster.is_ready(now=0.0)
+    roster.on_presence(_worker("w1"), now=0.1)
+    assert roster.is_ready(now=0.1)
+
+
+def test_a_worker_that_calls_itself_ever_new_names_fills_nothing() -> None:
+    roster = _roster()
+    for number in range(3000):
+        roster.on_presence(_worker("w1", model=f"m{number}"), now=0.0)
+    with pytest.raises(NoWorker):
+        roster.pool_for("m0", now=0.0)
+    with pytest.raises(UnknownModel):
+        roster.pool_for("m2000", now=0.0)
+
+
 def test_a_heartbeat_renews_a_worker() -> None:
     roster = _roster(_worker("w1"))
     roster.on_presence(_worker("w1"), now=1.5)
@@ -163,6 +193,23 @@ def test_among_pools_that_share_an_alias_the_one_with_most_slots_gives_its_own_m
     assert roster.pool_for("default", now=0.0) == Route("b", "large")
 
 
+def test_finals_use_of_a_pool_what_they_use_of_its_slots() -> None:
+    roster = _roster(
+        _worker("w1", slots=3, final_load=1.0),
+        _worker("w2", slots=1, final_load=0.2),
+        _worker("w3", pool="b", final_load=0.5),
+    )
+    assert roster.final_load("std", now=0.0) == pytest.approx(0.8)
+    assert roster.final_load("b", now=0.0) == 0.5
+    assert roster.final_load("c", now=0.0) == 0.0
+
+
+def test_a_load_that_is_no_share_counts_as_the_nearest_one() -> None:
+    for said, counts in ((7.0, 1.0), (-1.0, 0.0), (float("nan"), 0.0)):
+        assert _roster(_worker("w1", final_load=said)).final_load("std", now=0.0) == counts
+    assert _roster(_worker("w1", slots=0, final_load=1.0)).final_load("std", now=0.0) == 0.0
+
+
 def test_what_is_missing_is_named_by_its_kind() -> None:
     roster = Roster(kind="LLM")
     with pytest.raises(NoWorker, match="^no LLM worker is connected$"):
@@ -201,7 +248,15 @@ def _worker(
     state: Literal["ready", "leaving"] = "ready",
     aliases: tuple[str, ...] = (),
     free_slots: int = 0,
+    final_load: float = 0.0,
 ) -> WorkerPresence:
     return WorkerPresence(
-        worker=worker, pool=pool, model=model, slots=slots, state=state, aliases=aliases, free_slots=free_slots
+        worker=worker,
+        pool=pool,
+        model=model,
+        slots=slots,
+        state=state,
+        aliases=aliases,
+        free_slots=free_slots,
+        final_load=final_load,
     )

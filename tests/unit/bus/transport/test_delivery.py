@@ -37,7 +37,14 @@ def _job(sent: list[bytes]) -> Job:
     async def respond(answer: bytes) -> None:
         sent.append(answer)
 
-    return Job(data=b"secret", subject="asr.final.std.t1.s1", deliveries=1, stored_age_s=0.0, respond=respond)
+    return Job(
+        data=b"secret",
+        subject="asr.final.std.t1.s1",
+        deliveries=1,
+        stored_age_s=0.0,
+        ack_subject="$JS.ACK.ASR_FINAL.asr_std.1.7.9.1.0",
+        respond=respond,
+    )
 
 
 def _message(reply: str) -> Msg:

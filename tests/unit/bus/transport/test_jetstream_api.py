@@ -12,6 +12,7 @@ from bus.transport.jetstream_api import (
     parse_direct,
     parse_reply,
     parse_stored,
+    whole,
 )
 
 
@@ -42,7 +43,7 @@ def test_each_refusal_becomes_the_error_that_says_what_to_do(status: int, code: 
     assert type(caught.value) is kind
 
 
-@pytest.mark.parametrize("data", [b"", b"not json", b"[]", b"\xff"])
+@pytest.mark.parametrize("data", [b"", b"not json", b"[]", b"\xff", b"[" * 100_000])
 def test_anything_but_an_object_is_a_fault(data: bytes) -> None:
     with pytest.raises(InternalError):
         parse_reply(data)
@@ -64,3 +65,41 @@ def test_a_direct_get_that_is_refused_says_why() -> None:
         parse_direct({"Status": "408", "Description": "Bad Request"}, b"")
     with pytest.raises(AssetMissing):
         parse_direct({"Status": "503"}, b"")
+
+
+@pytest.mark.parametrize("error", ['"why"', "[]", "{}", '{"code":[],"err_code":{}}', '{"err_code":"10077"}'])
+def test_a_refusal_without_a_reason_is_a_fault(error: str) -> None:
+    with pytest.raises(InternalError, match="JetStream refused the request"):
+        parse_reply(f'{{"error":{error}}}'.encode())
+
+
+@pytest.mark.parametrize("seq", ["null", '"7"', "[]", "-1", "7.5", "true"])
+def test_a_message_that_is_stored_nowhere_is_a_fault(seq: str) -> None:
+    with pytest.raises(InternalError, match="without seq"):
+        parse_stored(f'{{"seq":{seq}}}'.encode())
+
+
+def test_a_number_is_found_where_it_lies() -> None:
+    assert whole({"delivered": {"stream_seq": 0}}, "delivered", "stream_seq") == 0
+    with pytest.raises(InternalError, match=r"without delivered\.stream_seq"):
+        whole({"delivered": 3}, "delivered", "stream_seq")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Status": ""},
+        {"Status": "ok"},
+        {"Status": "-1"},
+        {"Status": "204"},
+        {"Status": "204", "Nats-Num-Pending": "some"},
+        {"Nats-Sequence": "9" * 5_000},
+        {"Nats-Sequence": "²"},
+        {"Nats-Sequence": "7", "Harken-Epoch": "first"},
+        {"Status": "400", "Description": "Bad Request"},
+    ],
+)
+def test_a_direct_reply_without_its_numbers_is_a_fault(headers: dict[str, str]) -> None:
+    with pytest.raises(InternalError, match="JetStream (answered without|refused)"):
+        parse_direct(headers, b"{}")

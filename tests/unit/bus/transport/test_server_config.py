@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.transport.server_config import ServerOptions, render_config
+from bus.transport.server_config import ClusterOptions, ServerOptions, render_config
 
 
 def test_a_plain_server_is_on_loopback_and_has_no_accounts() -> None:
@@ -46,3 +46,19 @@ def test_each_role_gets_its_permissions() -> None:
 def test_an_unknown_role_is_refused() -> None:
     with pytest.raises(ValueError, match="role must be"):
         render_config(ServerOptions(store_dir=Path("/data"), credentials={"nobody": "x"}))
+
+
+def test_a_server_of_a_cluster_has_a_name_of_its_own_and_knows_the_others() -> None:
+    cluster = ClusterOptions(port=6222, routes=("nats://127.0.0.1:6223", "nats://127.0.0.1:6224"))
+    text = render_config(ServerOptions(store_dir=Path("/data"), name="n1", cluster=cluster))
+    assert 'server_name: "n1"' in text
+    assert 'listen: "127.0.0.1:6222"' in text
+    assert 'routes: ["nats://127.0.0.1:6223", "nats://127.0.0.1:6224"]' in text
+    assert "no_advertise: false" in text
+    alone = render_config(ServerOptions(store_dir=Path("/data")))
+    assert "cluster" not in alone and 'server_name: "harken"' in alone
+
+
+def test_a_server_may_keep_the_others_from_clients() -> None:
+    cluster = ClusterOptions(port=6222, routes=(), advertise=False)
+    assert "no_advertise: true" in render_config(ServerOptions(store_dir=Path("/data"), cluster=cluster))

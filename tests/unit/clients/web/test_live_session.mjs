@@ -404,7 +404,7 @@ test("a refused socket says why, as far as the service tells over HTTP", async (
 });
 
 test("a session that is over for good is not taken up again", async () => {
-  for (const code of ["idle_timeout", "session_too_long", "client_too_slow", "session_taken"]) {
+  for (const code of ["idle_timeout", "session_too_long", "session_taken"]) {
     const { session, platform } = opened();
     platform.socket.hear(error(code, code !== "session_taken"));
     platform.socket.drop();

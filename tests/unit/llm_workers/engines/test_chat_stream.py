@@ -58,7 +58,7 @@ def test_an_error_in_the_stream_is_told_without_its_words(error: Any) -> None:
     assert "secret" not in str(failure.value)
 
 
-@pytest.mark.parametrize("data", ["secret words", "[]", '{"choices": 3}'])
+@pytest.mark.parametrize("data", ["secret words", "[]", '{"choices": 3}', '{"x":' + "[" * 50_000])
 def test_what_is_no_chunk_is_a_failure_that_does_not_quote_it(data: str) -> None:
     with pytest.raises(GenerationFailed, match="no chat completion chunk") as failure:
         stream().on_data(data)

@@ -17,7 +17,7 @@ from stream_gateway.audio import container as container_module
 from stream_gateway.audio import exchange as exchange_module
 from stream_gateway.audio.container import ContainerDecoder
 from stream_gateway.audio.demuxing import Block
-from stream_gateway.audio.sniffing import index_comes_first
+from stream_gateway.audio.sniffing import IndexSearch, WavLength
 from tests.unit.stream_gateway.audio.feeding import feed_all
 from tests.unit.stream_gateway.audio.files import (
     INDEX_LAST,
@@ -330,16 +330,40 @@ async def test_tags_that_are_not_utf_8_do_not_matter() -> None:
     assert np.array_equal(audio, (await feed_all(ContainerDecoder(MIXED), data, [4_096]))[0])
 
 
-async def test_an_mp4_file_with_its_index_at_the_end_is_looked_at_only_until_that_is_known(
+async def test_the_boxes_of_an_mp4_file_are_looked_at_once_however_small_its_chunks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    looks: list[bool | None] = []
+    seen: list[bytes] = []
+    on_box = IndexSearch._on_box
 
-    def look(head: bytes | memoryview) -> bool | None:
-        looks.append(index_comes_first(head))
-        return looks[-1]
+    def look(search: IndexSearch, size: int, kind: bytes, long_size: bytes) -> bool | None:
+        seen.append(kind)
+        return on_box(search, size, kind, long_size)
 
-    monkeypatch.setattr(container_module, "index_comes_first", look)
+    monkeypatch.setattr(IndexSearch, "_on_box", look)
     await feed_all(ContainerDecoder(MIXED), file(INDEX_LAST), [16])
-    assert looks.count(False) == 1
-    assert looks[-1] is False
+    assert seen == [b"ftyp", b"free", b"mdat"]
+
+
+async def test_the_chunks_of_a_large_frame_are_followed_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_loop: list[bool] = []
+    follow = WavLength.feed
+
+    def feed(length: WavLength, data: bytes) -> None:
+        on_loop.append(threading.current_thread() is threading.main_thread())
+        follow(length, data)
+
+    monkeypatch.setattr(WavLength, "feed", feed)
+    data = file("wav")
+    junk = b"JUNK" + struct.pack("<I", 0)
+    tagged = data[:12] + junk * 10_000 + data[12:]
+    (audio,) = await feed_all(ContainerDecoder(MIXED), tagged, [4_096, 70_000])
+    assert np.array_equal(audio, (await feed_all(ContainerDecoder(MIXED), data, [4_096]))[0])
+    assert on_loop[:2] == [True, False]
+
+
+async def test_a_codec_that_ffmpeg_does_not_know_is_not_accepted() -> None:
+    data = bytearray(file("wav"))
+    data[20:22] = b"\x00\x00"  # the format tag
+    with pytest.raises(BadContainer, match=r"codec is not accepted|damaged"):
+        await feed_all(ContainerDecoder(MIXED), bytes(data), [4_096])

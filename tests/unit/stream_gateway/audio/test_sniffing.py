@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_gateway.audio.sniffing import LengthCheck, OggLength, WavLength, index_comes_first, length_check, sniff
+from stream_gateway.audio.sniffing import IndexSearch, LengthCheck, OggLength, WavLength, length_check, sniff
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,22 @@ FTYP = box(b"ftyp", b"isom\x00\x00\x00\x00")
     ],
 )
 def test_an_mp4_index_is_found_before_or_after_the_media(head: bytes, answer: bool | None) -> None:
-    assert index_comes_first(head) is answer
+    assert IndexSearch().look(head) is answer
+
+
+@given(st.sampled_from([b"moov", b"mdat", b"free"]), st.lists(st.integers(0, 60), max_size=3), st.integers(1, 30))
+def test_it_does_not_matter_how_the_boxes_of_a_file_come_in(kind: bytes, bodies: list[int], step: int) -> None:
+    head = FTYP + b"".join(box(b"free", bytes(size)) for size in bodies) + box(kind, bytes(8))
+    search = IndexSearch()
+    answers = [search.look(head[:end]) for end in range(0, len(head) + step, step)]
+    assert answers[-1] is IndexSearch().look(head)
+    assert answers == sorted(answers, key=lambda answer: answer is not None), "an answer stays"
+
+
+def test_a_file_of_nothing_but_boxes_is_not_followed_for_ever() -> None:
+    search = IndexSearch()
+    assert search.look(box(b"free") * 900) is None
+    assert search.look(box(b"free") * 1_010) is True
 
 
 def wav(data_size: int, body: bytes) -> bytes:

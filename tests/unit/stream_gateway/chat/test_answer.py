@@ -49,6 +49,7 @@ def test_when_its_worker_dies_another_goes_on_after_what_was_shown() -> None:
 
     again = desk.asks()[-1]
     assert (again.attempt, again.prefill, again.max_tokens) == (2, "Hello th", 98)
+    assert [ask.is_continuation for ask in desk.asks()] == [False, True]
     assert desk.stops() == [(1, 1)]
     desk.taken("w2")
     desk.delta(1, "ere")

@@ -40,6 +40,7 @@ def test_its_answer_goes_on_with_the_clients_text_and_an_earlier_worker_is_stopp
     assert (turn.turn, turn.answer, turn.text, turn.id) == (2, 3, "Hello there", "c1")
     desk.say("and now")
     assert (desk.asks()[-1].answer, desk.asks()[-1].attempt, desk.asks()[-1].prefill) == (4, 2001, "")
+    assert [ask.is_continuation for ask in desk.asks()] == [True, False]
     assert desk.stops() == [(3, 2000)], "nobody else had that one"
 
 

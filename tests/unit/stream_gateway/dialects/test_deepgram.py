@@ -300,6 +300,7 @@ def test_pauses_drains_and_chats_have_no_spelling() -> None:
     assert client.see(events.Fault(NoWorker("no worker is alive"), fatal=False)) == []
     assert client.see(events.DrainNotice(5.0)) == []
     assert client.see(events.ChatStarted(1, "smollm2")) == []
+    assert client.see(events.TurnStored(turn=1, source="speech", segment=1)) == []
 
 
 def test_a_fault_is_told_before_the_close_unless_the_close_says_it_all() -> None:

@@ -194,7 +194,8 @@ def test_a_conversation_is_spelled_as_the_protocol_has_it() -> None:
     times = client_protocol.ChatTimes(queue_s=0.5, prefill_s=0.25, first_delta_s=1.0, total_s=3.0)
     done = events.ChatDone(answer=1, text="hi", finish_reason="stop", usage=usage, times=times, model="m")
     told: list[events.SessionEvent] = [
-        events.ChatStarted(1, "m"),
+        events.TurnStored(turn=1, source="typed", id="c1"),
+        events.ChatStarted(1, "m", "c1"),
         events.ChatDelta(1, "hi"),
         done,
         events.ChatCancelled(2, "he", "speech"),
@@ -204,15 +205,17 @@ def test_a_conversation_is_spelled_as_the_protocol_has_it() -> None:
     spelled = [rendered(event, dialect) for event in told]
 
     assert [event["type"] for event in spelled] == [
+        "chat.turn",
         "chat.started",
         "chat.delta",
         "chat.done",
         "chat.cancelled",
         "chat.failed",
     ]
-    assert [event["seq"] for event in spelled] == [1, 2, 3, 4, 5]
-    assert spelled[2]["usage"] == {"prompt_tokens": 11, "completion_tokens": 5, "cached_tokens": 4}
-    assert spelled[4] | {"seq": 0} == {
+    assert [event["seq"] for event in spelled] == [1, 2, 3, 4, 5, 6]
+    assert (spelled[0]["turn"], spelled[0]["source"], spelled[0]["id"], spelled[1]["id"]) == (1, "typed", "c1", "c1")
+    assert spelled[3]["usage"] == {"prompt_tokens": 11, "completion_tokens": 5, "cached_tokens": 4}
+    assert spelled[5] | {"seq": 0} == {
         "type": "chat.failed",
         "seq": 0,
         "answer": 3,

@@ -21,6 +21,7 @@ def test_closes_have_codes_that_these_clients_know(ours: int, theirs: int) -> No
         events.Started("s", "base", 1),
         events.Committed(16_000),
         events.DrainNotice(5.0),
+        events.TurnStored(turn=1, source="speech", segment=1),
         events.Ended("audio_end", 1.0, 1),
         events.Fault(NoWorker("nobody"), fatal=False),
         events.Fault(Draining("going"), fatal=True),
@@ -44,7 +45,7 @@ def test_a_fault_is_an_error(error: HarkenError, fatal: bool, kind: str, code: s
     assert told == {"type": kind, "code": code, "message": error.message}
 
 
-@pytest.mark.parametrize("event", [events.Spelled("x"), events.Deferred(list)])
+@pytest.mark.parametrize("event", [events.Spelled("x"), events.Deferred(list), events.Missed(())])
 def test_what_is_spelled_already_is_not_rendered(event: events.SessionEvent) -> None:
     with pytest.raises(AssertionError):
         Desk().happen(event)

@@ -259,3 +259,16 @@ def test_manual_turns_stop_nothing_and_ask_for_nothing() -> None:
     desk.happen(SpeechStarted(1, 0, 0.0))
     desk.send("input_audio_buffer.commit")
     assert kinds(desk.happen(SpeechEnded(1, 0, 1.0), CommitDone(ended=True)))[0] == "input_audio_buffer.committed"
+
+
+def test_only_a_session_that_text_has_started_may_never_speak() -> None:
+    typed, asked, spoken, item = Desk(), Desk(), Desk(), Desk()
+    typed.say("hi")
+    asked.send("response.create")
+    spoken.append()
+    spoken.say("hi")
+    item.send(
+        "conversation.item.create",
+        item={"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": "AAAA"}]},
+    )
+    assert [desk.dialect.may_never_speak for desk in (typed, asked, spoken, item)] == [True, True, False, False]

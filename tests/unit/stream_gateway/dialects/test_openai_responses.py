@@ -8,7 +8,7 @@ from bus.contract.client_protocol import ChatCancel
 from bus.contract.errors import NoWorker
 from stream_gateway.chat.commands import AskAnswer
 from stream_gateway.dialects.base import Later
-from stream_gateway.session.events import AnswerWanted, ChatCancelled, ChatDelta, ChatFailed, ChatStarted
+from stream_gateway.session.events import AnswerWanted, ChatCancelled, ChatDelta, ChatFailed, ChatStarted, TurnStored
 from tests.unit.stream_gateway.dialects.openai_desk import Desk, chat_done, error_of, kinds
 
 END = [
@@ -141,6 +141,10 @@ def test_a_response_that_has_begun_is_cancelled_by_the_session() -> None:
     assert desk.asked(ChatCancel) == [ChatCancel(answer=1)]
 
 
+def test_that_a_turn_is_stored_is_nothing_that_clients_know() -> None:
+    assert Desk().happen(TurnStored(turn=1, source="typed")) == []
+
+
 def test_a_cancel_that_comes_too_late_does_not_hit_the_next_response() -> None:
     desk = Desk()
     desk.answer_begins()
@@ -152,3 +156,21 @@ def test_a_cancel_that_comes_too_late_does_not_hit_the_next_response() -> None:
     assert isinstance(check, Later)
     (refused,) = map(json.loads, check.spell())
     assert (refused["error"]["code"], refused["error"]["event_id"]) == ("response_cancel_not_active", "late")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "param"),
+    [
+        ({"topic": None}, "response.metadata"),
+        ({"topic": {"a": {}}}, "response.metadata"),
+        ({"k" * 65: "v"}, "response.metadata"),
+        ({"k": "v" * 513}, "response.metadata"),
+        ({str(number): "v" for number in range(17)}, "response.metadata"),
+    ],
+)
+def test_metadata_that_could_not_be_told_back_are_refused(metadata: object, param: str) -> None:
+    desk = Desk()
+    error = error_of(desk.send("response.create", response={"metadata": metadata}))
+    assert error["code"] == "invalid_value"
+    assert error["param"].startswith(param)
+    assert desk.asked(AskAnswer) == []

@@ -8,13 +8,13 @@ from stream_gateway.dialects.openai_session import SessionPatch
 
 
 def test_an_event_is_read_with_its_id_and_unknown_fields_are_ignored() -> None:
-    event = wire.read_event('{"type": "input_audio_buffer.append", "event_id": "e1", "audio": "AAE=", "new": 1}')
-    assert isinstance(event, wire.Append)
-    assert (event.audio, event.id) == (b"\0\1", "e1")
+    message = wire.read_event('{"type": "input_audio_buffer.append", "event_id": "e1", "audio": "AAE=", "new": 1}')
+    assert isinstance(message.event, wire.Append)
+    assert (message.audio, message.event.id) == (b"\0\1", "e1")
 
 
 def test_an_id_that_is_no_text_is_none() -> None:
-    assert wire.read_event('{"type": "response.create", "event_id": 7, "response": null}').id is None
+    assert wire.read_event('{"type": "response.create", "event_id": 7, "response": null}').event.id is None
     assert wire.read_id('{"type": "x", "event_id": 7}') is None
     assert wire.read_id("garbage") is None
 
@@ -69,7 +69,7 @@ def test_a_refusal_is_spelled_without_what_is_not_known() -> None:
 
 def test_names_of_any_length_are_neither_kept_nor_told_back() -> None:
     name = "x" * 513
-    assert wire.read_event(json.dumps({"type": "response.cancel", "event_id": name})).id is None
+    assert wire.read_event(json.dumps({"type": "response.cancel", "event_id": name})).event.id is None
     assert wire.read_id(json.dumps({"type": "x", "event_id": name})) is None
     for fields in (
         {"type": "conversation.item.delete", "item_id": name},
@@ -84,5 +84,21 @@ def test_only_events_with_audio_may_be_long() -> None:
     with pytest.raises(wire.Refusal, match="1048576 characters") as caught:
         wire.read_event(json.dumps({"type": "response.create", "response": {"instructions": "x" * 1_048_576}}))
     assert caught.value.code == "string_too_long"
-    audio = wire.read_event(json.dumps({"type": "input_audio_buffer.append", "audio": "AAAA" * 300_000}))
-    assert isinstance(audio, wire.Append) and len(audio.audio) == 900_000
+    message = wire.read_event(json.dumps({"type": "input_audio_buffer.append", "audio": "AAAA" * 300_000}))
+    assert message.audio == bytes(900_000)
+
+
+def heard_in(*parts: object, role: str = "user") -> bytes | None:
+    item = {"type": "message", "role": role, "content": list(parts)}
+    return wire.read_event(json.dumps({"type": "conversation.item.create", "item": item})).audio
+
+
+def test_what_is_to_be_heard_in_an_item_is_that_of_its_audio_parts() -> None:
+    spoken = {"type": "input_audio", "audio": "AAE="}
+    assert heard_in({"type": "input_text", "text": "x"}, spoken, {"type": "input_audio", "audio": None}) == b"\0\1"
+    assert heard_in(spoken, spoken) == b"\0\1\0\1"
+    assert heard_in({"type": "input_audio", "audio": ""}, {"type": "input_audio"}) is None
+    assert heard_in({"type": "input_text", "text": "x", "audio": "AAAA"}) is None
+    with pytest.raises(wire.Refusal) as caught:
+        heard_in(spoken, {"type": "input_audio", "audio": 7})
+    assert (caught.value.message, caught.value.param) == ("Expected `str`", "item.content[1].audio")

@@ -21,6 +21,7 @@ from bus.contract.errors import (
 from bus.contract.work import Word
 from stream_gateway.dialects.base import Audio, Handshake
 from stream_gateway.dialects.whisper_live import WhisperLiveDialect
+from stream_gateway.dialects.whisper_live_messages import told_to_wait
 from stream_gateway.session import events
 
 LIMITS = Limits(max_frame_bytes=1_000_000, max_session_s=60.0, idle_timeout_s=10.0, max_buffered_audio_s=30.0)
@@ -299,3 +300,11 @@ def test_audio_that_is_stored_and_speech_that_ends_have_no_spelling() -> None:
     assert client.see(events.SpeechEnded(1, 0, 1.0)) == []
     assert client.see(events.Committed(16_000)) == []
     assert client.see(events.DrainNotice(5.0)) == []
+    assert client.see(events.TurnStored(turn=1, source="speech", segment=1)) == []
+
+
+@pytest.mark.parametrize(("wait_s", "minutes"), [(0, 0.1), (5, 0.1), (60, 1.0), (130, 2.2)])
+def test_who_comes_when_there_is_no_room_is_told_to_wait(wait_s: float, minutes: float) -> None:
+    assert json.loads(told_to_wait('{"uid": "u1"}', wait_s)) == {"uid": "u1", "status": "WAIT", "message": minutes}
+    with pytest.raises(InvalidMessage):
+        told_to_wait("END_OF_AUDIO", wait_s)

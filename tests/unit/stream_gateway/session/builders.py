@@ -112,6 +112,8 @@ class Harness:
             for decode in decodes:
                 pending += self.session.on_published(decode, self.now, succeeded=self.publish_succeeds)
                 pending += self.session.on_taken(decode, self.now)
+                if decode.kind == "final":
+                    pending += self.session.on_noticed(decode.segment, decode.window, self.now)
         return self.effects[since:]
 
     def hear(self, *scores_of_channels: float, seconds: float) -> list[Effect]:

@@ -71,6 +71,6 @@ class FinalsDesk:
         return decode
 
     def take(self, decode: Decode, now: float) -> None:
-        """The broker gets a request and a worker takes it at once."""
+        """The broker gets a request and a worker takes it at once, and says so."""
         self.finals.on_published(decode.segment, decode.window, now)
-        self.finals.on_taken(decode.segment, decode.window, now)
+        self.finals.on_noticed(decode.segment, decode.window, now)

@@ -63,6 +63,47 @@ def test_a_worker_alone_keeps_its_final_until_the_deadline() -> None:
     assert desk.settle(15.9) == []
 
 
+def test_a_final_that_the_broker_gave_to_a_worker_that_never_says_so_is_asked_for_soon() -> None:
+    desk = a_desk()
+    desk.finals.confirm(a_final_window(), 4.0)
+    decode = desk.decode(4.0)
+    desk.finals.on_published(decode.segment, decode.window, 4.0)
+    desk.finals.on_taken(decode.segment, decode.window, 5.0)
+    assert desk.finals.deadline() == 5.75
+    second = desk.decode(5.75)
+    assert (second.window, second.attempt, second.hedge) == (decode.window, 2, True)
+
+
+def test_a_worker_alone_may_keep_its_silence_too() -> None:
+    desk = a_desk(workers=1)
+    desk.finals.confirm(a_final_window(), 4.0)
+    decode = desk.decode(4.0)
+    desk.finals.on_published(decode.segment, decode.window, 4.0)
+    desk.finals.on_taken(decode.segment, decode.window, 5.0)
+    assert desk.settle(16.9) == []
+
+
+def test_a_worker_that_speaks_before_the_broker_has_said_that_it_has_the_final_is_believed() -> None:
+    desk = a_desk()
+    desk.finals.confirm(a_final_window(), 4.0)
+    decode = desk.decode(4.0)
+    desk.finals.on_noticed(decode.segment, decode.window, 4.0)
+    desk.finals.on_noticed(decode.segment, 99, 4.0)
+    desk.finals.on_published(decode.segment, decode.window, 4.1)
+    desk.finals.on_taken(decode.segment, decode.window, 5.0)
+    assert desk.finals.deadline() == 10.0
+
+
+def test_an_attempt_that_is_made_anew_needs_a_worker_of_its_own_to_speak() -> None:
+    desk = a_desk()
+    desk.published(now=4.0)
+    desk.finals.on_bus_back(4.5)
+    again = desk.decode(4.5)
+    desk.finals.on_published(again.segment, again.window, 4.5)
+    desk.finals.on_taken(again.segment, again.window, 5.0)
+    assert desk.finals.deadline() == 5.75
+
+
 def test_a_final_that_waits_in_the_queue_is_not_hedged() -> None:
     desk = a_desk()
     desk.finals.confirm(a_final_window(), 4.0)

@@ -305,3 +305,51 @@ def test_a_lost_window_is_sent_again_although_no_more_audio_comes() -> None:
     (again,) = of_type(desk.partials.settle(desk.utterances, samples(2.0), 60.0), Decode)
 
     assert (again.start_sample, again.end_sample) == (lost.start_sample, lost.end_sample)
+
+
+def test_what_was_in_flight_when_the_bus_went_is_sent_again_at_once_and_tells_nothing_of_the_pool() -> None:
+    lag = PoolLag(CADENCE)
+    desk = Desk(an_utterance(), lag=lag)
+    lost = desk.sent(2.0)
+
+    assert desk.partials.on_bus_back(desk.utterances) == [Dropped("partial", "bus_lost")]
+    assert desk.partials.on_bus_back(desk.utterances) == []
+
+    (again,) = of_type(desk.partials.settle(desk.utterances, samples(2.0), 5.0), Decode)
+    assert (again.start_sample, again.end_sample) == (lost.start_sample, lost.end_sample)
+    assert again.window > lost.window
+    assert lag.interval_s(0.5) == 0.4
+
+
+def test_a_window_that_was_not_answered_soon_after_a_worker_died_is_sent_again() -> None:
+    lag = PoolLag(CADENCE)
+    desk = Desk(an_utterance(), lag=lag)
+    lost = desk.sent(2.0)
+
+    desk.partials.on_worker_gone(2.2)
+    desk.partials.on_worker_gone(2.6)
+    assert desk.deadline(2.2) == pytest.approx(2.7)
+    assert desk.settle(2.6) == []
+    dropped, again = desk.partials.settle(desk.utterances, samples(2.0), 2.7)
+
+    assert dropped == Dropped("partial", "worker_gone")
+    assert isinstance(again, Decode) and again.end_sample == lost.end_sample
+    assert lag.interval_s(0.5) == 0.4
+    assert desk.deadline(2.7) == pytest.approx(6.7), "the next one is not doubted"
+
+
+def test_an_answer_from_a_worker_that_lives_ends_the_doubt() -> None:
+    desk = Desk(an_utterance())
+    sent = desk.sent(2.0)
+    desk.partials.on_worker_gone(2.2)
+    (shown,) = emitted(desk.answer(sent, "hello", 2.25), Partial)
+    assert shown.text == "hello"
+    desk.sent(2.5)
+    assert desk.settle(2.8) == []
+
+
+def test_the_death_of_a_worker_is_nothing_to_who_asked_for_nothing() -> None:
+    desk = Desk(an_utterance())
+    desk.partials.on_worker_gone(1.0)
+    desk.sent(2.0)
+    assert desk.deadline(2.0) == 6.0

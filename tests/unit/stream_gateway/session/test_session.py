@@ -103,6 +103,7 @@ def test_the_bus_and_the_workers_are_no_matter_before_the_start() -> None:
     harness = a_greeting()
     assert harness.session.on_bus(harness.now, connected=False) == []
     assert harness.session.on_workers(harness.now, alive=False) == []
+    assert harness.session.on_worker_gone(harness.now) == []
 
 
 def test_a_commit_before_the_start_is_nothing_to_the_machine() -> None:

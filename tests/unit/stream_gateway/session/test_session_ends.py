@@ -82,6 +82,7 @@ def test_after_the_end_everything_is_ignored() -> None:
     assert session.on_result(a_result(decode), now) == []
     assert session.on_published(decode, now, succeeded=True) == []
     assert session.on_taken(decode, now) == []
+    assert session.on_noticed(decode.segment, decode.window, now) == []
     assert session.on_stored(record, now, succeeded=True) == []
     assert session.on_bus(now, connected=False) == []
     assert session.on_workers(now, alive=False) == []
@@ -273,6 +274,32 @@ def test_an_outage_of_the_bus_is_told_once_and_its_return_publishes_again() -> N
 
     effects = harness.do(lambda: harness.session.on_bus(harness.now, connected=True))
     assert [(one.window, one.attempt) for one in of_type(effects, Decode)] == [(decode.window, 2)]
+
+
+def test_a_partial_that_was_in_flight_when_the_bus_went_is_asked_for_anew() -> None:
+    harness = a_session(partials=True)
+    effects = harness.speech(1.0)
+    (lost,) = of_type(harness.effects, Decode)
+    harness.do(lambda: harness.session.on_bus(harness.now, connected=False))
+    effects = harness.do(lambda: harness.session.on_bus(harness.now, connected=True))
+    (again,) = of_type(effects, Decode)
+    assert (again.kind, again.segment) == ("partial", lost.segment)
+    assert again.window > lost.window
+
+
+def test_the_death_of_one_worker_of_several_makes_a_partial_doubtful_and_is_not_told() -> None:
+    harness = a_session(partials=True)
+    harness.speech(1.0)
+    (lost,) = of_type(harness.effects, Decode)
+    assert harness.do(lambda: harness.session.on_worker_gone(harness.now)) == []
+    harness.pass_time(0.6)
+    assert [one.window > lost.window for one in of_type(harness.effects, Decode)] == [False, True]
+
+
+def test_the_death_of_a_worker_is_nothing_to_a_session_without_partials() -> None:
+    harness = a_session()
+    harness.utterance()
+    assert harness.do(lambda: harness.session.on_worker_gone(harness.now)) == []
 
 
 def test_a_pool_without_workers_is_told_once_and_costs_no_word() -> None:

@@ -195,6 +195,8 @@ class World:
         if forgets:
             self.broker.waiting.clear()
             self.broker.seen.clear()
+        if up:
+            self.partial_in_flight = None  # the session counts it as lost with the connection
         self.perform(self.session.on_bus(self.now, connected=up))
 
     def _workers(self, *, alive: bool) -> None:

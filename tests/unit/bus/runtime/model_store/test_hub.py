@@ -7,7 +7,7 @@ import pytest
 from bus.runtime.model_store import hub as hub_module
 from bus.runtime.model_store.catalogue import HubSource
 from bus.runtime.model_store.errors import SourceUnavailable
-from bus.runtime.model_store.hub import DEFAULT_ENDPOINT, HubAccess, fetch
+from bus.runtime.model_store.hub import DEFAULT_ENDPOINT, HubAccess, fetch, read_revision
 from bus.runtime.model_store.progress import Transfer, silent
 from tests.unit.bus.runtime.model_store.tiny_model import COMMIT, CONTENT, TINY, UNPINNED, FakeHub
 
@@ -111,3 +111,9 @@ def test_a_full_disk_is_not_taken_for_a_network_fault(
     monkeypatch.setattr(hub_module, "_save", full)
     with pytest.raises(OSError, match="No space left"):
         fetch(TINY, SOURCE, HubAccess(hub.endpoint), tmp_path, silent)
+
+
+@pytest.mark.parametrize("data", [b"", b"<html>", b"\xff", b'{"sha":1}', b'{"x":' + b"[" * 50_000])
+def test_an_answer_that_is_no_list_of_files_is_an_unavailable_source(data: bytes) -> None:
+    with pytest.raises(SourceUnavailable, match="something else than a list of files"):
+        read_revision(data)

