@@ -311,10 +311,10 @@ class Worker:
                 self._scheduler.again(item.number, outcome.group)
                 continue
             self._scheduler.remove(item.number)
-            self._count(outcome)
             if isinstance(outcome, Decoded):
                 self._tasks.create_task(self._answer(item, outcome, len(items)))
             else:
+                self._count(outcome)
                 self._tasks.create_task(self._fail(item, outcome, permanent=False))
         self._changed.set()
 
@@ -343,8 +343,10 @@ class Worker:
         try:
             check_result(result)
         except ValueError as error:  # gateways would refuse it, and wait in vain
+            self._count(error)
             await self._fail(held, error, permanent=False)
             return
+        self._count(decoded)
         if await self._send(held, result):
             await self._held.release(held, held.job.ack, "ack")
 

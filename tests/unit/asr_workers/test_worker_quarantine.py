@@ -1,12 +1,14 @@
 """Windows that may have ended another worker, and engines that decode nothing any more."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
-from asr_workers.engines.base import EngineOptions, Prepared, Window
+from asr_workers.engines.base import Decoded, EngineOptions, Outcome, Prepared, Window
 from asr_workers.engines.scripted import ScriptedEngine
 from asr_workers.worker import EngineBroken
+from bus.contract.work import Word
 from tests.unit.asr_workers.requests import request
 from tests.unit.asr_workers.test_worker import WITHIN_S, Rig, rig
 
@@ -66,6 +68,22 @@ async def test_an_engine_that_runs_out_of_memory_before_it_decodes_ends_the_work
     it.close()
     assert caught.group_contains(EngineBroken)
     assert first.answer == "nak after 0.25", "until then its windows go to others"
+
+
+async def test_an_engine_whose_every_answer_is_impossible_ends_the_worker() -> None:
+    class Lost(ScriptedEngine):
+        def decode(self, batch: Sequence[Prepared]) -> list[Outcome]:
+            nowhere = (Word("w0", float("nan"), 1.0, 0.5),)
+            return [Decoded(text="w0", words=nowhere, language="en") for _ in batch]
+
+    it = Rig(Lost(EngineOptions(model_name="m", model_path=None)))
+    for number in range(20):
+        it.give(request(session=f"s{number}"))
+    with pytest.raises(ExceptionGroup) as caught:
+        async with asyncio.timeout(WITHIN_S):
+            await it.worker.run(it.finals, it.partials)
+    it.close()
+    assert caught.group_contains(EngineBroken)
 
 
 async def test_windows_that_cannot_be_prepared_end_nothing() -> None:
