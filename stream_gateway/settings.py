@@ -57,7 +57,7 @@ class GatewaySettings:
     )
     max_scoring_share: float = setting(
         0.7,
-        help="The same where speech detection takes more time than this for a second of audio: at 1 it falls behind.",
+        help="The same where speech detection takes more than this for a second of audio: at 1 sessions fall behind.",
         minimum=0.1,
     )
     max_memory_mb: int = setting(

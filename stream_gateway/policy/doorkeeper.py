@@ -65,10 +65,11 @@ class Doorkeeper:
     def look(self, pools: Mapping[str, PoolState], now: float) -> None:
         """The pools that have workers now, as they do."""
         self._pools = pools
-        settled = len(self.inside) - self.inside.new(now)
+        newcomers = self.inside.new(now)
+        settled = len(self.inside) - newcomers
         for pool, slots, final_load in pools.values():
             pool.door.look(pool.lag, now)
-            pool.load.look(share=final_load, slots=slots, sessions=settled, now=now)
+            pool.load.look(share=final_load, slots=slots, sessions=settled, newcomers=newcomers, now=now)
 
     @property
     def max_sessions(self) -> int:
