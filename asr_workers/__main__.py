@@ -132,6 +132,13 @@ def _worker_options(settings: AsrSettings, worker_id: str) -> WorkerOptions:
     )
 
 
+async def _listen(bus: BusConnection, worker: Worker, worker_id: str, pool: str) -> None:
+    """Before the first final is pulled."""
+    await bus.subscribe(subjects.cancel_asr(pool), lambda _, data: worker.on_cancel(data))
+    # Never answered: while the broker knows that it is listened to, gateways count on what this worker has.
+    await bus.subscribe(subjects.alive_asr(worker_id), lambda *_: None)
+
+
 async def _work(
     settings: AsrSettings, bus: BusConnection, engine: Engine, costs: CostModel, worker_id: str, stop: asyncio.Event
 ) -> int:
@@ -161,9 +168,7 @@ async def _work(
             slots=able.slots,
             final_load=lambda: worker.final_load,
         )
-        await bus.subscribe(subjects.cancel_asr(settings.pool), lambda _, data: worker.on_cancel(data))
-        # Before the first final: while the broker knows of this, gateways count on what this worker has.
-        await bus.subscribe(subjects.alive_asr(worker_id), lambda *_: None)
+        await _listen(bus, worker, worker_id, settings.pool)
         working = asyncio.create_task(worker.run(finals, partials), name="work")
         beating = asyncio.create_task(beats.run(), name="heartbeats")
         waiters = (asyncio.create_task(stop.wait()), asyncio.create_task(bus.closed.wait()))

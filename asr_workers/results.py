@@ -8,10 +8,10 @@ from bus.contract.work import SUPERSEDED, AsrRequest, AsrResult, Failure, OtherV
 
 OVERTAKEN = Failure(code=SUPERSEDED, message="a newer window covers its audio")
 """Of a partial."""
-BROKEN_AFTER = 12
-"""Windows that fail in a row before the engine counts as broken: more than one client with bad windows brings about."""
 _UNSUSPECTED_DELIVERIES = 2
 """Of four: two are left for it to be decoded alone, or to be found guilty."""
+
+_RETRY_FACTOR = 4.0
 
 FailureAction = Literal["retry", "give_up"]
 
@@ -79,6 +79,14 @@ def on_failure(kind: WindowKind, *, deliveries: int, max_deliver: int, permanent
     if kind == "partial" or permanent or deliveries >= max_deliver:
         return "give_up"
     return "retry"
+
+
+def retry_delay_s(first_s: float, *, deliveries: int) -> float:
+    """How long a final that failed here stays with the broker: each time longer.
+
+    A worker that can decode nothing is idle, and would be given it again and again, while those that can are busy.
+    """
+    return first_s * _RETRY_FACTOR ** (deliveries - 1)
 
 
 def on_unreadable(error: ValueError, *, deliveries: int, max_deliver: int) -> FailureAction:

@@ -26,11 +26,11 @@ from asr_workers.batch.scheduler import Arrival, Scheduler
 from asr_workers.batch.slot_use import SlotUse
 from asr_workers.cancelled import Cancelled, WindowKey
 from asr_workers.engines.base import Decoded, Engine, Prepared, decode_apart
+from asr_workers.health import Health
 from asr_workers.held_jobs import HeldJob, HeldJobs, Job, JobSource
 from asr_workers.metrics import WorkerMetrics
 from asr_workers.presence import Publisher, tell_taken
 from asr_workers.results import (
-    BROKEN_AFTER,
     OVERTAKEN,
     decoded_result,
     failed_result,
@@ -39,6 +39,7 @@ from asr_workers.results import (
     on_duplicate,
     on_failure,
     on_unreadable,
+    retry_delay_s,
     window_of,
 )
 from bus.contract import subjects
@@ -56,11 +57,8 @@ from bus.contract.work import (
 
 _log = logging.getLogger(__name__)
 
+
 _OTHER_VERSION_DELAY_S = 1.0
-
-
-class EngineBroken(Exception):
-    """Nothing can be decoded any more."""
 
 
 class EngineStuck(Exception):
@@ -108,7 +106,7 @@ class Worker:
         self._use = SlotUse(slots=able.slots, executors=able.executors)
         self._tasks = asyncio.TaskGroup()
         self._pulls: list[asyncio.Task[None]] = []
-        self._failed_in_a_row = 0
+        self._health = Health()
         self._changed = asyncio.Event()
         self._room: dict[WindowKind, asyncio.Event] = {"final": asyncio.Event(), "partial": asyncio.Event()}
 
@@ -258,7 +256,7 @@ class Worker:
                 self._changed.set()
                 is_of_window = isinstance(error, ValueError)
                 if not is_of_window:
-                    self._count(error)
+                    self._health.on_failure()
                 await self._fail(held, error, permanent=is_of_window)
             return
         held.prepared = prepared
@@ -314,14 +312,9 @@ class Worker:
             if isinstance(outcome, Decoded):
                 self._tasks.create_task(self._answer(item, outcome, len(items)))
             else:
-                self._count(outcome)
+                self._health.on_failure()
                 self._tasks.create_task(self._fail(item, outcome, permanent=False))
         self._changed.set()
-
-    def _count(self, outcome: Decoded | Exception) -> None:
-        self._failed_in_a_row = 0 if isinstance(outcome, Decoded) else self._failed_in_a_row + 1
-        if self._failed_in_a_row >= BROKEN_AFTER:
-            raise EngineBroken(f"{self._failed_in_a_row} windows in a row could not be decoded")
 
     async def _answer(self, held: HeldJob, decoded: Decoded, batch_size: int) -> None:
         timings = Timings(
@@ -343,10 +336,10 @@ class Worker:
         try:
             check_result(result)
         except ValueError as error:  # gateways would refuse it, and wait in vain
-            self._count(error)
+            self._health.on_failure()
             await self._fail(held, error, permanent=False)
             return
-        self._count(decoded)
+        self._health.on_success()
         if await self._send(held, result):
             await self._held.release(held, held.job.ack, "ack")
 
@@ -370,7 +363,8 @@ class Worker:
             },
         )
         if action == "retry":
-            await self._held.release(held, partial(held.job.nak, self._options.retry_delay_s), "nak")
+            delay_s = retry_delay_s(self._options.retry_delay_s, deliveries=deliveries)
+            await self._held.release(held, partial(held.job.nak, delay_s), "nak")
             return
         if not await self._send(held, self._failed(held, failure_of(error))):
             return

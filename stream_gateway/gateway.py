@@ -205,7 +205,7 @@ class Gateway:
         for ack_subject in lost:
             with suppress(BusUnavailable):  # then the lease runs out, a little later
                 await self._bus.publish(ack_subject, DELIVER_AGAIN)
-                self._metrics.handed_back.inc()
+                self._metrics.dropped.labels("final_delivery", "worker_gone").inc()
         for live in self._sessions:
             live.on_worker_gone()
 

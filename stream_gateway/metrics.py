@@ -38,9 +38,6 @@ class GatewayMetrics:
         self.hedges = Counter(
             "harken_gateway_hedges_total", "Finals asked for a second time beside the first", registry=registry
         )
-        self.handed_back = Counter(
-            "harken_gateway_handed_back_total", "Finals of workers that are gone, given to others", registry=registry
-        )
         self.cancels = Counter(
             "harken_gateway_cancels_total", "Finals that workers were told not to decode", ["reason"], registry=registry
         )

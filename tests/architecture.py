@@ -57,6 +57,7 @@ PURE = (
     "asr_workers/batch/arrivals.py",
     "asr_workers/batch/costs.py",
     "asr_workers/cancelled.py",
+    "asr_workers/health.py",
     "asr_workers/batch/plan.py",
     "asr_workers/batch/scheduler.py",
     "asr_workers/batch/slot_use.py",

@@ -50,6 +50,11 @@ class Hedging:
         """So many workers of the pool are alive."""
         self._workers = workers
 
+    @property
+    def has_others(self) -> bool:
+        """Whether what one worker has could be another's."""
+        return self._workers >= 2
+
     def on_answer(self, held_s: float) -> None:
         """A final was answered so long after a worker took it."""
         self._newest.append(held_s)
@@ -62,7 +67,7 @@ class Hedging:
     def wait_s(self) -> float | None:
         """Time after its taking at which a final is hedged; None while there is nobody else who could take it."""
         options = self._options
-        if not options.enabled or self._workers < 2:
+        if not options.enabled or not self.has_others:
             return None
         if len(self._sorted) < options.min_answers:
             return options.unknown_s

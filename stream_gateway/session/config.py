@@ -26,9 +26,6 @@ class RetryOptions:
     worker's window to another after `ack_wait`, and unanswered work is published again when the bus comes back; this
     is for what neither sees. It does not run while the window queues: work done twice makes a busy pool busier."""
     max_misses: int = 3
-    max_failures: int = 1
-    """How often a final that a worker could not decode is asked for again. The worker may be what is broken: it fails
-    everything at once, and may be handed the same final by the broker until that gives it up."""
     failure_wait_s: float = 1.0
     """Before that. A worker that fails everything has ended by then."""
     max_queued_s: float = 630.0

@@ -29,8 +29,8 @@ class FinalJob:
     """DUE: when to publish. QUEUED: when it has expired in the broker. TAKEN: when the answer counts as missed."""
     attempt: int = 1
     misses: int = 0
-    failures: int = 0
-    """Attempts that a worker could not decode, and after which it was asked for again."""
+    may_fail_once: bool = True
+    """No worker has said yet that it cannot be decoded."""
     publish_failures: int = 0
     published_at: float | None = None
     """When the broker had the newest attempt that is no hedge."""

@@ -144,11 +144,12 @@ class Finals:
         if result.failure is not None and job.has_rival:
             job.has_rival = False
             return [Dropped("final_result", "other_attempt_goes_on")]
-        if result.failure is not None and result.worker and job.failures < self._config.retry.max_failures:
-            # A worker lives that says so; a window that nobody answered for may end those who take it, and has had its
-            # chances.
-            self._try_again(job, now)
-            return [Dropped("final_result", "failed")]
+        if result.failure is not None and result.worker and job.may_fail_once and self._config.pool.hedging.has_others:
+            # All its deliveries may have gone to one worker that can decode nothing, and so has time for them.
+            job.may_fail_once = False
+            self._publish_anew(job)
+            job.try_at = now
+            return [Dropped("final_result", "failed_once")]
         job.answered_at = now
         effects: list[Effect] = [_cancel(job, "answered")] if job.hedged else []
         if result.failure is not None:
@@ -242,11 +243,6 @@ class Finals:
         else:
             self._publish_anew(job)
         return [Dropped("final_deadline", "missed")]
-
-    def _try_again(self, job: FinalJob, now: float) -> None:
-        self._publish_anew(job)
-        job.try_at = now + self._config.retry.failure_wait_s
-        job.failures += 1
 
     def _publish_anew(self, job: FinalJob) -> None:
         """Under a new id: the broker remembers those of work that was taken, and would swallow the old one."""

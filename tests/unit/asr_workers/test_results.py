@@ -9,6 +9,7 @@ from asr_workers.results import (
     on_duplicate,
     on_failure,
     on_unreadable,
+    retry_delay_s,
     window_of,
 )
 from bus.contract.work import Failure, OtherVersion, Timings, Word
@@ -77,3 +78,7 @@ def test_a_final_that_was_delivered_twice_before_is_suspect_and_a_partial_never(
 @pytest.mark.parametrize(("deliveries", "action"), [(1, "retry"), (2, "retry"), (3, "give_up"), (4, "give_up")])
 def test_a_duplicate_goes_back_unless_the_broker_would_soon_give_it_up(deliveries: int, action: str) -> None:
     assert on_duplicate(deliveries=deliveries, max_deliver=4) == action
+
+
+def test_each_time_that_a_final_fails_here_others_get_longer_to_take_it() -> None:
+    assert [retry_delay_s(0.25, deliveries=deliveries) for deliveries in (1, 2, 3)] == [0.25, 1.0, 4.0]

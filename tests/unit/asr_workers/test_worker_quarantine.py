@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from asr_workers.engines.base import Decoded, EngineOptions, Outcome, Prepared, Window
 from asr_workers.engines.scripted import ScriptedEngine
-from asr_workers.worker import EngineBroken
-from bus.contract.work import Word
+from asr_workers.health import EngineBroken
 from tests.unit.asr_workers.requests import request
 from tests.unit.asr_workers.test_worker import WITHIN_S, Rig, rig
 
@@ -70,13 +70,12 @@ async def test_an_engine_that_runs_out_of_memory_before_it_decodes_ends_the_work
     assert first.answer == "nak after 0.25", "until then its windows go to others"
 
 
-async def test_an_engine_whose_every_answer_is_impossible_ends_the_worker() -> None:
-    class Lost(ScriptedEngine):
+async def test_an_engine_whose_texts_nobody_would_take_ends_the_worker() -> None:
+    class Delirious(ScriptedEngine):
         def decode(self, batch: Sequence[Prepared]) -> list[Outcome]:
-            nowhere = (Word("w0", float("nan"), 1.0, 0.5),)
-            return [Decoded(text="w0", words=nowhere, language="en") for _ in batch]
+            return [replace(one, text="a" * 20_000) for one in super().decode(batch) if isinstance(one, Decoded)]
 
-    it = Rig(Lost(EngineOptions(model_name="m", model_path=None)))
+    it = Rig(Delirious(EngineOptions(model_name="m", model_path=None)))
     for number in range(20):
         it.give(request(session=f"s{number}"))
     with pytest.raises(ExceptionGroup) as caught:

@@ -1,10 +1,9 @@
 """What is tried again: publishes, windows without an answer, stores; and how long work may queue."""
 
+import msgspec
 import pytest
-from msgspec import structs
 
-from bus.contract.records import SegmentFailed, TranscriptFinal
-from bus.contract.work import AsrResult
+from bus.contract.records import SegmentFailed
 from stream_gateway.session.effects import Decode, Dropped, Store
 from tests.unit.stream_gateway.session.builders import a_failure, a_final_window, a_result, of_type, some_timings
 from tests.unit.stream_gateway.session.finals_desk import RETRY, FinalsDesk
@@ -225,39 +224,24 @@ def test_a_missed_final_makes_the_pool_lag() -> None:
     assert desk.lag.partials_stopped
 
 
-def failed_by(worker: str, decode: Decode) -> AsrResult:
-    return structs.replace(a_failure(decode), worker=worker)
-
-
-def test_a_final_that_a_worker_failed_is_asked_for_again_for_it_may_be_the_worker_that_is_broken() -> None:
+def test_a_final_that_a_worker_gives_up_is_tried_once_more_where_there_are_others() -> None:
     desk = FinalsDesk()
-    first = desk.published()
+    desk.hedging.on_workers(2)
+    first = desk.published(now=4.0)
+    gives_up = msgspec.structs.replace(a_failure(first), worker="w1")
 
-    assert desk.finals.on_result(failed_by("w1", first), 4.0) == [Dropped("final_result", "failed")]
-    assert desk.finals.deadline() == 5.0
-    assert desk.settle(4.9) == []
+    assert desk.finals.on_result(gives_up, 5.0) == [Dropped("final_result", "failed_once")]
     second = desk.decode(5.0)
-    assert (second.window, second.attempt) == (first.window, first.attempt + 1)
+    assert (second.window, second.attempt, second.hedge) == (first.window, 2, False)
     desk.take(second, 5.0)
-    desk.finals.on_result(a_result(second, "heard after all"), 5.2)
 
-    record = desk.stored(5.2).record
-    assert isinstance(record, TranscriptFinal)
-    assert record.text == "heard after all"
-
-
-def test_a_final_that_a_worker_fails_a_second_time_is_given_up() -> None:
-    desk = FinalsDesk()
-    desk.finals.on_result(failed_by("w1", desk.published()), 4.0)
-    again = desk.decode(5.0)
-    desk.take(again, 5.0)
-    desk.finals.on_result(failed_by("w2", again), 6.0)
-
+    assert desk.finals.on_result(gives_up, 6.0) == []
     assert isinstance(desk.stored(6.0).record, SegmentFailed)
 
 
-def test_a_final_that_the_broker_gave_up_is_not_asked_for_again_for_it_may_have_ended_who_took_it() -> None:
+@pytest.mark.parametrize(("workers", "worker"), [(1, "w1"), (2, "")])
+def test_a_final_fails_at_once_if_nobody_else_is_there_or_it_has_killed_its_workers(workers: int, worker: str) -> None:
     desk = FinalsDesk()
-    desk.finals.on_result(a_failure(desk.published()), 4.0)
-
-    assert isinstance(desk.stored(4.0).record, SegmentFailed)
+    desk.hedging.on_workers(workers)
+    desk.finals.on_result(msgspec.structs.replace(a_failure(desk.published(now=4.0)), worker=worker), 5.0)
+    assert isinstance(desk.stored(5.0).record, SegmentFailed)
