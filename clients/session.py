@@ -178,8 +178,8 @@ class ClientSession:
             return None
         match event:
             case SessionStarted():
-                if event.limits.max_frame_bytes < 1:
-                    self._break("max_frame_bytes must be positive")
+                if event.limits.max_frame_bytes < 1 or event.audio_offset < 0:
+                    self._break("max_frame_bytes must be positive, and audio_offset not negative")
                     return None
                 self._open(event)
             case AudioCommitted():
