@@ -26,8 +26,6 @@ class RetryOptions:
     worker's window to another after `ack_wait`, and unanswered work is published again when the bus comes back; this
     is for what neither sees. It does not run while the window queues: work done twice makes a busy pool busier."""
     max_misses: int = 3
-    failure_wait_s: float = 1.0
-    """Before that. A worker that fails everything has ended by then."""
     max_queued_s: float = 630.0
     """A window that nobody took for this long has expired in the broker and is published again. To be above the age
     at which it expires there (`AssetLimits.finals_max_age_s`)."""
