@@ -202,10 +202,12 @@ class Gateway:
         """Hand back what it had, in its name, for others to take now."""
         lost = self._taken.on_gone(worker, self._loop.time())
         log.info("worker gone", extra={"worker": worker, "finals": len(lost)})
-        for ack_subject in lost:
+        for taken in lost:
             with suppress(BusUnavailable):  # then the lease runs out, a little later
-                await self._bus.publish(ack_subject, DELIVER_AGAIN)
+                await self._bus.publish(taken.ack_subject, DELIVER_AGAIN)
                 self._metrics.dropped.labels("final_delivery", "worker_gone").inc()
+            if (live := self._sessions.named(taken.session)) is not None:
+                live.on_noticed(taken, held=False)
         for live in self._sessions:
             live.on_worker_gone()
 
@@ -325,7 +327,7 @@ class Gateway:
         live = self._sessions.named(address.session)
         if live is not None and taken.session == address.session:
             self._taken.on_taken(taken, self._loop.time())
-            live.on_noticed(taken)
+            live.on_noticed(taken, held=True)
 
     def _on_given_up(self, subject: str, data: bytes) -> None:
         if (advisory := _given_up(data)) is not None:

@@ -120,9 +120,9 @@ class LiveSession:
         for decode in self._work.taken(upto_seq) if self._work is not None else ():
             self.apply(self.machine.on_taken(decode, self.now()))
 
-    def on_noticed(self, taken: AsrTaken) -> None:
-        """A worker says that it has a final."""
-        self.apply(self.machine.on_noticed(taken.segment, taken.window, self.now()))
+    def on_noticed(self, taken: AsrTaken, *, held: bool) -> None:
+        """A worker says that it has a final, or is gone and has it no more."""
+        self.apply(self.machine.on_noticed(taken.segment, taken.window, self.now(), held=held))
 
     def on_reply(self, reply: ChatReply) -> None:
         """An LLM worker said something."""

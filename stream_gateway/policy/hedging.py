@@ -21,6 +21,9 @@ class HedgeOptions:
     """No final is hedged sooner, however fast the pool is."""
     unknown_s: float = 5.0
     """The wait until `min_answers` were measured."""
+    unnoticed_s: float = 0.75
+    """The wait for a final that the broker gave out and that no worker says it has: who got it died in that moment, or
+    stands still."""
     min_answers: int = 100
     max_answers: int = 500
     """Answers remembered; older ones are forgotten."""
@@ -30,8 +33,8 @@ class HedgeOptions:
     """Hedges that may be saved up, for a worker that hangs with all that it holds."""
 
     def __post_init__(self) -> None:
-        if not (0 < self.quantile < 1 and 0 < self.floor_s and 0 < self.unknown_s):
-            raise ValueError("quantile must be in (0, 1), floor_s and unknown_s above 0")
+        if not (0 < self.quantile < 1 and 0 < min(self.floor_s, self.unknown_s, self.unnoticed_s)):
+            raise ValueError("quantile must be in (0, 1), floor_s, unknown_s and unnoticed_s above 0")
         if not (0 < self.min_answers <= self.max_answers and 0 <= self.share <= 1 <= self.burst):
             raise ValueError("hedging needs 0 < min_answers <= max_answers, share in [0, 1] and burst of at least 1")
 
@@ -72,6 +75,13 @@ class Hedging:
         if len(self._sorted) < options.min_answers:
             return options.unknown_s
         return max(options.floor_s, self._sorted[int(options.quantile * (len(self._sorted) - 1))])
+
+    @property
+    def unnoticed_wait_s(self) -> float | None:
+        """The same for a final that no worker says it has; one worker is enough, for who has it may count no more."""
+        if not self._options.enabled or not self._workers:
+            return None
+        return min(self.wait_s or self._options.unnoticed_s, self._options.unnoticed_s)
 
     def spend(self) -> bool:
         """Take a token for one hedge; False if there is none."""

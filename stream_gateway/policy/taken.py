@@ -51,9 +51,9 @@ class TakenFinals:
         """Who has something, sorted."""
         return tuple(sorted({delivery.taken.worker for delivery in self._fresh(now)}))
 
-    def on_gone(self, worker: str, now: float) -> tuple[str, ...]:
-        """The worker is gone: where to hand back, delivery by delivery, what it had. They are forgotten here."""
-        lost = tuple(one.taken.ack_subject for one in self._fresh(now) if one.taken.worker == worker)
+    def on_gone(self, worker: str, now: float) -> tuple[AsrTaken, ...]:
+        """The worker is gone: what it had, delivery by delivery, to be handed back. It is forgotten here."""
+        lost = tuple(one.taken for one in self._fresh(now) if one.taken.worker == worker)
         for deliveries in self._of_session.values():
             for ack_subject in [key for key, one in deliveries.items() if one.taken.worker == worker]:
                 del deliveries[ack_subject]

@@ -25,9 +25,6 @@ from stream_gateway.session.languages import SpokenLanguage
 from stream_gateway.session.said import Said
 from stream_gateway.session.utterance import FinalWindow, Heard
 
-_UNNOTICED_S = 0.75
-"""The broker gave a final to a worker, and none says that it has it: it died, or stands still, in that moment."""
-
 
 class Finals:
     """Decides about final windows in wall time; `settle` is called after every change."""
@@ -119,12 +116,19 @@ class Finals:
             job.taken_at = now
             job.try_at = now + self._config.retry.deadline_s
 
-    def on_noticed(self, segment: int, window: int, now: float) -> None:
-        """A worker says that it has the window; may be heard before the broker has said that it is published."""
+    def on_noticed(self, segment: int, window: int, now: float, *, held: bool) -> None:
+        """A worker says that it has the window, perhaps before the broker has said that it is published.
+
+        Or it is gone and has it no more: the broker gives it to another one, who will say so.
+        """
         job = self._job(segment, window)
-        if job is not None:
-            job.is_noticed = True
+        if job is None:
+            return
+        job.is_noticed = held
+        if held:
             self.on_taken(segment, window, now)
+        else:
+            job.taken_at = now
 
     def on_publish_failed(self, segment: int, window: int, now: float) -> list[Effect]:
         """The broker may or may not have it: publish again under the same id, after a back-off."""
@@ -252,10 +256,11 @@ class Finals:
 
     def _hedge_at(self, job: FinalJob) -> float | None:
         """When to decide on a hedge; moves with what is usual in the pool."""
-        wait_s = self._config.pool.hedging.wait_s
+        hedging = self._config.pool.hedging
+        wait_s = hedging.wait_s if job.is_noticed else hedging.unnoticed_wait_s
         if wait_s is None or job.publish is not Publish.TAKEN or not job.may_hedge:
             return None
-        return job.taken_at + (wait_s if job.is_noticed else min(wait_s, _UNNOTICED_S))
+        return job.taken_at + wait_s
 
     def _hedge(self, job: FinalJob) -> Effect:
         job.may_hedge = False

@@ -230,11 +230,11 @@ class Session:
         self._speech.on_taken(decode, now)
         return self._settle([], now)
 
-    def on_noticed(self, segment: int, window: int, now: float) -> list[Effect]:
-        """A worker says that it has this window of a final, sooner and more surely than `on_taken` could tell."""
+    def on_noticed(self, segment: int, window: int, now: float, *, held: bool = True) -> list[Effect]:
+        """A worker says that it has this window of a final, sooner than `on_taken` tells; or is gone, and has not."""
         if not self._is_alive:
             return []
-        self._speech.on_noticed(segment, window, now)
+        self._speech.on_noticed(segment, window, now, held=held)
         return self._settle([], now)
 
     def on_stored(self, record: SegmentRecord, now: float, *, succeeded: bool) -> list[Effect]:

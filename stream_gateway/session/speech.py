@@ -127,9 +127,9 @@ class Speech:
         if decode.kind == "final" and not decode.hedge:
             self._finals.on_taken(decode.segment, decode.window, now)
 
-    def on_noticed(self, segment: int, window: int, now: float) -> None:
-        """A worker says that it has a final."""
-        self._finals.on_noticed(segment, window, now)
+    def on_noticed(self, segment: int, window: int, now: float, *, held: bool) -> None:
+        """A worker says that it has a final, or is gone and has it no more."""
+        self._finals.on_noticed(segment, window, now, held=held)
 
     def on_stored(self, record: SegmentRecord, now: float, *, succeeded: bool) -> list[Effect]:
         """A `Store` was acknowledged, or was not."""

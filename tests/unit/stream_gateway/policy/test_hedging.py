@@ -75,3 +75,14 @@ def test_the_wait_lies_within_what_was_measured_lately(answers_s: list[float]) -
 def test_options_out_of_range_are_refused(changes: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="quantile|hedging"):
         HedgeOptions(**changes)  # type: ignore[arg-type]
+
+
+def test_a_final_that_no_worker_says_it_has_waits_less_and_needs_but_one_other() -> None:
+    pool = a_pool()
+    assert pool.unnoticed_wait_s == 0.75
+    pool.on_workers(1)
+    assert (pool.wait_s, pool.unnoticed_wait_s) == (None, 0.75)
+    pool.on_workers(0)
+    assert pool.unnoticed_wait_s is None
+    off = a_pool(options=HedgeOptions(enabled=False))
+    assert off.unnoticed_wait_s is None

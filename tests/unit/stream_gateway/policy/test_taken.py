@@ -29,7 +29,7 @@ def what_they_have(*notices: AsrTaken) -> TakenFinals:
 def test_what_a_worker_had_is_handed_back_once_when_it_is_gone() -> None:
     taken = what_they_have(a_notice(seq=1), a_notice(session="s2", seq=2), a_notice("w2", segment=2, seq=3))
     assert taken.workers(now=1.0) == ("w1", "w2")
-    assert taken.on_gone("w1", now=1.0) == (a_notice(seq=1).ack_subject, a_notice(seq=2).ack_subject)
+    assert taken.on_gone("w1", now=1.0) == (a_notice(seq=1), a_notice(session="s2", seq=2))
     assert taken.on_gone("w1", now=1.0) == ()
     assert taken.workers(now=1.0) == ("w2",)
 
@@ -43,14 +43,14 @@ def test_what_is_answered_is_not_handed_back_whoever_answered_it() -> None:
     taken = what_they_have(a_notice("w1", seq=1), a_notice("w2", seq=2), a_notice("w1", window=2, seq=3))
     taken.on_result(an_answer("w2"))
     assert taken.on_gone("w2", now=0.0) == ()
-    assert taken.on_gone("w1", now=0.0) == (a_notice(seq=3).ack_subject,)
+    assert taken.on_gone("w1", now=0.0) == (a_notice("w1", window=2, seq=3),)
 
 
 def test_the_failure_of_one_worker_leaves_the_other_to_be_watched() -> None:
     taken = what_they_have(a_notice("w1", seq=1), a_notice("w2", seq=2))
     taken.on_result(an_answer("w1", failed=True))
     assert taken.workers(now=0.0) == ("w2",)
-    assert taken.on_gone("w2", now=0.0) == (a_notice(seq=2).ack_subject,)
+    assert taken.on_gone("w2", now=0.0) == (a_notice("w2", seq=2),)
 
 
 def test_an_answer_to_what_nobody_took_changes_nothing() -> None:
@@ -78,7 +78,7 @@ def test_a_worker_that_takes_without_end_fills_nothing() -> None:
     taken = what_they_have(*(a_notice(window=number, seq=number) for number in range(1000)))
     lost = taken.on_gone("w1", now=0.0)
     assert len(lost) == 64
-    assert lost[-1] == a_notice(seq=999).ack_subject
+    assert lost[-1] == a_notice(window=999, seq=999)
 
 
 def test_a_broker_that_was_away_is_handed_nothing() -> None:

@@ -73,4 +73,4 @@ class FinalsDesk:
     def take(self, decode: Decode, now: float) -> None:
         """The broker gets a request and a worker takes it at once, and says so."""
         self.finals.on_published(decode.segment, decode.window, now)
-        self.finals.on_noticed(decode.segment, decode.window, now)
+        self.finals.on_noticed(decode.segment, decode.window, now, held=True)

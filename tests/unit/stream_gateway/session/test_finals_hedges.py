@@ -74,21 +74,32 @@ def test_a_final_that_the_broker_gave_to_a_worker_that_never_says_so_is_asked_fo
     assert (second.window, second.attempt, second.hedge) == (decode.window, 2, True)
 
 
-def test_a_worker_alone_may_keep_its_silence_too() -> None:
+def test_one_worker_is_enough_for_a_final_that_nobody_says_he_has() -> None:
     desk = a_desk(workers=1)
     desk.finals.confirm(a_final_window(), 4.0)
     decode = desk.decode(4.0)
     desk.finals.on_published(decode.segment, decode.window, 4.0)
     desk.finals.on_taken(decode.segment, decode.window, 5.0)
-    assert desk.settle(16.9) == []
+    assert desk.decode(5.75).hedge
+
+
+def test_a_final_whose_worker_is_gone_is_asked_for_anew_unless_another_says_soon_that_he_has_it() -> None:
+    desk = a_desk(workers=1)
+    decode = desk.published(now=4.0)
+    desk.finals.on_noticed(decode.segment, decode.window, 6.0, held=False)
+    assert desk.finals.deadline() == 6.75
+    desk.finals.on_noticed(decode.segment, decode.window, 6.5, held=True)
+    assert desk.settle(7.0) == []
+    desk.finals.on_noticed(decode.segment, decode.window, 8.0, held=False)
+    assert desk.decode(8.75).hedge
 
 
 def test_a_worker_that_speaks_before_the_broker_has_said_that_it_has_the_final_is_believed() -> None:
     desk = a_desk()
     desk.finals.confirm(a_final_window(), 4.0)
     decode = desk.decode(4.0)
-    desk.finals.on_noticed(decode.segment, decode.window, 4.0)
-    desk.finals.on_noticed(decode.segment, 99, 4.0)
+    desk.finals.on_noticed(decode.segment, decode.window, 4.0, held=True)
+    desk.finals.on_noticed(decode.segment, 99, 4.0, held=True)
     desk.finals.on_published(decode.segment, decode.window, 4.1)
     desk.finals.on_taken(decode.segment, decode.window, 5.0)
     assert desk.finals.deadline() == 10.0
