@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-browser test-clients test-faults chaos soak fuzz test-hostile coverage lint types check bench lock clean
+.PHONY: help setup demo test test-browser test-clients chaos soak fuzz test-hostile test-faults coverage lint types check bench lock clean
 
 help: ## List these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14

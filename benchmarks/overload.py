@@ -95,6 +95,8 @@ class Run:
             "HARKEN_ASR_BATCH_SIZE": "1",
             "HARKEN_GATEWAY_SESSIONS_PER_SLOT": "4",
             "HARKEN_GATEWAY_MAX_LAG_S": "3",
+            "HARKEN_GATEWAY_MAX_PROCESS_LAG_S": "0.25",
+            "HARKEN_GATEWAY_MAX_SCORING_SHARE": "0.7",
         }
         async with service(None, "--llm-workers", "0", settings=settings) as (url, _):
             await self._against(urlsplit(url).port or 80)

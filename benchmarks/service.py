@@ -9,7 +9,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
-EVERYBODY_COMES_IN: Final = {"HARKEN_GATEWAY_SESSIONS_PER_SLOT": "0", "HARKEN_GATEWAY_MAX_LAG_S": "600"}
+EVERYBODY_COMES_IN: Final = {
+    "HARKEN_GATEWAY_SESSIONS_PER_SLOT": "0",
+    "HARKEN_GATEWAY_MAX_LAG_S": "600",
+    "HARKEN_GATEWAY_MAX_PROCESS_LAG_S": "60",
+    "HARKEN_GATEWAY_MAX_SCORING_SHARE": "60",
+}
 """A benchmark decides itself how many come, and shows what that does to them."""
 
 

@@ -324,8 +324,8 @@ class ClientSession:
         return True
 
     def _announce(self, started: SessionStarted) -> bool:
-        if started.limits.max_frame_bytes < 1:
-            self._break("max_frame_bytes must be positive")
+        if started.limits.max_frame_bytes < 1 or started.audio_offset < 0:
+            self._break("max_frame_bytes must be positive, and audio_offset not negative")
             return False
         self.started = started
         # The offsets of a container count decoded samples: what was sent of it cannot be found by them.

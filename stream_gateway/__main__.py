@@ -217,6 +217,7 @@ def _doorkeeper(settings: GatewaySettings, *, tenants: int) -> Doorkeeper:
         ),
         ProcessLimits(
             max_process_lag_s=settings.max_process_lag_s,
+            max_scoring_share=settings.max_scoring_share,
             max_memory_bytes=settings.max_memory_mb << 20 or round(_MEMORY_SHARE * available_bytes()),
         ),
     )

@@ -99,13 +99,13 @@ class Gateway:
 
     def admission(self, tenant: str, *, resuming: bool = False) -> Admission:
         """Whether one more socket of `tenant` may be upgraded now; `resuming`: to go on with a session."""
-        detached = len(self._sessions.detached())  # these make room for others
-        return self.doorkeeper.admission(tenant, self._loop.time(), resuming=resuming, detached=detached)
+        away = len(self._sessions.detached())  # these make room for others
+        return self.doorkeeper.admission(tenant, self._loop.time(), resuming=resuming, away=away)
 
     def not_ready_because(self) -> list[str]:
         """Why this process should get no new sessions; empty if it should."""
         reasons = []
-        if (reason := self.doorkeeper.wants_no_more_because) is not None:
+        if (reason := self.doorkeeper.wants_no_more_because(away=len(self._sessions.detached()))) is not None:
             reasons.append(reason)
         if not self._bus.is_connected:
             reasons.append("no connection to NATS")
@@ -244,12 +244,12 @@ class Gateway:
     async def serve(self, socket: ServerConnection, tenant: str, dialect: Dialect) -> None:
         """Serve one upgraded socket until it and everything it owes is done."""
         connection = Connection(socket, services=self._services, tenant=tenant, dialect=dialect, claim=self._on_claimed)
-        guest = connection.live.session_id  # its name may be another one soon
         self._sessions.add(connection.live)
-        self.doorkeeper.inside.on_opened(guest, tenant, self._loop.time())
+        came_as = connection.live.session_id  # it may go on under another name
+        self.doorkeeper.inside.on_opened(came_as, tenant, self._loop.time())
         self._idle.clear()
         self._metrics.sessions.set(self.sessions)
-        if self.doorkeeper.is_over_the_limit and (detached := self._sessions.detached()):
+        if self.sessions > self.doorkeeper.max_sessions and (detached := self._sessions.detached()):
             detached[0].on_displaced()
         outcome = "crashed"
         try:
@@ -257,7 +257,7 @@ class Gateway:
             outcome = "done"
         finally:
             self._sessions.remove(connection.live)
-            self.doorkeeper.inside.on_closed(guest)
+            self.doorkeeper.inside.on_closed(came_as)
             self._taken.on_closed(connection.live.session_id)
             self._metrics.sessions.set(self.sessions)
             self._metrics.sessions_total.labels(outcome).inc()

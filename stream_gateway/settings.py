@@ -55,6 +55,11 @@ class GatewaySettings:
     max_process_lag_s: float = setting(
         0.25, help="New sessions are refused while the process itself runs late by more than this.", minimum=0.05
     )
+    max_scoring_share: float = setting(
+        0.7,
+        help="The same where speech detection takes more than this for a second of audio: at 1 sessions fall behind.",
+        minimum=0.1,
+    )
     max_memory_mb: int = setting(
         0,
         help="MiB of resident memory above which sessions are refused; 0 is four fifths of the machine's, or of the "

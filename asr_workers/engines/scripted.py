@@ -15,6 +15,7 @@ import os
 import re
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Self
 
@@ -30,6 +31,7 @@ from bus.contract.work import SAMPLE_RATE_HZ, Word
 CELL_SAMPLES = 6_400
 SILENCE_RMS = 0.002
 _LISTEN_SAMPLES = 1_600
+_CALLS_KEPT = 16
 _DIRECTIVE = re.compile(r"scripted:(raise|crash|hang|sleep=([0-9.]+))")
 _MARKED = "scripted:marked"
 _CRASH_EXIT_CODE = 86
@@ -40,7 +42,7 @@ class ScriptedFailure(RuntimeError):
 
 
 class ScriptedEngine:
-    """See the module text. `calls` records the windows of each model call, for tests in the same process."""
+    """See the module text. `calls` has the windows of the newest model calls, for tests in the same process."""
 
     def __init__(self, options: EngineOptions) -> None:
         self._capabilities = EngineCapabilities(
@@ -51,7 +53,7 @@ class ScriptedEngine:
             languages=frozenset({"de", "en", "es", "fr"}),
         )
         self._released = threading.Event()
-        self.calls: list[tuple[Window, ...]] = []
+        self.calls: deque[tuple[Window, ...]] = deque(maxlen=_CALLS_KEPT)
 
     @classmethod
     def open(cls, options: EngineOptions) -> Self:

@@ -65,21 +65,24 @@ class Doorkeeper:
     def look(self, pools: Mapping[str, PoolState], now: float) -> None:
         """The pools that have workers now, as they do."""
         self._pools = pools
-        settled = len(self.inside) - self.inside.new(now)
+        newcomers = self.inside.new(now)
+        settled = len(self.inside) - newcomers
         for pool, slots, final_load in pools.values():
             pool.door.look(pool.lag, now)
-            pool.load.look(share=final_load, slots=slots, sessions=settled, now=now)
+            pool.load.look(share=final_load, slots=slots, sessions=settled, newcomers=newcomers, now=now)
 
-    def admission(self, tenant: str, now: float, *, resuming: bool = False, detached: int = 0) -> Admission:
-        """Whether one more socket of `tenant` may be upgraded now.
+    @property
+    def max_sessions(self) -> int:
+        """The limit for those who do not resume."""
+        return self._limits.max_sessions
 
-        `detached` of those inside have a client that is away, and make room for others.
-        """
+    def admission(self, tenant: str, now: float, *, resuming: bool = False, away: int = 0) -> Admission:
+        """Whether one more socket of `tenant` may be upgraded now; `away`: sessions that would make room for it."""
         closed, max_newcomers = self._pools_closed, self._max_newcomers(now)
         settles_in_s = self.inside.next_settles_in_s(now)
         admission = admit(
             GatewayView(
-                sessions=len(self.inside) - detached,
+                sessions=len(self.inside) - away,
                 max_sessions=self._limits.max_sessions,
                 draining=self.draining,
                 resuming=resuming,
@@ -106,17 +109,11 @@ class Doorkeeper:
         if state.pool.door.is_closed or is_full:
             raise Overloaded("the workers for this model have as many sessions as they can serve; try again later")
 
-    @property
-    def is_over_the_limit(self) -> bool:
-        """Whether there are more inside than there may be: a session whose client is away has to make room."""
-        return len(self.inside) > self._limits.max_sessions
-
-    @property
-    def wants_no_more_because(self) -> str | None:
+    def wants_no_more_because(self, *, away: int = 0) -> str | None:
         """Why another gateway should get new sessions. Not that the pools lag: they are the same for all."""
         if self.draining:
             return "draining"
-        if len(self.inside) >= self._limits.max_sessions:
+        if len(self.inside) - away >= self._limits.max_sessions:
             return "holds as many sessions as it may"
         return None if self._lack is None else f"short of {self._lack}"
 

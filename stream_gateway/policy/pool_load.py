@@ -9,12 +9,15 @@ finals room to come at the same time: the more slots, the larger, for in a large
 from dataclasses import dataclass
 from math import exp, sqrt
 
+_NEWCOMER = 0.5
+"""Of what a session asks for: its first final comes only after some seconds."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadOptions:
     """ValueError if a value is out of range."""
 
-    slack: float = 0.35
+    slack: float = 0.4
     """Of a pool with one slot: the share that is to stay free. It falls with the square root of their number."""
     sessions_per_slot: float = 4.0
     """What a full slot is taken to serve until it was measured."""
@@ -39,19 +42,20 @@ class PoolLoad:
         self._session_s = 0.0
         self._at: float | None = None
         self._sessions = 0
+        self._asking = 0.0
 
     def on_final(self, work_s: float) -> None:
         """A worker worked so long on a final of this gateway."""
         self._work_s += work_s
 
-    def look(self, *, share: float, slots: int, sessions: int, now: float) -> None:
-        """The workers say what finals use, and `sessions` of this gateway have been with the pool for a while."""
+    def look(self, *, share: float, slots: int, sessions: int, newcomers: int, now: float) -> None:
+        """The workers say what finals use; `sessions` of this gateway have been there for a while, others have not."""
         if self._at is not None:
             passed_s = now - self._at
             fades = exp(-passed_s / self._options.memory_s)
             self._work_s *= fades
-            self._session_s = self._session_s * fades + self._sessions * passed_s
-        self._at, self._sessions = now, sessions
+            self._session_s = self._session_s * fades + self._asking * passed_s
+        self._at, self._sessions, self._asking = now, sessions, sessions + _NEWCOMER * newcomers
         self._share, self._slots = share, slots
 
     @property
@@ -65,7 +69,9 @@ class PoolLoad:
     @property
     def room(self) -> float:
         """Sessions that there is room for beside those whose finals the workers have felt; 0 if there are too many."""
-        return max(0.0, self._usable - self._share * self._slots) / self.slots_per_session
+        # What workers say is a mean over some seconds: of a crowd that grows it is too little.
+        used = max(self._share * self._slots, self._sessions * self.slots_per_session)
+        return max(0.0, self._usable - used) / self.slots_per_session
 
     @property
     def _usable(self) -> float:

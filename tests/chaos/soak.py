@@ -30,7 +30,6 @@ from tests.chaos.speech import speak
 from tests.chaos.stack import Engines, Stack, StackOptions, running
 
 _CHUNK_S = 0.1
-_CHURN_S = 60.0
 _BURSTS = 12
 """Of the speech that a session repeats: about 40 s."""
 _SAMPLE_EVERY_S = 5.0
@@ -64,12 +63,13 @@ class Observed:
 @click.option("--sessions", default=20, show_default=True, help="At any time.")
 @click.option("--minutes", default=30.0, show_default=True, help="How long.")
 @click.option("--decode-s", default=0.2, show_default=True, help="What the scripted engine takes for a window.")
+@click.option("--churn-s", default=60.0, show_default=True, help="How long every other session lasts.")
 @click.option("--real", is_flag=True, help="Real weights; then words are not checked.")
-def main(sessions: int, minutes: float, decode_s: float, real: bool) -> None:
+def main(sessions: int, minutes: float, decode_s: float, churn_s: float, real: bool) -> None:
     """Have sessions speak for long, and tell whether memory and latency stay flat."""
     folder = Path(tempfile.mkdtemp(prefix="harken-soak-"))
     engines: Engines = "real" if real else "scripted"
-    observed = asyncio.run(_soak(folder, engines, sessions, minutes * 60.0, decode_s))
+    observed = asyncio.run(_soak(folder, engines, sessions, minutes * 60.0, decode_s, churn_s))
     shutil.rmtree(folder)
     show_lines("Each minute: seconds from the end of an utterance to its final, and megabytes", _minutes(observed))
     verdicts = [*_growing(observed), *_slower(observed), *observed.errors]
@@ -82,7 +82,9 @@ def main(sessions: int, minutes: float, decode_s: float, real: bool) -> None:
     sys.exit(1 if verdicts else 0)
 
 
-async def _soak(folder: Path, engines: Engines, sessions: int, length_s: float, decode_s: float) -> Observed:
+async def _soak(
+    folder: Path, engines: Engines, sessions: int, length_s: float, decode_s: float, churn_s: float
+) -> Observed:
     # The scripted engine sleeps instead of computing: each worker does four windows at once, as a larger machine would.
     settings = {"HARKEN_ASR_THREADS": "4"} if engines == "scripted" else {}
     async with running(StackOptions(engines=engines, llm_workers=1, settings=settings), folder) as stack:
@@ -90,7 +92,7 @@ async def _soak(folder: Path, engines: Engines, sessions: int, length_s: float, 
         sampling = asyncio.create_task(_sample(stack, observed))
         async with asyncio.TaskGroup() as tasks:
             for number in range(sessions):
-                lasts_s = length_s if number % 2 == 0 else _CHURN_S
+                lasts_s = length_s if number % 2 == 0 else churn_s
                 tasks.create_task(_client(stack, number, lasts_s, length_s, decode_s, observed))
         sampling.cancel()
     return observed

@@ -61,6 +61,15 @@ class Worker:
         return self.process.signal(signal.SIGUSR1)
 
 
+_EVERYBODY_COMES_IN = {
+    "HARKEN_GATEWAY_SESSIONS_PER_SLOT": "0",
+    "HARKEN_GATEWAY_MAX_LAG_S": "600",
+    "HARKEN_GATEWAY_MAX_PROCESS_LAG_S": "60",
+    "HARKEN_GATEWAY_MAX_SCORING_SHARE": "60",
+}
+"""What is hurt has fewer slots for a while: whoever comes then is to find out what happens, and not to be refused."""
+
+
 class Stack:
     """Made by `running`."""
 
@@ -77,7 +86,7 @@ class Stack:
                 f"gateway{n}",
                 "stream_gateway",
                 "gateway listens",
-                {"HARKEN_GATEWAY_PORT": str(ports[n % len(ports)])},
+                {"HARKEN_GATEWAY_PORT": str(ports[n % len(ports)]), **_EVERYBODY_COMES_IN},
             )
             for n in range(options.gateways)
         ]

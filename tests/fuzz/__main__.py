@@ -30,6 +30,7 @@ def main(inputs: int, seed: int | None, only: str, jobs: int, again: tuple[str, 
     """Fuzz every parser that faces a socket or the bus."""
     if again is not None:
         sys.exit(_run_again(*again))
+    os.environ.setdefault("MALLOC_ARENA_MAX", "1")  # or each thread of a decoder leaves a heap of its own behind
     seed = time.time_ns() % 1_000_000 if seed is None else seed
     began = time.monotonic()
     outcomes = []

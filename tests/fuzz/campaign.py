@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import linecache
 import resource
 import signal
 import sys
@@ -166,6 +167,7 @@ def _signature(error: BaseException) -> str:
 
 def _memory() -> tuple[int, int]:
     """Python's memory blocks, and bytes of the process, without what is free."""
+    linecache.clearcache()  # tracebacks of crashes fill it
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     pages = int(Path("/proc/self/statm").read_text().split()[1])

@@ -153,6 +153,14 @@ async def test_who_comes_too_late_is_told_before_the_upgrade_when_to_come_again(
     assert code in (response.body or b"").decode().lower()
 
 
+async def test_the_tenant_is_known_before_it_is_decided_who_comes_in() -> None:
+    lobby = Lobby()
+    async with open_door(lobby) as port:
+        async with await dial(port, "/v1/stream?token=k1&resume=1"), await dial(port, "/v1/realtime?token=k2&resume=1"):
+            pass
+    assert lobby.asked == [("acme", True), ("globex", False)]
+
+
 async def test_an_upgrade_of_deepgrams_clients_tells_the_name_of_the_session() -> None:
     lobby = Lobby()
     async with open_door(lobby, keys=False) as port:

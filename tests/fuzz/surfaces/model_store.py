@@ -38,7 +38,7 @@ def _folder() -> Path:
 @cache
 def _wheels() -> tuple[bytes, ...]:
     wheels = []
-    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
         file = io.BytesIO()
         with zipfile.ZipFile(file, "w", method) as archive:
             archive.writestr("weights/model.bin", b"weights" * 40)

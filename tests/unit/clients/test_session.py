@@ -273,6 +273,12 @@ def test_a_start_that_allows_no_frame_at_all_is_no_harken() -> None:
     assert isinstance(session.failure, NotHarken)
 
 
+def test_a_start_before_the_first_sample_is_no_harken() -> None:
+    session = ClientSession(START)
+    assert session.on_text(encode_message(msgspec.structs.replace(started(), audio_offset=-1))) is None
+    assert isinstance(session.failure, NotHarken)
+
+
 def test_a_second_start_breaks_the_protocol() -> None:
     session = open_session()
     assert session.on_text(encode_message(started(2))) is None

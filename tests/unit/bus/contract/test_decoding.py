@@ -25,7 +25,7 @@ MSGPACK = {
 DEEP = 50_000
 
 
-@pytest.mark.parametrize(("what", "decode"), JSON.items(), ids=str)
+@pytest.mark.parametrize(("what", "decode"), JSON.items(), ids=tuple(JSON))
 @pytest.mark.parametrize("data", [b'{"x":' + b"[" * DEEP, b'{"x":"\xff"}', b'{"type":"\xff"}', b"\xff"])
 def test_json_that_is_no_message_is_a_value_error(what: str, decode: Callable[[bytes], Any], data: bytes) -> None:
     with pytest.raises(ValueError, match=f"^not {what}: ") as caught:
@@ -33,7 +33,7 @@ def test_json_that_is_no_message_is_a_value_error(what: str, decode: Callable[[b
     assert type(caught.value) is ValueError
 
 
-@pytest.mark.parametrize(("what", "decode"), MSGPACK.items(), ids=str)
+@pytest.mark.parametrize(("what", "decode"), MSGPACK.items(), ids=tuple(MSGPACK))
 @pytest.mark.parametrize("data", [b"\x81\xa1x" + b"\x91" * DEEP, b"\x81\xa4type\xa1\xff", b"\xc1"])
 def test_msgpack_that_is_no_message_is_a_value_error(what: str, decode: Callable[[bytes], Any], data: bytes) -> None:
     with pytest.raises(ValueError, match=f"^not {what}: ") as caught:

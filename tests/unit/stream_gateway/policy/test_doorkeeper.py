@@ -31,7 +31,8 @@ class Door:
             self.keeper.inside.on_opened(f"s{number}", "t", came_at)
 
     def look(self, *pools: PoolState) -> None:
-        for at in (self.now - 0.25, self.now):
+        for second in range(61):  # in which hardly anybody says anything
+            at = self.now - 60 + second
             self.keeper.look({f"p{number}": pool for number, pool in enumerate(pools)}, at)
 
     def ask(self, *, resuming: bool = False, tenant: str = "t") -> Admission:
@@ -125,17 +126,19 @@ def test_a_lone_pool_is_not_asked_twice_whether_it_has_room() -> None:
 def test_a_gateway_that_drains_is_full_or_lacks_something_wants_no_more_and_one_whose_pools_lag_does() -> None:
     door = Door(sessions=9)
     door.look(a_pool(late=True))
-    reasons = [door.keeper.wants_no_more_because]
+    reasons = [door.keeper.wants_no_more_because()]
     door.keeper.process.look(lag_s=0.0, scoring_share=0.0, memory_bytes=2000, now=door.now)
-    reasons.append(door.keeper.wants_no_more_because)
+    reasons.append(door.keeper.wants_no_more_because())
     assert not door.ask(resuming=True).admitted
     door.keeper.draining = True
-    reasons.append(door.keeper.wants_no_more_because)
+    reasons.append(door.keeper.wants_no_more_because())
     assert reasons == [None, "short of memory", "draining"]
     assert door.ask().reason == "draining"
     full = Door(sessions=9, max_sessions=9)
-    assert full.keeper.wants_no_more_because == "holds as many sessions as it may"
+    assert full.keeper.wants_no_more_because() == "holds as many sessions as it may"
     assert full.ask().reason == "overloaded"
+    assert full.keeper.wants_no_more_because(away=1) is None
+    assert full.keeper.admission("t", full.now, away=1).admitted
     assert full.ask(resuming=True).admitted
 
 
@@ -144,7 +147,7 @@ def test_a_busy_process_takes_a_few_sessions_all_the_same(sessions: int, reason:
     door = Door(sessions=sessions)
     door.look(a_pool(slots=8))
     door.keeper.process.look(lag_s=9.0, scoring_share=0.0, memory_bytes=0, now=door.now)
-    assert door.keeper.wants_no_more_because == reason
+    assert door.keeper.wants_no_more_because() == reason
     assert door.ask().admitted is (reason is None)
 
 

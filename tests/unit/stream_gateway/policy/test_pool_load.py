@@ -5,7 +5,7 @@ from stream_gateway.policy.pool_load import LoadOptions, PoolLoad
 
 def a_load(*, share: float = 0.0, slots: int = 4, sessions: int = 0) -> PoolLoad:
     load = PoolLoad(LoadOptions(slack=0.35, sessions_per_slot=4.0, memory_s=30.0, prior_session_s=20.0))
-    load.look(share=share, slots=slots, sessions=sessions, now=0.0)
+    load.look(share=share, slots=slots, sessions=sessions, newcomers=0, now=0.0)
     return load
 
 
@@ -33,7 +33,7 @@ def test_what_sessions_ask_for_is_learnt_from_their_finals() -> None:
     before = load.room
     for second in range(1, 61):
         load.on_final(0.5)  # of ten sessions: each uses a twentieth of a slot
-        load.look(share=0.125, slots=4, sessions=10, now=float(second))
+        load.look(share=0.125, slots=4, sessions=10, newcomers=0, now=float(second))
     assert load.slots_per_session == pytest.approx(0.05, rel=0.3)
     assert load.room > 2 * before
 
@@ -42,7 +42,7 @@ def test_sessions_that_ask_for_much_leave_room_for_few() -> None:
     load = a_load(sessions=2)
     for second in range(1, 61):
         load.on_final(2.0)
-        load.look(share=0.5, slots=4, sessions=2, now=float(second))
+        load.look(share=0.5, slots=4, sessions=2, newcomers=0, now=float(second))
     assert load.room < 3
 
 
@@ -50,10 +50,10 @@ def test_what_was_measured_long_ago_gives_way_to_the_guess() -> None:
     load = a_load(sessions=10)
     guess = load.slots_per_session
     for second in range(1, 31):
-        load.look(share=0.0, slots=4, sessions=10, now=float(second))
+        load.look(share=0.0, slots=4, sessions=10, newcomers=0, now=float(second))
     assert load.slots_per_session < guess / 2
-    load.look(share=0.0, slots=4, sessions=0, now=30.0)
-    load.look(share=0.0, slots=4, sessions=0, now=400.0)
+    load.look(share=0.0, slots=4, sessions=0, newcomers=0, now=30.0)
+    load.look(share=0.0, slots=4, sessions=0, newcomers=0, now=400.0)
     assert load.slots_per_session == pytest.approx(guess, rel=0.01)
 
 

