@@ -135,6 +135,7 @@ def test_a_gateway_that_drains_is_full_or_lacks_something_wants_no_more_and_one_
     assert reasons == [None, "short of memory", "draining"]
     assert door.ask().reason == "draining"
     full = Door(sessions=9, max_sessions=9)
+    assert full.keeper.max_sessions == 9
     assert full.keeper.wants_no_more_because() == "holds as many sessions as it may"
     assert full.ask().reason == "overloaded"
     assert full.keeper.wants_no_more_because(away=1) is None
