@@ -142,10 +142,13 @@ class ReplayBuffer:
         self._forget_sent(lambda held: held.kind in (Kind.WISH, Kind.CHANGE) and held.number <= number)
 
     def on_refused(self) -> None:
-        """Forget the oldest message that can be refused: the service takes them in order, and has refused one."""
-        refused = next((held for held in self._sent if held.kind in (Kind.TURN, Kind.WISH)), None)
+        """Forget the oldest wish, if there is one: the service takes them in order, and may have refused it.
+
+        Turns stay until they are stored, for that may come later: one that was refused is refused again.
+        """
+        refused = next((held for held in self._sent if held.kind is Kind.WISH), None)
         if refused is not None:
-            self._forget_sent(lambda held: held.kind is not Kind.PLACE and held.number <= refused.number)
+            self.on_answer_begun(refused.number)
 
     def rewind(self, offset: int) -> None:
         """Send again from `offset` on, and all messages that are not done. Places before it are.

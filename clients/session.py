@@ -342,6 +342,7 @@ class ClientSession:
     def _on_error(self, event: ErrorEvent, quiet_s: float) -> None:
         error = from_code(event.code, event.message, retryable=event.retryable)
         if event.fatal and self.is_resuming:
+            self.is_resuming = False  # it has an answer
             self.on_resume_failed(error)
         elif event.fatal:
             self._lose(error, quiet_s, may_resume=event.retryable)

@@ -247,18 +247,19 @@ class Gateway:
         self._sessions.add(connection.live)
         came_as = connection.live.session_id  # it may go on under another name
         self.doorkeeper.inside.on_opened(came_as, tenant, self._loop.time())
-        self._idle.clear()
-        self._metrics.sessions.set(self.sessions)
-        if self.sessions > self.doorkeeper.max_sessions and (detached := self._sessions.detached()):
-            detached[0].on_displaced()
         outcome = "crashed"
         try:
+            self._idle.clear()
+            self._metrics.sessions.set(self.sessions)
+            if self.sessions > self.doorkeeper.max_sessions and (detached := self._sessions.detached()):
+                detached[0].on_displaced()
             await connection.run()
             outcome = "done"
         finally:
             self._sessions.remove(connection.live)
             self.doorkeeper.inside.on_closed(came_as)
-            self._taken.on_closed(connection.live.session_id)
+            if self._sessions.named(connection.live.session_id) is None:  # else it goes on here on another socket
+                self._taken.on_closed(connection.live.session_id)
             self._metrics.sessions.set(self.sessions)
             self._metrics.sessions_total.labels(outcome).inc()
             if not self._sessions:

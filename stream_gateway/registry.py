@@ -44,5 +44,9 @@ class Registry:
 
     def detached(self) -> list[LiveSession]:
         """Those whose client is away and may come back; who has been away longest comes first."""
-        away = [(live.detached_at, live) for live in self._all if live.detached_at is not None]
+        away = [
+            (live.detached_at, live)
+            for live in self._all
+            if live.detached_at is not None and live.machine.awaits_client  # and not one whose time is over
+        ]
         return [live for _, live in sorted(away, key=lambda one: one[0])]

@@ -22,6 +22,8 @@ _PIECE_BYTES = 2_048
 """Parsed at once: some hundred of the smallest frames."""
 _TURN_S = 0.005
 """For so long one connection is attended to before the others have their turn."""
+_LAST_TURN_S = 0.05
+"""The same for all that a connection has left behind: audio takes a hundredth of it, what takes longer is an attack."""
 _FRAME_BYTES = 400
 """What a frame occupies besides its payload."""
 _COPIES = 3
@@ -108,9 +110,10 @@ class GuardedConnection(ServerConnection):
         self._sockets.on_made(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See Connection. What came before is read all the same."""
+        """See Connection. What came before is read all the same, if that is soon done."""
         self._is_lost = True
         self._parse_all()
+        self._unparsed = b""
         self._sockets.on_lost(self)
         super().connection_lost(exc)
 
@@ -127,7 +130,8 @@ class GuardedConnection(ServerConnection):
         super().eof_received()
 
     def _parse_all(self) -> None:
-        while self._unparsed:
+        turn_ends_at = self.loop.time() + _LAST_TURN_S
+        while self._unparsed and self.loop.time() < turn_ends_at:
             self._parse_piece()
 
     def _parse(self) -> None:

@@ -4,6 +4,7 @@ The key tells whose the session is, and is won by whoever replaces its newest re
 nothing of the gateway before is stored; so what the stream holds up to it is all that happened.
 """
 
+import asyncio
 import logging
 import secrets
 import time
@@ -25,6 +26,9 @@ from stream_gateway.session.resumption import may_resume
 log = logging.getLogger(__name__)
 
 _TRIES = 5
+_MAX_RECORD_BYTES = 64 * 1024 * 1024
+"""Of the records of one session: four hours of two people who never stop are some 20 MB with word times."""
+_DECODED_AT_ONCE = 64
 TellOwner = Callable[[str, Takeover], Awaitable[None]]
 
 
@@ -133,13 +137,17 @@ async def _read(bus: BusConnection, found: Found, upto_seq: int) -> list[Record]
     """All records up to this one. A replica that has not got it yet has not got all before it either."""
     subject = subjects.transcripts(found.tenant, found.session)
     for _ in range(_TRIES):
-        messages = await all_messages(bus, subjects.STREAM_TRANSCRIPTS, subject)
+        messages = await all_messages(bus, subjects.STREAM_TRANSCRIPTS, subject, max_bytes=_MAX_RECORD_BYTES)
+        if sum(len(message.data) for message in messages) > _MAX_RECORD_BYTES:
+            raise CannotResume(f"the session has more than {_MAX_RECORD_BYTES >> 20} MiB of records; start a new one")
         if any(message.seq >= upto_seq for message in messages):
             break
     else:
         raise BusUnavailable("the session's record is not complete yet; try again")
     records: list[Record] = []
-    for message in messages:
+    for number, message in enumerate(messages):
+        if not number % _DECODED_AT_ONCE:
+            await asyncio.sleep(0)  # there may be many
         try:
             records.append(decode_record(message.data))
         except ValueError as error:  # of a newer version

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 
 _TERMINAL = "/dev/tty"
 
@@ -11,6 +12,8 @@ class Terminal:
 
     def __init__(self) -> None:
         self._had_one = _is_there()
+        self.matters = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+        """Whether this process is to end with it; whoever starts it by `nohup` says no."""
 
     @property
     def is_gone(self) -> bool:

@@ -65,7 +65,14 @@ async def _run(options: StackOptions, console: Console, announce: Callable[[], N
         loop.add_signal_handler(number, stop.on_signal)
     restart = RollingRestart(supervisor, console.show)
     terminal = Terminal()
-    loop.add_signal_handler(signal.SIGHUP, lambda: stop.on_signal() if terminal.is_gone else restart.begin())
+
+    def on_hang_up() -> None:
+        if not terminal.is_gone:
+            restart.begin()
+        elif terminal.matters:
+            stop.on_signal()
+
+    loop.add_signal_handler(signal.SIGHUP, on_hang_up)
     async with supervisor:
         async with _restartable(options, restart, console.show):
             failure = await _serve(options, supervisor, stop.requested, console.show, announce, restart)

@@ -20,8 +20,11 @@ async def newest_message(bus: BusConnection, stream: str, subject: str) -> Store
     return message if isinstance(message, StoredMessage) else None
 
 
-async def all_messages(bus: BusConnection, stream: str, subject: str) -> list[StoredMessage]:
-    """All messages of `subject`, oldest first. Raises BusUnavailable if any part of the answer is late."""
+async def all_messages(bus: BusConnection, stream: str, subject: str, *, max_bytes: int) -> list[StoredMessage]:
+    """All messages of `subject`, oldest first, or as many as are a little more than `max_bytes` in all.
+
+    Raises BusUnavailable if any part of the answer is late.
+    """
     messages: list[StoredMessage] = []
     replies: asyncio.Queue[Msg] = asyncio.Queue()
     inbox = bus.new_inbox()
@@ -31,7 +34,8 @@ async def all_messages(bus: BusConnection, stream: str, subject: str) -> list[St
             first = messages[-1].seq + 1 if messages else 1
             body = {"seq": first, "next_by_subj": subject, "batch": _BATCH}
             await bus.publish(f"$JS.API.DIRECT.GET.{stream}", json.dumps(body).encode(), reply_to=inbox)
-            if not await _take_batch(replies, messages):
+            follows = await _take_batch(replies, messages)
+            if not follows or sum(len(message.data) for message in messages) > max_bytes:
                 return messages
     finally:
         await subscription.unsubscribe()

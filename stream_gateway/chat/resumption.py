@@ -127,9 +127,8 @@ class _Past:
         )
         self.ended = {turn.answer for turn in turns if turn.answer is not None}
         self.newest_ended = max(self.ended, default=0)
-        open_turns: list[ChatTurn] = []
-        for turn in turns:
-            open_turns = [*open_turns, turn] if turn.role == "user" else []
+        answered = next((index for index in range(len(turns), 0, -1) if turns[index - 1].role != "user"), 0)
+        open_turns = turns[answered:]
         self.asks = any(turn.asks for turn in open_turns)
         """Whether a turn since the last answer wants one."""
         typed = [turn.id for turn in open_turns if turn.source == "typed"]

@@ -24,6 +24,10 @@ from stream_gateway.session.outset import ChannelOutset, Outset
 
 _MAX_NUMBER = 2**53
 """Beyond it a JSON number is no longer exact everywhere."""
+_MAX_SEGMENT = 2**20
+"""More than a session can have."""
+_MAX_ANSWER_CHARS = 200_000
+"""More than an answer can have; four bytes each are still less than the broker takes in one message."""
 _NO_TIMES = StageTimes(
     endpoint_s=0.0, queue_s=0.0, batch_wait_s=0.0, encode_s=0.0, decode_s=0.0, publish_s=0.0, total_s=0.0
 )
@@ -61,10 +65,12 @@ def check_resume(resume: SessionResume) -> None:
         raise InvalidMessage(f"offset must be from 0 to {_MAX_NUMBER - 1}")
     if len(resume.segments) > MAX_CHANNELS:
         raise InvalidMessage(f"segments has one number for each channel, {MAX_CHANNELS} at most")
-    if not all(0 <= segment < _MAX_NUMBER for segment in resume.segments):
-        raise InvalidMessage(f"segments must be from 0 to {_MAX_NUMBER - 1}")
+    if not all(0 <= segment < _MAX_SEGMENT for segment in resume.segments):
+        raise InvalidMessage(f"segments must be from 0 to {_MAX_SEGMENT - 1}")
     if resume.answer is not None and not 1 <= resume.answer.answer < _MAX_NUMBER:
         raise InvalidMessage(f"answer.answer must be from 1 to {_MAX_NUMBER - 1}")
+    if resume.answer is not None and len(resume.answer.text or "") > _MAX_ANSWER_CHARS:
+        raise InvalidMessage(f"answer.text may have {_MAX_ANSWER_CHARS} characters")
 
 
 def plan_resumption(

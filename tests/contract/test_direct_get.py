@@ -28,13 +28,21 @@ async def test_the_newest_message_of_a_subject_comes_with_its_number_and_id(bus:
 async def test_all_messages_of_a_subject_come_in_order_however_many_batches_they_are(
     bus: BusConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert await all_messages(bus, STREAM, SUBJECT) == []
+    assert await all_messages(bus, STREAM, SUBJECT, max_bytes=2**20) == []
     await store(bus, 7)
     for batch in (3, 7, 256):
         monkeypatch.setattr(direct_get, "_BATCH", batch)
-        messages = await all_messages(bus, STREAM, SUBJECT)
+        messages = await all_messages(bus, STREAM, SUBJECT, max_bytes=2**20)
         assert [message.data for message in messages] == [b"%d" % number for number in range(7)]
         assert [message.seq for message in messages] == [1, 3, 5, 7, 9, 11, 13]
+
+
+async def test_of_a_subject_with_too_much_no_more_is_read_than_shows_that(
+    bus: BusConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store(bus, 7)
+    monkeypatch.setattr(direct_get, "_BATCH", 2)
+    assert len(await all_messages(bus, STREAM, SUBJECT, max_bytes=3)) == 4
 
 
 async def test_where_there_is_no_stream_an_asset_is_missing(connect_bus: ConnectBus) -> None:
@@ -42,4 +50,4 @@ async def test_where_there_is_no_stream_an_asset_is_missing(connect_bus: Connect
     with pytest.raises(AssetMissing):
         await newest_message(bare, STREAM, SUBJECT)
     with pytest.raises(AssetMissing):
-        await all_messages(bare, STREAM, SUBJECT)
+        await all_messages(bare, STREAM, SUBJECT, max_bytes=2**20)

@@ -78,7 +78,7 @@ async def taken_over(bus: BusConnection, gateway: str = "gB", told: list[tuple[s
 
 
 async def segments(bus: BusConnection) -> list[bytes]:
-    return [message.data for message in await all_messages(bus, subjects.STREAM_TRANSCRIPTS, RECORDS)]
+    return [message.data for message in await all_messages(bus, subjects.STREAM_TRANSCRIPTS, RECORDS, max_bytes=2**20)]
 
 
 async def test_what_a_gateway_stored_is_what_the_next_one_reads_and_nothing_follows_of_the_first(
@@ -240,9 +240,19 @@ async def test_a_replica_that_has_not_all_records_is_asked_again(
     await Owner(bus, record, key_seq=key_seq).ledger.store(a_final(1))
     reads = iter([0, 1])
 
-    async def lagging(*where: Any) -> Any:
-        messages = await all_messages(*where)
+    async def lagging(*where: Any, **limit: Any) -> Any:
+        messages = await all_messages(*where, **limit)
         return messages[: next(reads, len(messages))]
 
     monkeypatch.setattr(takeover, "all_messages", lagging)
     assert len((await taken_over(bus)).records) == 2
+
+
+async def test_a_session_with_more_records_than_a_gateway_reads_at_once_cannot_be_resumed(
+    bus: BusConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, key_seq = await a_key(bus)
+    await Owner(bus, record, key_seq=key_seq).ledger.store(a_final(1))
+    monkeypatch.setattr(takeover, "_MAX_RECORD_BYTES", 10)
+    with pytest.raises(CannotResume, match="records"):
+        await taken_over(bus)

@@ -7,6 +7,7 @@ from bus.contract.client_protocol import (
     AudioEnd,
     AudioFormat,
     ChatOptions,
+    ChatRequest,
     ChatSend,
     ClientMessage,
     HeldAnswer,
@@ -163,15 +164,16 @@ def test_a_turn_that_was_typed_meanwhile_is_sent_behind_those_the_service_has_no
     assert frames(session) == [ChatSend(text="two", id="m2"), ChatSend(text="three", id="m3")]
 
 
-def test_a_turn_that_was_refused_is_not_sent_again() -> None:
+def test_a_refusal_does_away_with_a_wish_and_with_no_turn_which_may_wait_to_be_stored() -> None:
     session = open_session()
-    session.sending().put_command(session.sending().named(ChatSend(text="one")))
+    for command in (ChatSend(text="one"), ChatRequest()):
+        session.sending().put_command(session.sending().named(command))
     frames(session)
-    feed(session, error(2, code="invalid_message"), error(3, code="no_worker", retryable=True))
+    feed(session, error(2, code="nothing_to_answer"), error(3, code="no_worker", retryable=True))
     session.on_close(None, "")
     resume(session)
     feed(session, resumed(4))
-    assert frames(session) == []
+    assert frames(session) == [ChatSend(text="one", id="m1")]
 
 
 @pytest.mark.parametrize("resumes", [True, False])

@@ -61,6 +61,8 @@ def test_a_session_is_resumed_with_its_own_token_until_that_expires() -> None:
         {"offset": 2**53},
         {"segments": (1, 2, 3)},
         {"segments": (-1,)},
+        {"segments": (2**20,)},
+        {"answer": HeldAnswer(answer=1, text="a" * 200_001)},
         {"answer": HeldAnswer(answer=0)},
     ],
 )

@@ -26,6 +26,11 @@ def test_what_a_client_says_it_has_counts_as_given_and_costs_nothing() -> None:
     assert numbers.next(1) == 2**52 + 1
 
 
+def test_a_record_with_a_number_far_above_all_others_costs_nothing() -> None:
+    numbers = SegmentNumbers(last=(0,), recorded={1, 2**52})
+    assert [numbers.next(0) for _ in range(3)] == [2, 3, 4]
+
+
 @given(
     st.dictionaries(st.integers(1, 30), st.integers(0, 1), max_size=12),
     st.lists(st.integers(0, 1), max_size=40),
