@@ -245,6 +245,8 @@ class LiveSession:
         assert self._work is not None
         succeeded = await self._work.publish(decode, pcm)
         self.apply(self.machine.on_published(decode, self.now(), succeeded=succeeded))
+        for result in self._work.given_up_early():
+            self.on_result(result)
 
     async def _cancel(self, cancel: Cancel) -> None:
         assert self._work is not None

@@ -13,6 +13,9 @@ from stream_gateway.session.effects import Cancel, Decode
 
 log = logging.getLogger(__name__)
 
+_MAX_EARLY = 64
+"""Windows of all sessions that may be given up in the moment in which one of this session's is published."""
+
 
 class SessionWork:
     """Created once a session is open. Every call may be repeated: ids make the second one harmless."""
@@ -30,13 +33,20 @@ class SessionWork:
         """Finals by their number in the work stream; a few at most for each segment that is not stored yet."""
         self._queued: set[int] = set()
         """Those of them that no worker is known to have."""
+        self._publishing = 0
+        self._given_up_early: dict[int, int] = {}
+        """Numbers given up before it was read that they are ours, and after how many deliveries."""
 
     async def publish(self, decode: Decode, pcm: bytes) -> bool:
         """Hand a window to the broker; tell whether it has it."""
         subject = subjects.asr_final if decode.kind == "final" else subjects.asr_partial
         msg_id = f"{self._session}:{decode.segment}:{decode.window}:{decode.attempt}"
         data = encode(self._request(decode, pcm))
-        ack = await self._put(subject(self.pool, self._tenant, self._session), data, msg_id)
+        self._publishing += 1
+        try:
+            ack = await self._put(subject(self.pool, self._tenant, self._session), data, msg_id)
+        finally:
+            self._publishing -= 1
         if ack is not None and decode.kind == "final":
             self._in_broker[ack.seq] = decode
             self._queued.add(ack.seq)
@@ -64,6 +74,8 @@ class SessionWork:
         decode = self._in_broker.pop(stream_seq, None)
         self._queued.discard(stream_seq)
         if decode is None:
+            if self._publishing and len(self._given_up_early) < _MAX_EARLY:
+                self._given_up_early[stream_seq] = deliveries
             return None
         return AsrResult(
             session=self._session,
@@ -72,6 +84,14 @@ class SessionWork:
             kind=decode.kind,
             failure=Failure(DecodeFailed.code, f"{deliveries} workers took it and none answered"),
         )
+
+    def given_up_early(self) -> list[AsrResult]:
+        """The same for windows that were given up while `publish` was under way; ask when that has returned."""
+        known = self._given_up_early.keys() & self._in_broker.keys()
+        results = [self.given_up(seq, self._given_up_early.pop(seq)) for seq in sorted(known)]
+        if not self._publishing:
+            self._given_up_early.clear()
+        return [result for result in results if result is not None]
 
     def on_bus_lost(self) -> None:
         """A broker that restarts counts from 1 again: the numbers known so far mean nothing to it."""

@@ -10,7 +10,7 @@ from asr_workers.held_jobs import Job
 from asr_workers.presence import Heartbeats
 from bus.contract import subjects
 from bus.contract.records import Record, decode_record
-from bus.contract.work import AsrRequest, AsrResult, AsrTaken, decode_request, decode_taken, encode
+from bus.contract.work import AsrRequest, AsrResult, AsrTaken, Word, decode_request, decode_taken, encode
 from bus.transport.connection import BusConnection
 from bus.transport.jetstream_api import NANOSECONDS
 from bus.transport.raw_pull import RawPull
@@ -93,9 +93,14 @@ async def hand_made_worker(bus: BusConnection, treat: Treat) -> AsyncIterator[No
         await finals.aclose()
 
 
-async def answer(bus: BusConnection, request: AsrRequest, text: str) -> None:
+async def answer(bus: BusConnection, request: AsrRequest, text: str, words: tuple[Word, ...] = ()) -> None:
     """Say that this is what was heard."""
     result = AsrResult(
-        session=request.session, segment=request.segment, window=request.window, kind=request.kind, text=text
+        session=request.session,
+        segment=request.segment,
+        window=request.window,
+        kind=request.kind,
+        text=text,
+        words=words,
     )
     await bus.publish(subjects.inbox(request.gateway, request.session), encode(result))

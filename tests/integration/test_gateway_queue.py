@@ -13,6 +13,7 @@ from tests.integration.gateway_client import events_until_closed, figures, said,
 
 pytestmark = pytest.mark.weights
 DEADLINE = {"HARKEN_GATEWAY_FINAL_DEADLINE_S": "1"}
+EVERYBODY_COMES_IN = {"HARKEN_GATEWAY_SESSIONS_PER_SLOT": "0", "HARKEN_GATEWAY_MAX_LAG_S": "600"}
 ONE_AT_A_TIME = {"HARKEN_ASR_THREADS": "1", "HARKEN_ASR_BATCH_SIZE": "1"}
 SESSIONS = 12
 SLOW = {"hotwords": ["scripted:sleep=0.3"], "partials": False}
@@ -22,7 +23,7 @@ SLOW = {"hotwords": ["scripted:sleep=0.3"], "partials": False}
 async def test_finals_that_queue_for_longer_than_the_deadline_are_decoded_once_each(
     launch_gateway: Launch, launch_worker: Launch, bus: BusConnection
 ) -> None:
-    gateway = await launch_gateway(**DEADLINE)
+    gateway = await launch_gateway(**DEADLINE, **EVERYBODY_COMES_IN)
     worker = await launch_worker(**ONE_AT_A_TIME)
     sockets = [await said(gateway.port, speech(4), **SLOW) for _ in range(SESSIONS)]
     sessions = await asyncio.gather(*(events_until_closed(socket) for socket in sockets))
@@ -38,7 +39,7 @@ async def test_finals_that_queue_for_longer_than_the_deadline_are_decoded_once_e
 async def test_a_final_that_a_worker_took_and_never_answered_is_asked_for_again(
     launch_gateway: Launch, bus: BusConnection
 ) -> None:
-    gateway = await launch_gateway(**DEADLINE)
+    gateway = await launch_gateway(**DEADLINE, HARKEN_GATEWAY_HEDGE_FINALS="no")
     asked: list[AsrRequest] = []
 
     async def answer_the_second_time(job: Job, request: AsrRequest) -> None:

@@ -85,6 +85,8 @@ async def test_a_session_whose_socket_broke_goes_on_and_is_taken_up_on_the_same_
         worker.set()
         async with asyncio.timeout(10):
             final = await records.get()  # decoded and stored while nobody listens
+            while not (await figures(port))["harken_gateway_detached_sessions"]:
+                pass  # until the gateway has noticed that
         resumed = await client.resume(port)
         assert resumed["type"] == "session.resumed", resumed
         (missed,) = client.finals

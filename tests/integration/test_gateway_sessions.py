@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from asr_workers.held_jobs import Job
-from bus.contract.work import AsrRequest
+from bus.contract.work import AsrRequest, Word
 from bus.transport.connection import BusConnection
 from bus.transport.embedded import EmbeddedNats
 from tests.integration.broker import answer, hand_made_worker, is_decoding, stored, watch
@@ -154,6 +154,10 @@ async def test_a_drain_ends_a_session_that_goes_on_by_force_and_keeps_its_text(
     assert await stored(bus) == [1]
 
 
+MANY_WORDS = tuple(Word(text="w" * 60, start_s=0.0, end_s=0.1, probability=1.0) for _ in range(2_000))
+"""As much as a result may hold."""
+
+
 async def deaf_client(port: int) -> ClientConnection:
     """A socket with little room for what nobody reads."""
     raw = socket_module.create_connection(("127.0.0.1", port))
@@ -168,7 +172,7 @@ async def test_a_client_that_never_reads_is_cut_and_what_it_said_is_stored(
     records = await watch(bus)
 
     async def say_much(job: Job, request: AsrRequest) -> None:
-        await answer(bus, request, "word " * 180_000)
+        await answer(bus, request, "a", words=MANY_WORDS)
         await job.ack()
 
     # Large finals fill the buffers of the sockets with few utterances; then the gateway's queue fills.
@@ -176,7 +180,7 @@ async def test_a_client_that_never_reads_is_cut_and_what_it_said_is_stored(
         await became(gateway.port, 200)
         socket = await deaf_client(gateway.port)
         await socket.send(json.dumps({"type": "session.start", "partials": False, "vad": {"endpoint_s": 0.2}}))
-        for _ in range(4):
+        for _ in range(12):
             for offset in range(0, len(audio := speech(30)), 320_000):
                 await socket.send(audio[offset : offset + 320_000])
         closed = await gateway.logged("session closed")
