@@ -47,8 +47,12 @@ fuzz: $(READY) ## Run over a million inputs against every parser, in minutes (ar
 test-hostile: $(READY) ## Attack a gateway for some minutes, with ten times what the usual tests send
 	HARKEN_TEST_HOSTILE=1 $(PY) -m pytest tests/integration/test_hostile_*.py $(PYTEST_ARGS)
 
+# What presses keys at a terminal wants the machine for itself.
+TERMINAL_TESTS := tests/unit/clients/cli/test_chat_terminal.py
+
 coverage: $(READY) ## Check that the unit tests take every branch of the pure core
-	$(PY) -m pytest tests/unit --quiet --numprocesses 2 --cov --cov-branch
+	$(PY) -m pytest tests/unit --quiet --numprocesses 2 --cov --cov-branch --ignore=$(TERMINAL_TESTS)
+	$(PY) -m pytest $(TERMINAL_TESTS) --quiet
 
 lint: $(READY) ## Check style and format
 	$(PY) -m ruff check .
