@@ -112,7 +112,8 @@ async def ensure_assets(
 
     async def ensure() -> None:
         # Together: in a cluster that has lost a server each stream waits for a new leader of its own.
-        await _all(_ensure_stream(connection, stream, may_update=limits is not None) for stream in plan.streams)
+        creating, may_update = asyncio.Lock(), limits is not None
+        await _all(_ensure_stream(connection, one, may_update=may_update, creating=creating) for one in plan.streams)
         await _all(_ensure_consumer(connection, consumer) for consumer in plan.consumers)
 
     await connection.keep_ensured(ensure)
@@ -126,13 +127,16 @@ async def _all(steps: Iterable[Coroutine[Any, Any, None]]) -> None:
             raise error
 
 
-async def _ensure_stream(connection: BusConnection, config: Config, *, may_update: bool) -> None:
+async def _ensure_stream(
+    connection: BusConnection, config: Config, *, may_update: bool, creating: asyncio.Lock
+) -> None:
     name = config["name"]
     try:
         # Asked first: creating what exists checks its reservation a second time, and fails on a server nearly full.
         existing = (await _info(connection, f"STREAM.INFO.{name}"))["config"]
     except AssetMissing:
-        await connection.request_api(f"STREAM.CREATE.{name}", json.dumps(config).encode())
+        async with creating:  # of several at once the server does not check whether there is room for all
+            await connection.request_api(f"STREAM.CREATE.{name}", json.dumps(config).encode())
         _log.info("stream created", extra={"stream": name})
         return
     if may_update and not _holds(existing, config):
