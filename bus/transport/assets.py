@@ -136,12 +136,20 @@ async def _ensure_stream(
         existing = (await _info(connection, f"STREAM.INFO.{name}"))["config"]
     except AssetMissing:
         async with creating:  # of several at once the server does not check whether there is room for all
-            await connection.request_api(f"STREAM.CREATE.{name}", json.dumps(config).encode())
-        _log.info("stream created", extra={"stream": name})
+            await _create_stream(connection, config)
         return
     if may_update and not _holds(existing, config):
         await connection.request_api(f"STREAM.UPDATE.{name}", json.dumps({**existing, **config}).encode())
         _log.info("stream updated", extra={"stream": name})
+
+
+async def _create_stream(connection: BusConnection, config: Config) -> None:
+    name = config["name"]
+    try:
+        await _info(connection, f"STREAM.INFO.{name}")  # another process may have been faster meanwhile
+    except AssetMissing:
+        await connection.request_api(f"STREAM.CREATE.{name}", json.dumps(config).encode())
+        _log.info("stream created", extra={"stream": name})
 
 
 async def _ensure_consumer(connection: BusConnection, plan: ConsumerPlan) -> None:
