@@ -22,8 +22,6 @@ _PIECE_BYTES = 2_048
 """Parsed at once: some hundred of the smallest frames."""
 _TURN_S = 0.005
 """For so long one connection is attended to before the others have their turn."""
-_LAST_TURN_S = 0.05
-"""The same for all that a connection has left behind: audio takes a hundredth of it, what takes longer is an attack."""
 _FRAME_BYTES = 400
 """What a frame occupies besides its payload."""
 _COPIES = 3
@@ -110,12 +108,9 @@ class GuardedConnection(ServerConnection):
         self._sockets.on_made(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See Connection. What came before is read all the same, if that is soon done."""
+        """See Connection. What came before is read all the same, and only then it is told that nothing follows."""
         self._is_lost = True
-        self._parse_all()
-        self._unparsed = b""
-        self._sockets.on_lost(self)
-        super().connection_lost(exc)
+        self._parse_rest(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in, for as long as there is room and it is this connection's turn."""
@@ -125,14 +120,20 @@ class GuardedConnection(ServerConnection):
             self._parse()
 
     def eof_received(self) -> None:
-        """Nothing follows, so what is left is parsed at once."""
-        self._parse_all()
-        super().eof_received()
+        """Nothing follows. Where something is left to parse the end is that of the connection, which comes next."""
+        if not self._unparsed:
+            super().eof_received()
 
-    def _parse_all(self) -> None:
-        turn_ends_at = self.loop.time() + _LAST_TURN_S
-        while self._unparsed and self.loop.time() < turn_ends_at:
+    def _parse_rest(self, exc: Exception | None) -> None:
+        """By turns, too, and whether there is room or not: the rest is no more than one read brings."""
+        turn_ends_at = self.loop.time() + _TURN_S
+        while self._unparsed:
             self._parse_piece()
+            if self._unparsed and self.loop.time() > turn_ends_at:
+                self.loop.call_soon(self._parse_rest, exc)
+                return
+        self._sockets.on_lost(self)
+        super().connection_lost(exc)
 
     def _parse(self) -> None:
         self._is_parse_due = False

@@ -220,28 +220,58 @@ async def test_a_crowd_that_opens_at_once_is_answered_to_the_last() -> None:
     assert all(said.startswith(b"HTTP/1.1 503 ") and b"Retry-After: " in said for said in answers)
 
 
+class Listener(Held):
+    """Counts what it reads, from when it is `let`, and says when that has an end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read = 0
+        self.ended = asyncio.Event()
+
+    async def serve(self, socket: ServerConnection, tenant: str, dialect: Dialect) -> None:
+        self.sockets.append(socket)
+        self.came.set()
+        await self.let.wait()
+        with suppress(ConnectionClosed):
+            async for _ in socket:
+                self.read += 1
+        self.ended.set()
+
+
 async def test_what_a_client_sent_before_it_went_is_read_to_the_end() -> None:
-    lobby = Held()
-    read = 0
-
-    class Listener(Held):
-        async def serve(self, socket: ServerConnection, tenant: str, dialect: Dialect) -> None:
-            await lobby.let.wait()
-            nonlocal read
-            with suppress(ConnectionClosed):
-                async for _ in socket:
-                    read += 1
-            lobby.came.set()
-
-    async with open_door(Listener(), keys=False) as port:
+    lobby = Listener()
+    async with open_door(lobby, keys=False) as port:
         async with upgraded(port) as (_, writer):
             writer.write(TINY * 3_000)
             writer.write_eof()
             await writer.drain()
             lobby.let.set()
             async with asyncio.timeout(WITHIN_S):
-                await lobby.came.wait()
-    assert read == 3_000
+                await lobby.ended.wait()
+    assert lobby.read == 3_000
+
+
+async def test_what_a_broken_connection_has_left_is_read_too_and_others_have_their_turn_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guarded, "_TURN_S", 0.0)
+    lobby = Listener()
+    async with open_door(lobby, keys=False) as port, upgraded(port) as (_, writer):
+        writer.write(TINY * 3_000)
+        async with asyncio.timeout(WITHIN_S):
+            await lobby.came.wait()
+            connection, watched = lobby.sockets[0], guard_of(lobby)
+            assert isinstance(connection, GuardedConnection)
+            while not await has_more(connection):
+                pass
+            connection.transport.abort()
+            rounds = 0
+            while await holds_something(watched):
+                rounds += 1
+            lobby.let.set()
+            await lobby.ended.wait()
+    assert rounds > 3
+    assert lobby.read == 3_000
 
 
 async def test_sockets_that_are_gone_hold_nothing() -> None:
@@ -259,6 +289,11 @@ async def test_sockets_that_are_gone_hold_nothing() -> None:
         async with asyncio.timeout(WITHIN_S):
             while await holds_something(watched):
                 pass
+
+
+async def has_more(connection: GuardedConnection) -> bool:
+    await asyncio.sleep(0)
+    return bool(connection._unparsed)
 
 
 async def holds_something(watched: guarded.Sockets) -> bool:
