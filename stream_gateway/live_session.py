@@ -243,10 +243,10 @@ class LiveSession:
 
     async def _publish(self, decode: Decode, pcm: bytes) -> None:
         assert self._work is not None
-        succeeded = await self._work.publish(decode, pcm)
-        self.apply(self.machine.on_published(decode, self.now(), succeeded=succeeded))
-        for result in self._work.given_up_early():
-            self.on_result(result)
+        published = await self._work.publish(decode, pcm)
+        self.apply(self.machine.on_published(decode, self.now(), succeeded=published.succeeded))
+        if published.given_up is not None:
+            self.on_result(published.given_up)
 
     async def _cancel(self, cancel: Cancel) -> None:
         assert self._work is not None

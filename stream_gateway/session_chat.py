@@ -15,6 +15,7 @@ from bus.contract.records import ChatTurn
 from bus.transport.connection import BusConnection
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.session.effects import Ask, ChatEffect, Effect, SaveChat, StopAnswer, StoreTurn
+from stream_gateway.session.in_broker import InBroker
 from stream_gateway.session.session import Session
 from stream_gateway.session_ledger import SessionLedger
 
@@ -25,6 +26,8 @@ _MAX_ASKING = 4
 stopped. Each holds the whole conversation, and a broker may be slow to say that it has one."""
 _MAX_REMEMBERED = 64
 """Attempts whose number in the broker is known: more than one answer has."""
+_DELIVERIES = 1
+"""As often as the broker hands a request out."""
 
 
 class Attempt(NamedTuple):
@@ -32,6 +35,15 @@ class Attempt(NamedTuple):
 
     answer: int
     attempt: int
+
+
+class Asked(NamedTuple):
+    """What became of a request."""
+
+    succeeded: bool
+    """The broker, or the network to the worker asked directly, has it."""
+    is_given_up: bool = False
+    """The broker has given it up already."""
 
 
 class SessionChat:
@@ -65,7 +77,7 @@ class SessionChat:
         self._tenant = tenant
         self._session = session
         self._pool: str | None = None
-        self._in_broker: dict[int, Attempt] = {}
+        self._in_broker: InBroker[Attempt] = InBroker(most=_MAX_REMEMBERED)
         self._asking = 0
         self._unasked: Ask | None = None
         self._unsaved: SaveChat | None = None
@@ -94,13 +106,12 @@ class SessionChat:
 
     def on_given_up(self, stream_seq: int) -> None:
         """The broker will not deliver this message again; it may be another session's."""
-        attempt = self._in_broker.pop(stream_seq, None)
+        attempt = self._in_broker.on_given_up(stream_seq, _DELIVERIES)
         if attempt is not None:
-            now = self._now()
-            self._apply(self._machine.on_chat(lambda chat: chat.on_given_up(*attempt, now), now, progress=False))
+            self._give_up(attempt)
 
     def on_bus_lost(self) -> None:
-        """A broker that restarts counts from 1 again: the numbers known so far mean nothing to it."""
+        """The broker may restart."""
         self._in_broker.clear()
 
     async def _ask_in_turn(self, ask: Ask) -> None:
@@ -114,13 +125,19 @@ class SessionChat:
         self._asking -= 1
 
     async def _report_asked(self, ask: Ask) -> None:
-        succeeded = await self._ask(ask)
+        succeeded, is_given_up = await self._ask(ask)
         now = self._now()
         self._apply(
             self._machine.on_chat(
                 lambda chat: chat.on_asked(ask.answer, ask.attempt, now, succeeded=succeeded), now, progress=succeeded
             )
         )
+        if is_given_up:
+            self._give_up(Attempt(ask.answer, ask.attempt))
+
+    def _give_up(self, attempt: Attempt) -> None:
+        now = self._now()
+        self._apply(self._machine.on_chat(lambda chat: chat.on_given_up(*attempt, now), now, progress=False))
 
     async def _report_stored(self, turn: ChatTurn) -> None:
         succeeded = await self._ledger.store_turn(turn)
@@ -131,24 +148,29 @@ class SessionChat:
             )
         )
 
-    async def _ask(self, ask: Ask) -> bool:
-        """Publish a request; tell whether the broker, or the network to the worker asked directly, has it."""
+    async def _ask(self, ask: Ask) -> Asked:
+        """Publish a request."""
         data = encode_chat(self._request(ask))
         self._pool = ask.pool
         try:
             if ask.worker is not None:
                 await self._bus.publish(subjects.llm_direct(ask.worker), data)
-                return True
-            subject = subjects.llm_request(ask.pool, self._tenant, self._session)
-            msg_id = f"{self._session}:{ask.answer}:{ask.attempt}:ask"
-            ack = await self._bus.publish_stored(subject, data, msg_id=msg_id)
+                return Asked(succeeded=True)
+            return await self._store_request(ask, data)
         except HarkenError as error:
             log.warning("chat request failed", extra={"session": self._session, "code": error.code})
-            return False
-        self._in_broker[ack.seq] = Attempt(ask.answer, ask.attempt)
-        if len(self._in_broker) > _MAX_REMEMBERED:
-            del self._in_broker[next(iter(self._in_broker))]
-        return True
+            return Asked(succeeded=False)
+
+    async def _store_request(self, ask: Ask, data: bytes) -> Asked:
+        subject = subjects.llm_request(ask.pool, self._tenant, self._session)
+        seq, deliveries = None, None
+        self._in_broker.on_publishing()
+        try:
+            msg_id = f"{self._session}:{ask.answer}:{ask.attempt}:ask"
+            seq = (await self._bus.publish_stored(subject, data, msg_id=msg_id)).seq
+        finally:
+            deliveries = self._in_broker.on_published(seq, Attempt(ask.answer, ask.attempt))
+        return Asked(succeeded=True, is_given_up=deliveries is not None)
 
     async def _stop(self, stop: StopAnswer) -> None:
         """Tell the pool's workers that nobody waits. They may not hear it: then they answer in vain."""

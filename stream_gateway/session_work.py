@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import suppress
+from typing import NamedTuple
 
 from bus.contract import subjects
 from bus.contract.client_protocol import SessionStart
@@ -10,11 +11,18 @@ from bus.contract.work import AsrCancel, AsrRequest, AsrResult, Failure, encode
 from bus.transport.connection import BusConnection
 from bus.transport.jetstream_api import StoredAck
 from stream_gateway.session.effects import Cancel, Decode
+from stream_gateway.session.in_broker import InBroker
 
 log = logging.getLogger(__name__)
 
-_MAX_EARLY = 64
-"""Windows of all sessions that may be given up in the moment in which one of this session's is published."""
+
+class Published(NamedTuple):
+    """What became of a publish."""
+
+    succeeded: bool
+    """The broker has the window."""
+    given_up: AsrResult | None
+    """The answer to it, if the broker has given it up already."""
 
 
 class SessionWork:
@@ -29,28 +37,26 @@ class SessionWork:
         self._tenant = tenant
         self._session = session
         self._start = start
-        self._in_broker: dict[int, Decode] = {}
-        """Finals by their number in the work stream; a few at most for each segment that is not stored yet."""
+        self._in_broker: InBroker[Decode] = InBroker()
+        """Finals; a few at most for each segment that is not stored yet."""
         self._queued: set[int] = set()
         """Those of them that no worker is known to have."""
-        self._publishing = 0
-        self._given_up_early: dict[int, int] = {}
-        """Numbers given up before it was read that they are ours, and after how many deliveries."""
 
-    async def publish(self, decode: Decode, pcm: bytes) -> bool:
+    async def publish(self, decode: Decode, pcm: bytes) -> Published:
         """Hand a window to the broker; tell whether it has it."""
         subject = subjects.asr_final if decode.kind == "final" else subjects.asr_partial
         msg_id = f"{self._session}:{decode.segment}:{decode.window}:{decode.attempt}"
         data = encode(self._request(decode, pcm))
-        self._publishing += 1
+        known = decode if decode.kind == "final" else None
+        ack, deliveries = None, None
+        self._in_broker.on_publishing()
         try:
             ack = await self._put(subject(self.pool, self._tenant, self._session), data, msg_id)
         finally:
-            self._publishing -= 1
-        if ack is not None and decode.kind == "final":
-            self._in_broker[ack.seq] = decode
+            deliveries = self._in_broker.on_published(ack.seq if ack is not None else None, known)
+        if ack is not None and ack.seq in self._in_broker:
             self._queued.add(ack.seq)
-        return ack is not None
+        return Published(ack is not None, None if deliveries is None else self._unanswered(decode, deliveries))
 
     async def cancel(self, cancel: Cancel) -> None:
         """Tell the pool's workers that nobody waits for a final. They may not hear it: then it is decoded in vain."""
@@ -60,8 +66,8 @@ class SessionWork:
 
     def on_stored(self, segment: int) -> None:
         """The record of a segment is stored: whatever the broker still has of it does not matter."""
-        self._in_broker = {seq: one for seq, one in self._in_broker.items() if one.segment != segment}
-        self._queued &= self._in_broker.keys()
+        self._in_broker.keep(lambda decode: decode.segment != segment)
+        self._queued = {seq for seq in self._queued if seq in self._in_broker}
 
     def taken(self, upto_seq: int) -> list[Decode]:
         """The windows that the broker handed to a worker since the last call, if it has handed out all `upto_seq`."""
@@ -71,12 +77,16 @@ class SessionWork:
 
     def given_up(self, stream_seq: int, deliveries: int) -> AsrResult | None:
         """The answer to a window that the broker will not deliver again, if it is one of this session's."""
-        decode = self._in_broker.pop(stream_seq, None)
+        decode = self._in_broker.on_given_up(stream_seq, deliveries)
         self._queued.discard(stream_seq)
-        if decode is None:
-            if self._publishing and len(self._given_up_early) < _MAX_EARLY:
-                self._given_up_early[stream_seq] = deliveries
-            return None
+        return None if decode is None else self._unanswered(decode, deliveries)
+
+    def on_bus_lost(self) -> None:
+        """The broker may restart."""
+        self._in_broker.clear()
+        self._queued.clear()
+
+    def _unanswered(self, decode: Decode, deliveries: int) -> AsrResult:
         return AsrResult(
             session=self._session,
             segment=decode.segment,
@@ -84,19 +94,6 @@ class SessionWork:
             kind=decode.kind,
             failure=Failure(DecodeFailed.code, f"{deliveries} workers took it and none answered"),
         )
-
-    def given_up_early(self) -> list[AsrResult]:
-        """The same for windows that were given up while `publish` was under way; ask when that has returned."""
-        known = self._given_up_early.keys() & self._in_broker.keys()
-        results = [self.given_up(seq, self._given_up_early.pop(seq)) for seq in sorted(known)]
-        if not self._publishing:
-            self._given_up_early.clear()
-        return [result for result in results if result is not None]
-
-    def on_bus_lost(self) -> None:
-        """A broker that restarts counts from 1 again: the numbers known so far mean nothing to it."""
-        self._in_broker.clear()
-        self._queued.clear()
 
     def _request(self, decode: Decode, pcm: bytes) -> AsrRequest:
         return AsrRequest(
