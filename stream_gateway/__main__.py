@@ -180,7 +180,6 @@ async def _run(
         server.close(close_connections=False)
         # Who came in as the door closed gets a session, and is told to move with all others.
         await asyncio.sleep(_LAST_ARRIVALS_S)
-        gateway.doorkeeper.draining = True
 
     async def close_bus() -> None:
         for task in tasks:

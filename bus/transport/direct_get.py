@@ -26,6 +26,7 @@ async def all_messages(bus: BusConnection, stream: str, subject: str, *, max_byt
     Raises BusUnavailable if any part of the answer is late.
     """
     messages: list[StoredMessage] = []
+    held_bytes = 0
     replies: asyncio.Queue[Msg] = asyncio.Queue()
     inbox = bus.new_inbox()
     subscription = await bus.subscribe_replies(inbox, replies.put_nowait)
@@ -34,15 +35,18 @@ async def all_messages(bus: BusConnection, stream: str, subject: str, *, max_byt
             first = messages[-1].seq + 1 if messages else 1
             body = {"seq": first, "next_by_subj": subject, "batch": _BATCH}
             await bus.publish(f"$JS.API.DIRECT.GET.{stream}", json.dumps(body).encode(), reply_to=inbox)
-            follows = await _take_batch(replies, messages)
-            if not follows or sum(len(message.data) for message in messages) > max_bytes:
+            batch, follows = await _take_batch(replies)
+            messages += batch
+            held_bytes += sum(len(message.data) for message in batch)
+            if not follows or held_bytes > max_bytes:
                 return messages
     finally:
         await subscription.unsubscribe()
 
 
-async def _take_batch(replies: asyncio.Queue[Msg], messages: list[StoredMessage]) -> bool:
-    """Append the messages of one batch; tell whether more follow behind it."""
+async def _take_batch(replies: asyncio.Queue[Msg]) -> tuple[list[StoredMessage], bool]:
+    """The messages of one batch, and whether more follow behind it."""
+    messages: list[StoredMessage] = []
     while True:
         try:
             reply = await asyncio.wait_for(replies.get(), _TIMEOUT_S)
@@ -50,5 +54,5 @@ async def _take_batch(replies: asyncio.Queue[Msg], messages: list[StoredMessage]
             raise BusUnavailable(f"no answer from JetStream within {_TIMEOUT_S:g} s") from None
         part = parse_direct(reply.headers or {}, reply.data)
         if not isinstance(part, StoredMessage):
-            return isinstance(part, EndOfBatch) and part.pending > 0
+            return messages, isinstance(part, EndOfBatch) and part.pending > 0
         messages.append(part)
