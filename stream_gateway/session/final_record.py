@@ -1,7 +1,5 @@
 """What becomes of an answered final: its record, and the event that shows it."""
 
-from typing import assert_never
-
 from bus.contract.client_protocol import StageTimes
 from bus.contract.records import SegmentFailed, SegmentRecord, TranscriptFinal
 from bus.contract.work import SAMPLE_RATE_HZ, AsrResult
@@ -48,25 +46,32 @@ def record_of(job: FinalJob, config: SessionConfig) -> SegmentRecord:
 
 def event_of(job: FinalJob, config: SessionConfig, clock: AudioClock, now: float) -> Final | Failed:
     """What the client is told of a job whose record is stored."""
-    match record_of(job, config):
-        case SegmentFailed() as failed:
-            return Failed(failed.segment, failed.channel, failed.start_s, failed.end_s, failed.code, failed.message)
-        case TranscriptFinal() as final:
-            assert job.result is not None
-            return Final(
-                segment=final.segment,
-                channel=final.channel,
-                start_s=final.start_s,
-                end_s=final.end_s,
-                text=final.text,
-                words=final.words,
-                language=final.language,
-                model=final.model,
-                times=_times(job, clock, now),
-                language_probability=job.result.language_probability,
-            )
-        case unknown:
-            assert_never(unknown)
+    record = record_of(job, config)
+    if isinstance(record, SegmentFailed):
+        return failed_of(record)
+    assert job.result is not None
+    return final_of(record, _times(job, clock, now), language_probability=job.result.language_probability)
+
+
+def failed_of(record: SegmentFailed) -> Failed:
+    """A stored failure, as the client is told of it."""
+    return Failed(record.segment, record.channel, record.start_s, record.end_s, record.code, record.message)
+
+
+def final_of(record: TranscriptFinal, times: StageTimes, *, language_probability: float = 0.0) -> Final:
+    """A stored final, as the client is told of it."""
+    return Final(
+        segment=record.segment,
+        channel=record.channel,
+        start_s=record.start_s,
+        end_s=record.end_s,
+        text=record.text,
+        words=record.words,
+        language=record.language,
+        model=record.model,
+        times=times,
+        language_probability=language_probability,
+    )
 
 
 def work_s(result: AsrResult) -> float:

@@ -19,7 +19,8 @@ from bus.contract.records import Record, SegmentFailed, TranscriptFinal
 from bus.contract.session_record import SessionRecord
 from bus.contract.work import SAMPLE_RATE_HZ
 from stream_gateway.chat.resumption import ChatResumption, MissedEvent
-from stream_gateway.session.events import Failed, Final, SessionEvent
+from stream_gateway.session.events import SessionEvent
+from stream_gateway.session.final_record import failed_of, final_of
 from stream_gateway.session.outset import ChannelOutset, Outset
 
 _MAX_NUMBER = 2**53
@@ -124,25 +125,13 @@ def _missed(records: Sequence[Record], held: Sequence[int], of_chat: Sequence[Mi
     missed: list[SessionEvent] = []
     left = deque(of_chat)
     for index, record in enumerate(records):
-        if isinstance(record, TranscriptFinal | SegmentFailed):
-            is_held = record.channel not in range(len(held)) or record.segment <= held[record.channel]
-            missed += () if is_held else (_event_of(record),)
+        if isinstance(record, TranscriptFinal | SegmentFailed) and not _is_held(record, held):
+            missed.append(failed_of(record) if isinstance(record, SegmentFailed) else final_of(record, _NO_TIMES))
         while left and left[0].index == index:
             missed.append(left.popleft().event)
     return (*missed, *(one.event for one in left))
 
 
-def _event_of(record: TranscriptFinal | SegmentFailed) -> Final | Failed:
-    if isinstance(record, SegmentFailed):
-        return Failed(record.segment, record.channel, record.start_s, record.end_s, record.code, record.message)
-    return Final(
-        segment=record.segment,
-        channel=record.channel,
-        start_s=record.start_s,
-        end_s=record.end_s,
-        text=record.text,
-        words=record.words,
-        language=record.language,
-        model=record.model,
-        times=_NO_TIMES,
-    )
+def _is_held(record: TranscriptFinal | SegmentFailed, held: Sequence[int]) -> bool:
+    """Whether the client has it, or has no such channel."""
+    return record.channel not in range(len(held)) or record.segment <= held[record.channel]
