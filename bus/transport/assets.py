@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bus.contract import subjects
+from bus.contract.errors import Overloaded
 from bus.transport.connection import BusConnection
 from bus.transport.jetstream_api import NANOSECONDS, AssetMissing
 
@@ -24,6 +25,8 @@ CHAT_ACK_WAIT_S = 5.0
 """A request for an answer whose worker falls silent for this long is given up: the gateway hears it by advisory."""
 _INFO_TIMEOUT_S = 1.0
 """A stream without a leader does not answer. Asked again soon, it is found soon after it has one."""
+_CREATE_AGAIN_S = (0.05, 0.1, 0.2, 0.4)
+"""Waits before a stream for which there was no room is looked for, and created, again."""
 _MAX_WAITING_PULLS = 4096
 _MAX_UNACKED = 4096
 _log = logging.getLogger(__name__)
@@ -144,6 +147,16 @@ async def _ensure_stream(
 
 
 async def _create_stream(connection: BusConnection, config: Config) -> None:
+    for again_s in _CREATE_AGAIN_S:
+        try:
+            return await _create_unless_there(connection, config)
+        except Overloaded:
+            # Where another process is creating the same stream, the server counts its room twice until that is done.
+            await asyncio.sleep(again_s)
+    await _create_unless_there(connection, config)
+
+
+async def _create_unless_there(connection: BusConnection, config: Config) -> None:
     name = config["name"]
     try:
         await _info(connection, f"STREAM.INFO.{name}")  # another process may have been faster meanwhile

@@ -1,6 +1,7 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,28 @@ async def test_many_processes_may_ensure_at_once(connect_bus: ConnectBus) -> Non
     connections = [await connect_bus(f"p{number}") for number in range(5)]
     await asyncio.gather(*(ensure_assets(connection, pools=["std", "large"]) for connection in connections))
     assert (await connections[0].request_api("STREAM.INFO.ASR_FINAL"))["state"]["consumer_count"] == 2
+
+
+async def test_a_stream_that_another_process_is_creating_is_found_after_a_refusal(
+    connect_bus: ConnectBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = await connect_bus("ours"), await connect_bus("theirs")
+    request, refused = ours.request_api, list[str]()
+
+    async def refuse_once(call: str, body: bytes = b"", *, timeout_s: float = 2.0) -> dict[str, Any]:
+        # The server counts the room of a stream twice while two create it: seen as error 10047 on a busy machine.
+        if call == "STREAM.CREATE.TRANSCRIPTS" and not refused:
+            refused.append(call)
+            await theirs.request_api(call, body)
+            raise Overloaded(
+                "JetStream is at a limit: insufficient storage resources available (JetStream error 10047)"
+            )
+        return await request(call, body, timeout_s=timeout_s)
+
+    monkeypatch.setattr(ours, "request_api", refuse_once)
+    await ensure_assets(ours)
+    assert refused
+    assert (await request("STREAM.INFO.TRANSCRIPTS"))["config"]["max_bytes"] == AssetLimits().transcripts_max_bytes
 
 
 async def test_only_who_states_limits_changes_an_existing_stream(bus: BusConnection) -> None:
