@@ -1,5 +1,6 @@
 """Who can decode, or answer, right now, from the workers' heartbeats. Pure: `now` is monotonic seconds and comes in."""
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,16 +39,15 @@ class Roster:
         self._kind = kind
         self._workers: dict[str, _Heard] = {}
         self._looked_at: float | None = None
-        self._models_seen: set[str] = set()
+        self._served_at: dict[str, float] = {}
+        """When each model was last known to have a worker."""
 
     def on_presence(self, presence: WorkerPresence, now: float) -> None:
         """Take in a heartbeat. ValueError for a pool name that no subject could hold."""
         check_identifier(presence.pool, "pool")
         self._workers[presence.worker] = _Heard(presence, now)
-        if presence.state == "leaving":
-            return
-        if len(self._models_seen) < _MAX_MODELS_SEEN:
-            self._models_seen |= {presence.model, *presence.aliases}
+        if presence.state != "leaving":
+            self._on_served(presence, now)
 
     def expire(self, now: float) -> tuple[str, ...]:
         """Forget the workers that fell silent, and name them, sorted.
@@ -58,6 +58,8 @@ class Roster:
         if self._was_deaf(now):
             self.renew(now)
         self._looked_at = now
+        for presence in self._live(now):
+            self._on_served(presence, now)
         gone = tuple(sorted(worker for worker, heard in self._workers.items() if not self._is_live(heard, now)))
         for worker in gone:
             del self._workers[worker]
@@ -100,9 +102,19 @@ class Roster:
         heard = self._workers.get(worker)
         return heard.presence if heard is not None and self._is_live(heard, now) else None
 
-    def workers(self, pool: str, now: float) -> int:
-        """How many live workers `pool` has; 0 for an unknown pool."""
-        return sum(presence.pool == pool for presence in self._live(now))
+    def workers(self, pool: str, now: float) -> frozenset[str]:
+        """The live workers of `pool`; none for an unknown pool."""
+        return frozenset(presence.worker for presence in self._live(now) if presence.pool == pool)
+
+    def unserved_s(self, model: str | None, now: float) -> float:
+        """How long nobody has been there for `model`, or for any (None); 0 if somebody is, infinite if nobody ever was.
+
+        As exact as `expire` is called often.
+        """
+        if self._serving(model, now) if model is not None else self._live(now):
+            return 0.0
+        times = self._served_at.values() if model is None else (self._served_at.get(model, -math.inf),)
+        return now - max(times, default=-math.inf)
 
     def pool_for(self, model: str | None, now: float) -> Route:
         """Pool for a session that asks for `model`, or for any (None): the default model if it is served.
@@ -117,12 +129,17 @@ class Roster:
             model = self._default_model if self._serving(self._default_model, now) else models[0]
         serving = self._serving(model, now)
         if not serving:
-            if model in self._models_seen:
+            if model in self._served_at:
                 raise NoWorker(f"no {self._kind} worker for this model is connected at the moment")
             raise UnknownModel(f"no {self._kind} worker serves this model; available: {', '.join(models)}")
         pools = {presence.pool: presence.model for presence in serving}
         pool = min(pools, key=lambda pool: (-self.slots(pool, now), pool))
         return Route(pool, pools[pool])
+
+    def _on_served(self, presence: WorkerPresence, now: float) -> None:
+        for model in (presence.model, *presence.aliases):
+            if model in self._served_at or len(self._served_at) < _MAX_MODELS_SEEN:
+                self._served_at[model] = now
 
     def _serving(self, model: str | None, now: float) -> list[WorkerPresence]:
         return [presence for presence in self._live(now) if model == presence.model or model in presence.aliases]

@@ -35,6 +35,9 @@ class LlmWorkers(Protocol):
     def presence(self, worker: str, now: float) -> WorkerPresence | None:
         """The newest heartbeat of a worker, None if it does not live."""
 
+    def unserved_s(self, model: str | None, now: float) -> float:
+        """How long nobody has been there for a model; infinite if nobody ever was."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
@@ -285,19 +288,23 @@ class Answer:
         ]
 
     def _without_worker(self, error: HarkenError, now: float) -> list[Effect]:
-        """At first nobody is there: say so, the turn can be retried. Later somebody may come up again: wait a while."""
+        """Say so. Who was there a moment ago may come up again: wait a while. Else the turn can be retried."""
         first_seen = self._without_worker_since is None
         if self._without_worker_since is None:
             self._without_worker_since = now
         waited_s = now - self._without_worker_since
-        was_asked = self._was_asked or self._wish.is_resumed
-        if not was_asked or isinstance(error, UnknownModel) or waited_s >= self._patience.revive_s:
+        may_come = self._was_asked or self._wish.is_resumed or self._was_served_lately(now)
+        if not may_come or isinstance(error, UnknownModel) or waited_s >= self._patience.revive_s:
             self.outcome = Failed(error)
             return []
         self._enter(_Stage.DUE, now)
         self._try_at = now + self._patience.look_every_s
         notice = NoWorker("no LLM worker is alive; the answer goes on when one returns")
         return [Emit(Fault(notice, fatal=False))] if first_seen else []
+
+    def _was_served_lately(self, now: float) -> bool:
+        """Of a gateway that cannot hear for a while, too, heartbeats are missed."""
+        return self._workers.unserved_s(self._wish.model, now) < self._patience.revive_s
 
     def _preferred(self, route: Route, now: float) -> str | None:
         presence = None if self._prefer is None else self._workers.presence(self._prefer, now)

@@ -8,6 +8,7 @@ that slows down as a whole is not given more work for it.
 
 from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Set
 from dataclasses import dataclass
 
 
@@ -47,16 +48,20 @@ class Hedging:
         self._newest: deque[float] = deque()
         self._sorted: list[float] = []
         self._tokens = self._options.burst
-        self._workers = 0
+        self._workers: Set[str] = frozenset()
 
-    def on_workers(self, workers: int) -> None:
-        """So many workers of the pool are alive."""
+    def on_workers(self, workers: Set[str]) -> None:
+        """These workers of the pool are alive."""
         self._workers = workers
 
     @property
     def has_others(self) -> bool:
         """Whether what one worker has could be another's."""
-        return self._workers >= 2
+        return len(self._workers) >= 2
+
+    def has_other_than(self, worker: str) -> bool:
+        """Whether somebody lives who is not this one, which may live or not."""
+        return bool(self._workers - {worker})
 
     def on_answer(self, held_s: float) -> None:
         """A final was answered so long after a worker took it."""

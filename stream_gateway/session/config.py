@@ -26,6 +26,9 @@ class RetryOptions:
     worker's window to another after `ack_wait`, and unanswered work is published again when the bus comes back; this
     is for what neither sees. It does not run while the window queues: work done twice makes a busy pool busier."""
     max_misses: int = 3
+    max_failures: int = 4
+    """Of a window that one worker alone says it cannot decode, each after all its deliveries: more than a worker that
+    can decode nothing lives to give. Where a second one says so it has failed."""
     max_queued_s: float = 630.0
     """A window that nobody took for this long has expired in the broker and is published again. To be above the age
     at which it expires there (`AssetLimits.finals_max_age_s`)."""

@@ -1,6 +1,6 @@
 """One final window on its way: how far it has come with the broker, the worker and the record."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from bus.contract.work import AsrResult, Failure
@@ -29,8 +29,9 @@ class FinalJob:
     """DUE: when to publish. QUEUED: when it has expired in the broker. TAKEN: when the answer counts as missed."""
     attempt: int = 1
     misses: int = 0
-    may_fail_once: bool = True
-    """No worker has said yet that it cannot be decoded."""
+    failures: int = 0
+    failed_by: set[str] = field(default_factory=set)
+    """The workers that say that they cannot decode it."""
     publish_failures: int = 0
     published_at: float | None = None
     """When the broker had the newest attempt that is no hedge."""

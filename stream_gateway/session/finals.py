@@ -148,12 +148,10 @@ class Finals:
         if result.failure is not None and job.has_rival:
             job.has_rival = False
             return [Dropped("final_result", "other_attempt_goes_on")]
-        if result.failure is not None and result.worker and job.may_fail_once and self._config.pool.hedging.has_others:
-            # All its deliveries may have gone to one worker that can decode nothing, and so has time for them.
-            job.may_fail_once = False
+        if result.failure is not None and result.worker and self._may_yet_succeed(job, result.worker):
             self._publish_anew(job)
-            job.try_at = now
-            return [Dropped("final_result", "failed_once")]
+            job.try_at = now + self._backoff_s(job.failures - 1)
+            return [Dropped("final_result", "failed_by_one")]
         job.answered_at = now
         effects: list[Effect] = [_cancel(job, "answered")] if job.hedged else []
         if result.failure is not None:
@@ -269,6 +267,16 @@ class Finals:
         job.hedged = job.has_rival = True
         job.attempt += 1
         return self._decode(job, hedge=True)
+
+    def _may_yet_succeed(self, job: FinalJob, worker: str) -> bool:
+        """`worker` cannot decode it. Whether it is asked for again, because another one may.
+
+        All its deliveries may have gone to one worker that can decode nothing, and so has time for them.
+        """
+        job.failures += 1
+        job.failed_by.add(worker)
+        is_alone = len(job.failed_by) < 2 and self._config.pool.hedging.has_other_than(worker)
+        return is_alone and job.failures < self._config.retry.max_failures
 
     def _measure(self, job: FinalJob, result: AsrResult, now: float) -> None:
         """What the answer tells of its pool."""

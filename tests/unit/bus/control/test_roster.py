@@ -1,3 +1,4 @@
+import math
 from typing import Literal
 
 import pytest
@@ -108,11 +109,26 @@ def test_slots_add_up_over_the_live_workers_of_a_pool() -> None:
     assert roster.slots("nowhere", now=0.0) == 0
 
 
-def test_the_live_workers_of_a_pool_are_counted_whatever_their_slots() -> None:
+def test_the_live_workers_of_a_pool_are_named() -> None:
     roster = _roster(_worker("w1", slots=2), _worker("w2", slots=3), _worker("w3", pool="other", slots=7))
-    assert roster.workers("std", now=0.0) == 2
-    assert roster.workers("nowhere", now=0.0) == 0
-    assert roster.workers("std", now=EXPIRES_AFTER_S) == 0
+    assert roster.workers("std", now=0.0) == {"w1", "w2"}
+    assert roster.workers("nowhere", now=0.0) == set()
+    assert roster.workers("std", now=EXPIRES_AFTER_S) == set()
+
+
+def test_how_long_a_model_has_been_without_a_worker_is_known() -> None:
+    roster = _roster(_worker("w1", model="large", aliases=("big",)), _worker("w2"))
+    assert roster.unserved_s("large", now=0.0) == roster.unserved_s(None, now=0.0) == 0.0
+    roster.on_presence(_worker("w2"), now=4.0)
+    roster.on_presence(_worker("w2"), now=8.0)
+    for half_s in range(17):
+        roster.expire(now=half_s / 2)
+    last_live_at = max(half_s / 2 for half_s in range(17) if half_s / 2 < EXPIRES_AFTER_S)
+    assert roster.unserved_s("big", now=8.0) == roster.unserved_s("large", now=8.0) == 8.0 - last_live_at
+    assert roster.unserved_s(None, now=8.0) == 0.0
+    roster.on_presence(_worker("w2", state="leaving"), now=8.5)
+    assert roster.unserved_s(None, now=9.0) == 1.0
+    assert roster.unserved_s("nonesuch", now=9.0) == Roster().unserved_s(None, now=9.0) == math.inf
 
 
 def test_models_are_named_once_and_sorted() -> None:

@@ -134,6 +134,32 @@ def test_without_a_worker_the_client_is_told_at_once() -> None:
     assert (failed.error.code, failed.error.retryable) == ("no_worker", True)
 
 
+def test_a_turn_that_comes_while_the_workers_were_not_heard_for_a_while_waits_for_them_and_says_so() -> None:
+    desk = Desk(patience=AnswerPatience(revive_s=10.0))
+    desk.pass_time(1.0)
+    desk.alive.clear()
+    desk.pass_time(4.0)
+    desk.say("hello")
+    assert [fault.error.code for fault in desk.events(events.Fault)] == ["no_worker"]
+    assert desk.events(events.ChatFailed) == []
+    desk.alive.add("w1")
+    desk.beat()
+    desk.pass_time(0.5)
+    desk.taken("w1")
+    desk.delta(1, "one")
+    desk.done(1)
+    assert desk.shown() == "one"
+
+
+def test_a_turn_that_comes_long_after_the_last_worker_went_fails_at_once() -> None:
+    desk = Desk(patience=AnswerPatience(revive_s=10.0))
+    desk.pass_time(1.0)
+    desk.alive.clear()
+    desk.pass_time(13.0)
+    desk.say("hello")
+    assert [failed.error.code for failed in desk.events(events.ChatFailed)] == ["no_worker"]
+
+
 def test_an_unknown_model_is_told_with_those_there_are() -> None:
     desk = asked(model="nonesuch")
     (failed,) = desk.events(events.ChatFailed)

@@ -9,7 +9,7 @@ OPTIONS = HedgeOptions(floor_s=1.0, unknown_s=5.0, min_answers=10, max_answers=1
 
 def a_pool(*answers_s: float, options: HedgeOptions = OPTIONS) -> Hedging:
     hedging = Hedging(options)
-    hedging.on_workers(2)
+    hedging.on_workers({"w1", "w2"})
     for held_s in answers_s:
         hedging.on_answer(held_s)
     return hedging
@@ -34,8 +34,16 @@ def test_old_answers_are_forgotten() -> None:
 
 def test_a_worker_alone_is_not_asked_twice() -> None:
     hedging = a_pool()
-    hedging.on_workers(1)
+    hedging.on_workers({"w1"})
     assert hedging.wait_s is None
+
+
+def test_there_are_others_than_a_worker_that_is_gone() -> None:
+    hedging = a_pool()
+    assert hedging.has_other_than("w1")
+    hedging.on_workers({"w2"})
+    assert hedging.has_other_than("w1")
+    assert not hedging.has_other_than("w2")
 
 
 def test_nothing_is_hedged_where_it_is_switched_off() -> None:
@@ -82,7 +90,7 @@ def test_a_final_that_no_worker_says_it_has_waits_less_and_needs_but_one_worker(
     workers: int, wait_s: float | None
 ) -> None:
     pool = a_pool()
-    pool.on_workers(workers)
+    pool.on_workers({f"w{number}" for number in range(workers)})
     assert pool.unnoticed_wait_s == wait_s
 
 

@@ -19,7 +19,7 @@ from tests.unit.stream_gateway.session.finals_desk import FinalsDesk
 def a_desk(*, workers: int = 2) -> FinalsDesk:
     """A pool of which nothing is known yet: a hedge comes after 5 s, and there is a token for one."""
     desk = FinalsDesk()
-    desk.hedging.on_workers(workers)
+    desk.hedging.on_workers({f"w{number}" for number in range(1, workers + 1)})
     return desk
 
 
@@ -193,7 +193,7 @@ def test_a_proposal_that_was_answered_is_not_called_off() -> None:
 
 def test_reports_on_a_hedge_change_nothing_of_the_first_attempt() -> None:
     harness = a_session()
-    harness.config.pool.hedging.on_workers(2)
+    harness.config.pool.hedging.on_workers({"w1", "w2"})
     first = harness.utterance()
     harness.pass_time(5.1)
     (hedge,) = [one for one in of_type(harness.effects, Decode) if one.hedge]

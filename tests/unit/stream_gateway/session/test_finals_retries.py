@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from bus.contract.records import SegmentFailed
+from bus.contract.records import SegmentFailed, TranscriptFinal
 from stream_gateway.session.effects import Decode, Dropped, Store
 from tests.unit.stream_gateway.session.builders import a_failure, a_final_window, a_result, of_type, some_timings
 from tests.unit.stream_gateway.session.finals_desk import RETRY, FinalsDesk
@@ -224,24 +224,53 @@ def test_a_missed_final_makes_the_pool_lag() -> None:
     assert desk.lag.partials_stopped
 
 
-def test_a_final_that_a_worker_gives_up_is_tried_once_more_where_there_are_others() -> None:
+def test_a_final_that_one_worker_gives_up_is_asked_for_again_until_another_one_answers() -> None:
     desk = FinalsDesk()
-    desk.hedging.on_workers(2)
+    desk.hedging.on_workers({"w1", "w2"})
     first = desk.published(now=4.0)
     gives_up = msgspec.structs.replace(a_failure(first), worker="w1")
+    now = 5.0
+    for attempt, wait_s in ((2, 0.25), (3, 0.5), (4, 1.0)):
+        assert desk.finals.on_result(gives_up, now) == [Dropped("final_result", "failed_by_one")]
+        now += wait_s
+        again = desk.decode(now)
+        assert (again.window, again.attempt, again.hedge) == (first.window, attempt, False)
+        desk.take(again, now)
+    desk.finals.on_result(a_result(first), now)
+    assert isinstance(desk.stored(now).record, TranscriptFinal)
 
-    assert desk.finals.on_result(gives_up, 5.0) == [Dropped("final_result", "failed_once")]
-    second = desk.decode(5.0)
-    assert (second.window, second.attempt, second.hedge) == (first.window, 2, False)
-    desk.take(second, 5.0)
 
-    assert desk.finals.on_result(gives_up, 6.0) == []
+def test_a_final_that_two_workers_give_up_has_failed() -> None:
+    desk = FinalsDesk()
+    desk.hedging.on_workers({"w1", "w2", "w3"})
+    failure = a_failure(desk.published(now=4.0))
+    desk.finals.on_result(msgspec.structs.replace(failure, worker="w1"), 5.0)
+    desk.take(desk.decode(5.25), 5.25)
+    assert desk.finals.on_result(msgspec.structs.replace(failure, worker="w2"), 6.0) == []
     assert isinstance(desk.stored(6.0).record, SegmentFailed)
+
+
+def test_a_final_that_only_ever_gets_to_a_worker_that_cannot_decode_it_fails_in_the_end() -> None:
+    desk = FinalsDesk()
+    desk.hedging.on_workers({"w1", "w2"})
+    gives_up = msgspec.structs.replace(a_failure(desk.published(now=4.0)), worker="w1")
+    for _ in range(3):
+        desk.finals.on_result(gives_up, 5.0)
+        desk.take(desk.decode(9.0), 9.0)
+    assert desk.finals.on_result(gives_up, 10.0) == []
+    assert isinstance(desk.stored(10.0).record, SegmentFailed)
+
+
+def test_the_worker_that_gave_a_final_up_may_be_gone_and_the_one_that_is_left_be_another() -> None:
+    desk = FinalsDesk()
+    desk.hedging.on_workers({"w2"})
+    desk.finals.on_result(msgspec.structs.replace(a_failure(desk.published(now=4.0)), worker="w1"), 5.0)
+    assert desk.decode(5.25).attempt == 2
 
 
 @pytest.mark.parametrize(("workers", "worker"), [(1, "w1"), (2, "")])
 def test_a_final_fails_at_once_if_nobody_else_is_there_or_it_has_killed_its_workers(workers: int, worker: str) -> None:
     desk = FinalsDesk()
-    desk.hedging.on_workers(workers)
+    desk.hedging.on_workers({f"w{number}" for number in range(1, workers + 1)})
     desk.finals.on_result(msgspec.structs.replace(a_failure(desk.published(now=4.0)), worker=worker), 5.0)
     assert isinstance(desk.stored(5.0).record, SegmentFailed)

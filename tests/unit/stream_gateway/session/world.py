@@ -97,7 +97,7 @@ class World:
         self.session = Session(limits=limits, now=0.0)
         self.windows: dict[int, Decode] = {}
         self.hedging = Hedging(HedgeOptions(unknown_s=1.0))
-        self.hedging.on_workers(trouble.workers)
+        self.hedging.on_workers({f"w{number}" for number in range(trouble.workers)})
         self.cancelled: set[int] = set()
         self.released: dict[int, int] = defaultdict(int)
         self.committed = 0
