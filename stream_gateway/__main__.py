@@ -38,6 +38,7 @@ from stream_gateway.policy.keys import parse_keys
 from stream_gateway.policy.pool_door import DoorOptions
 from stream_gateway.policy.shortage import ProcessLimits
 from stream_gateway.process_limits import allow_open_files, available_bytes
+from stream_gateway.registry import Registry
 from stream_gateway.segmentation.scorer import FrameScorer
 from stream_gateway.segmentation.segmenter import SegmenterOptions
 from stream_gateway.server import FrameLimits, FrontDoor
@@ -45,6 +46,7 @@ from stream_gateway.services import Services
 from stream_gateway.session.config import RetryOptions, SessionLimits, segmenter_options
 from stream_gateway.settings import GatewaySettings
 from stream_gateway.sockets import SocketLimits
+from stream_gateway.workforce import PoolOptions, Workforce
 
 log = logging.getLogger(__name__)
 
@@ -95,18 +97,21 @@ async def serve(
     scorer = FrameScorer(vad_path)
     await scorer.start()
     metrics = GatewayMetrics(CollectorRegistry())
+    sessions = Registry()
+    workforce = _workforce(settings, gateway_id, bus, metrics, sessions)
+    doorkeeper = _doorkeeper(settings, tenants=len(set(tenants.values())))
     gateway = Gateway(
         gateway=gateway_id,
         bus=bus,
         metrics=metrics,
-        default_model=settings.default_model,
-        default_chat_model=settings.default_chat_model,
-        doorkeeper=_doorkeeper(settings, tenants=len(set(tenants.values()))),
-        services=lambda self: _services(settings, gateway_id, bus, scorer, metrics, self),
+        sessions=sessions,
+        workforce=workforce,
+        doorkeeper=doorkeeper,
+        services=_services(settings, gateway_id, bus, scorer, metrics, workforce, doorkeeper),
     )
     await gateway.start()
     # Else the first clients of a gateway that joins others on a port would hear that there is no worker.
-    await gateway.wait_for_worker(_FIRST_HEARTBEAT_S)
+    await workforce.wait_for_worker(_FIRST_HEARTBEAT_S)
     frames = FrameLimits(binary_bytes=settings.max_frame_bytes, base64_bytes=settings.max_base64_frame_bytes)
     sockets = SocketLimits(max_held_bytes=settings.max_input_mb << 20, max_strangers=settings.max_strangers)
     door = FrontDoor(gateway, metrics=metrics, tenants=tenants, frames=frames, sockets=sockets)
@@ -121,7 +126,7 @@ async def serve(
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _renew, tls, settings)
     log.info("gateway listens", extra={**address, "tls": tls is not None, "gateway": gateway_id})
     tell_ready(os.environ.get(readiness.ENVIRONMENT))
-    return await _run(settings, gateway, server, bus, scorer, stop)
+    return await _run(settings, gateway, workforce, server, bus, scorer, stop)
 
 
 def _tls(settings: GatewaySettings) -> SSLContext | None:
@@ -155,6 +160,7 @@ async def _join_bus(settings: GatewaySettings, shared: SharedSettings, gateway_i
 async def _run(
     settings: GatewaySettings,
     gateway: Gateway,
+    workforce: Workforce,
     server: Listeners,
     bus: BusConnection,
     scorer: FrameScorer,
@@ -165,8 +171,8 @@ async def _run(
         asyncio.create_task(work, name=name)
         for name, work in (
             ("watch", gateway.watch()),
-            ("probe workers", gateway.probe_workers()),
-            ("follow queues", gateway.follow_queues()),
+            ("probe workers", workforce.probe()),
+            ("follow queues", workforce.follow_queues()),
             ("stop", stop.wait()),
             ("bus closed", bus.closed.wait()),
         )
@@ -222,25 +228,44 @@ def _doorkeeper(settings: GatewaySettings, *, tenants: int) -> Doorkeeper:
     )
 
 
+def _workforce(
+    settings: GatewaySettings, gateway_id: str, bus: BusConnection, metrics: GatewayMetrics, sessions: Registry
+) -> Workforce:
+    return Workforce(
+        gateway=gateway_id,
+        bus=bus,
+        metrics=metrics,
+        sessions=sessions,
+        options=PoolOptions(
+            cadence=CadenceOptions(base_s=settings.partial_interval_s),
+            hedging=HedgeOptions(enabled=settings.hedge_finals),
+            door=DoorOptions(max_lag_s=settings.max_lag_s),
+        ),
+        default_model=settings.default_model,
+        default_chat_model=settings.default_chat_model,
+    )
+
+
 def _services(
     settings: GatewaySettings,
     gateway_id: str,
     bus: BusConnection,
     scorer: FrameScorer,
     metrics: GatewayMetrics,
-    gateway: Gateway,
+    workforce: Workforce,
+    doorkeeper: Doorkeeper,
 ) -> Services:
     return Services(
         gateway=gateway_id,
         bus=bus,
         scorer=scorer,
         metrics=metrics,
-        route=gateway.route,
-        check_pool=gateway.doorkeeper.check_pool,
-        llm=gateway.llm,
+        route=workforce.route,
+        check_pool=doorkeeper.check_pool,
+        llm=workforce.llm,
         default_instructions=settings.default_instructions,
         patience=AnswerPatience(queued_s=settings.answer_queue_s, deadline_s=settings.answer_deadline_s),
-        pool_of=gateway.pool,
+        pool_of=workforce.pool,
         limits=SessionLimits(
             start_timeout_s=settings.start_timeout_s,
             idle_timeout_s=settings.idle_timeout_s,
@@ -254,9 +279,6 @@ def _services(
             VadOptions(endpoint_s=settings.endpoint_s, max_utterance_s=settings.max_utterance_s), SegmenterOptions()
         ),
         endpoint=EndpointOptions(mode=settings.endpoint_mode),
-        cadence=CadenceOptions(base_s=settings.partial_interval_s),
-        hedging=HedgeOptions(enabled=settings.hedge_finals),
-        door=DoorOptions(max_lag_s=settings.max_lag_s),
         follow_partials=settings.follow_partials,
         retry=RetryOptions(deadline_s=settings.final_deadline_s),
     )

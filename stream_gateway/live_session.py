@@ -120,6 +120,11 @@ class LiveSession:
         for decode in self._work.taken(upto_seq) if self._work is not None else ():
             self.apply(self.machine.on_taken(decode, self.now()))
 
+    def on_done(self, upto_seq: int) -> None:
+        """Workers have told the broker, a while ago, that they are done with all of this pool's up to this number."""
+        for decode in self._work.done(upto_seq) if self._work is not None else ():
+            self.apply(self.machine.on_taken(decode, self.now(), is_done=True))
+
     def on_noticed(self, taken: AsrTaken, *, held: bool) -> None:
         """A worker says that it has a final, or is gone and has it no more."""
         self.apply(self.machine.on_noticed(taken.segment, taken.window, self.now(), held=held))

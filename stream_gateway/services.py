@@ -9,11 +9,8 @@ from bus.transport.connection import BusConnection
 from stream_gateway.chat.answer import LlmWorkers
 from stream_gateway.chat.options import AnswerPatience, ChatConfig
 from stream_gateway.metrics import GatewayMetrics
-from stream_gateway.policy.cadence import CadenceOptions
 from stream_gateway.policy.endpoint import EndpointOptions
-from stream_gateway.policy.hedging import HedgeOptions
 from stream_gateway.policy.pool import Pool
-from stream_gateway.policy.pool_door import DoorOptions
 from stream_gateway.segmentation.scorer import FrameScorer
 from stream_gateway.segmentation.segmenter import SegmenterOptions
 from stream_gateway.session.config import (
@@ -49,9 +46,6 @@ class Services:
     max_outbox_events: int
     segmenter: SegmenterOptions
     endpoint: EndpointOptions
-    cadence: CadenceOptions
-    hedging: HedgeOptions
-    door: DoorOptions
     retry: RetryOptions
     follow_partials: bool
     """See `SessionConfig`."""

@@ -75,6 +75,15 @@ class SessionWork:
         self._queued -= news
         return [self._in_broker[seq] for seq in sorted(news)]
 
+    def done(self, upto_seq: int) -> list[Decode]:
+        """The windows of which a worker has told the broker that it is done, if it has of all up to `upto_seq`.
+
+        Each is told once, also if its answer has come; those whose segment is stored are not told.
+        """
+        done = self._in_broker.take_upto(upto_seq)
+        self._queued = {seq for seq in self._queued if seq in self._in_broker}
+        return done
+
     def given_up(self, stream_seq: int, deliveries: int) -> AsrResult | None:
         """The answer to a window that the broker will not deliver again, if it is one of this session's."""
         decode = self._in_broker.on_given_up(stream_seq, deliveries)

@@ -15,6 +15,8 @@ class QueueState:
     """Messages that no worker has taken yet."""
     taken_upto_seq: int
     """All of the pool's messages up to this one were handed to a worker, or have expired."""
+    acked_upto_seq: int
+    """Of all of them up to this one a worker has said that it is done."""
     born: str
     """When the queue came to be, as the broker says it."""
 
@@ -29,5 +31,6 @@ async def finals_queue(bus: BusConnection, pool: str) -> QueueState:
     return QueueState(
         waiting=whole(info, "num_pending"),
         taken_upto_seq=whole(info, "delivered", "stream_seq"),
+        acked_upto_seq=whole(info, "ack_floor", "stream_seq"),
         born=str(info.get("created")),
     )

@@ -51,11 +51,14 @@ class Shortage:
             return "memory"
         return "time" if self._passed else None
 
-    def look(self, *, lag_s: float, scoring_share: float, memory_bytes: int, now: float) -> None:
-        """Take in what was measured since the last look; a few times a second."""
+    def look(self, *, lag_s: float, waited_s: float, scored_s: float, memory_bytes: int, now: float) -> None:
+        """Take in what was measured since the last look; a few times a second.
+
+        The event loop was `lag_s` late, and speech detection took `waited_s` for `scored_s` of audio.
+        """
         limits = self._limits
         self._lag.measure(lag_s, now)
-        self._scoring.measure(scoring_share, now)
+        self._scoring.measure(waited_s / scored_s if scored_s else 0.0, now)
         self._judge("lag", self.lag_s, limits.max_process_lag_s)
         self._judge("scoring", self.scoring_share, limits.max_scoring_share)
         if limits.max_memory_bytes is not None:

@@ -56,10 +56,7 @@ class FrameScorer:
         self._line: deque[Lane] = deque()
         self._pacing = Pacing()
         self._is_running = False
-        self.scored_s = 0.0
-        """Audio that was scored, of all tracks."""
-        self.waited_s = 0.0
-        """Time that their callers waited for it. While it grows faster than `scored_s`, audio falls behind."""
+        self._waited_s, self._scored_s = 0.0, 0.0
 
     async def start(self) -> None:
         """Load the model off the loop and start the thread. Raises ValueError for a file that is no such model."""
@@ -68,6 +65,20 @@ class FrameScorer:
         loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._work, args=(model, loop), name="frame-scorer", daemon=True)
         self._thread.start()
+
+    def take_load(self) -> tuple[float, float]:
+        """What callers waited, and the audio that was scored for it on all tracks, since the last call. Seconds.
+
+        Where the first is more than the second, audio falls behind.
+        """
+        load = self._waited_s, self._scored_s
+        self._waited_s, self._scored_s = 0.0, 0.0
+        return load
+
+    def on_scored(self, samples: int, waited_s: float) -> None:
+        """A caller has the scores of so many samples."""
+        self._waited_s += waited_s
+        self._scored_s += samples / SAMPLE_RATE_HZ
 
     async def aclose(self) -> None:
         """Stop the thread after the run in progress. score() calls that wait raise InternalError. Idempotent."""
@@ -209,10 +220,11 @@ class ScoringTrack:
         """
         began_at = time.monotonic()
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waited_s = 0.0
         if self._scorer.submit(self._lane, samples, waiter):
             await waiter
-            self._scorer.waited_s += time.monotonic() - began_at
-        self._scorer.scored_s += len(samples) / SAMPLE_RATE_HZ
+            waited_s = time.monotonic() - began_at
+        self._scorer.on_scored(len(samples), waited_s)
         return self._scorer.take_scores(self._lane)
 
     def close(self) -> None:

@@ -130,6 +130,24 @@ class Finals:
         else:
             job.taken_at = now
 
+    def on_done(self, segment: int, window: int, attempt: int, now: float) -> list[Effect]:
+        """A worker told the broker some time ago that it has answered this attempt: ask again if it has not.
+
+        To be told well after it: an answer that comes later than this is taken for lost.
+        """
+        job = self._job(segment, window)
+        if job is None or job.is_answered or job.publish is not Publish.TAKEN or attempt < job.attempt - job.hedged:
+            return []
+        if job.has_rival:
+            job.has_rival = False
+            return [Dropped("final_result", "other_attempt_goes_on")]
+        if job.failures >= self._config.retry.max_failures:
+            return []  # whoever does this does it always: the deadline will tell
+        job.failures += 1
+        self._publish_anew(job)
+        job.try_at = now
+        return [Dropped("final_result", "never_came")]
+
     def on_publish_failed(self, segment: int, window: int, now: float) -> list[Effect]:
         """The broker may or may not have it: publish again under the same id, after a back-off."""
         job = self._job(segment, window)

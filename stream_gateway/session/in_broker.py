@@ -57,6 +57,12 @@ class InBroker(Generic[What]):
             self._given_up_early[seq] = deliveries
         return what
 
+    def take_upto(self, seq: int) -> list[What]:
+        """What has a number up to this one, in their order. It is forgotten."""
+        taken = [what for number, what in sorted(self._known.items()) if number <= seq]
+        self._known = {number: what for number, what in self._known.items() if number > seq}
+        return taken
+
     def keep(self, is_wanted: Callable[[What], bool]) -> None:
         """Forget the others."""
         self._known = {seq: what for seq, what in self._known.items() if is_wanted(what)}

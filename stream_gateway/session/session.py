@@ -223,12 +223,11 @@ class Session:
             return []
         return self._settle(self._speech.on_published(decode, now, succeeded=succeeded), now)
 
-    def on_taken(self, decode: Decode, now: float) -> list[Effect]:
-        """A worker has the window of a `Decode`. May be told late, or more than once."""
+    def on_taken(self, decode: Decode, now: float, *, is_done: bool = False) -> list[Effect]:
+        """A worker has the window of a `Decode`, or is done with it. May be told late, or more than once."""
         if not self._is_alive:
             return []
-        self._speech.on_taken(decode, now)
-        return self._settle([], now)
+        return self._settle(self._speech.on_taken(decode, now, is_done=is_done), now)
 
     def on_noticed(self, segment: int, window: int, now: float, *, held: bool = True) -> list[Effect]:
         """A worker says that it has this window of a final, sooner than `on_taken` tells; or is gone, and has not."""

@@ -122,10 +122,13 @@ class Speech:
             return self._partials.on_publish_failed(decode.window, now)
         return []
 
-    def on_taken(self, decode: Decode, now: float) -> None:
-        """A worker has the window of a `Decode`."""
+    def on_taken(self, decode: Decode, now: float, *, is_done: bool) -> list[Effect]:
+        """A worker has the window of a `Decode`, or is done with it: then its answer is here, or was lost."""
+        if decode.kind == "final" and is_done:
+            return self._finals.on_done(decode.segment, decode.window, decode.attempt, now)
         if decode.kind == "final" and not decode.hedge:
             self._finals.on_taken(decode.segment, decode.window, now)
+        return []
 
     def on_noticed(self, segment: int, window: int, now: float, *, held: bool) -> None:
         """A worker says that it has a final, or is gone and has it no more."""

@@ -37,11 +37,13 @@ async def test_a_stored_message_is_fetched_with_what_is_known_of_it(bus: BusConn
 async def test_the_queue_tells_what_waits_and_what_was_taken(bus: BusConnection, finals: RawPull) -> None:
     acks = [await bus.publish_stored(SUBJECT, b"window", msg_id=str(number)) for number in range(3)]
     first = await finals_queue(bus, "std")
-    assert first == QueueState(waiting=3, taken_upto_seq=0, born=first.born)
+    assert first == QueueState(waiting=3, taken_upto_seq=0, acked_upto_seq=0, born=first.born)
+    done = await finals.fetch(wait_s=2)
     await finals.fetch(wait_s=2)
-    await finals.fetch(wait_s=2)
+    assert done is not None
+    await done.ack()
     later = await finals_queue(bus, "std")
-    assert later == QueueState(waiting=1, taken_upto_seq=acks[1].seq, born=first.born)
+    assert later == QueueState(waiting=1, taken_upto_seq=acks[1].seq, acked_upto_seq=acks[0].seq, born=first.born)
     assert later.continues(first) and not first.continues(later)
 
 

@@ -127,7 +127,7 @@ def test_a_gateway_that_drains_is_full_or_lacks_something_wants_no_more_and_one_
     door = Door(sessions=9)
     door.look(a_pool(late=True))
     reasons = [door.keeper.wants_no_more_because()]
-    door.keeper.process.look(lag_s=0.0, scoring_share=0.0, memory_bytes=2000, now=door.now)
+    door.keeper.process.look(lag_s=0.0, waited_s=0.0, scored_s=1.0, memory_bytes=2000, now=door.now)
     reasons.append(door.keeper.wants_no_more_because())
     assert not door.ask(resuming=True).admitted
     door.keeper.draining = True
@@ -147,7 +147,7 @@ def test_a_gateway_that_drains_is_full_or_lacks_something_wants_no_more_and_one_
 def test_a_busy_process_takes_a_few_sessions_all_the_same(sessions: int, reason: str | None) -> None:
     door = Door(sessions=sessions)
     door.look(a_pool(slots=8))
-    door.keeper.process.look(lag_s=9.0, scoring_share=0.0, memory_bytes=0, now=door.now)
+    door.keeper.process.look(lag_s=9.0, waited_s=0.0, scored_s=1.0, memory_bytes=0, now=door.now)
     assert door.keeper.wants_no_more_because() == reason
     assert door.ask().admitted is (reason is None)
 

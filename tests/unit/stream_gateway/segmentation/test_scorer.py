@@ -264,13 +264,13 @@ async def test_fifty_tracks_at_once_each_get_their_own_scores() -> None:
             assert [answer[0] for answer in answers] == pytest.approx([mark + 1 + turn / 1000 for mark in range(50)])
 
 
-async def test_what_was_scored_and_how_long_it_was_waited_for_is_summed_up() -> None:
+async def test_what_was_scored_and_how_long_it_was_waited_for_is_told_since_the_last_time() -> None:
     async with running(CountingModel()) as scorer:
         one, other = scorer.open_track(), scorer.open_track()
         await one.score(frames(7)[:100])
-        assert (scorer.scored_s, scorer.waited_s) == (100 / 16_000, 0.0), (
-            "no frame is complete, so nothing is waited for"
-        )
+        assert scorer.take_load() == (0.0, 100 / 16_000), "no frame is complete, so nothing is waited for"
         await asyncio.gather(one.score(frames(7)), other.score(frames(8, 9)))
-        assert scorer.scored_s == pytest.approx((100 + 512 + 1024) / 16_000)
-        assert scorer.waited_s > 0
+        waited_s, scored_s = scorer.take_load()
+        assert scored_s == pytest.approx((512 + 1024) / 16_000)
+        assert waited_s > 0
+        assert scorer.take_load() == (0.0, 0.0)

@@ -70,6 +70,10 @@ class FinalsDesk:
         self.take(decode, now)
         return decode
 
+    def done(self, decode: Decode, now: float) -> list[Effect]:
+        """A worker has told the broker, a while ago, that it is done with this attempt."""
+        return self.finals.on_done(decode.segment, decode.window, decode.attempt, now)
+
     def take(self, decode: Decode, now: float) -> None:
         """The broker gets a request and a worker takes it at once, and says so."""
         self.finals.on_published(decode.segment, decode.window, now)

@@ -115,6 +115,15 @@ def test_an_attempt_that_is_made_anew_needs_a_worker_of_its_own_to_speak() -> No
     assert desk.finals.deadline() == 5.75
 
 
+def test_of_two_attempts_both_have_to_be_done_before_the_final_is_asked_for_again() -> None:
+    desk = a_desk()
+    first = desk.published(now=4.0)
+    hedge = desk.decode(9.0)
+    assert desk.done(hedge, 10.0) == [Dropped("final_result", "other_attempt_goes_on")]
+    assert desk.done(first, 11.0) == [Dropped("final_result", "never_came")]
+    assert desk.decode(11.0).attempt == 3
+
+
 def test_a_final_that_waits_in_the_queue_is_not_hedged() -> None:
     desk = a_desk()
     desk.finals.confirm(a_final_window(), 4.0)

@@ -268,6 +268,39 @@ def test_the_worker_that_gave_a_final_up_may_be_gone_and_the_one_that_is_left_be
     assert desk.decode(5.25).attempt == 2
 
 
+def test_a_final_that_a_worker_is_done_with_and_has_not_answered_is_asked_for_again() -> None:
+    desk = FinalsDesk()
+    first = desk.published(now=4.0)
+    assert desk.done(first, 6.0) == [Dropped("final_result", "never_came")]
+    again = desk.decode(6.0)
+    assert (again.window, again.attempt, again.hedge) == (first.window, 2, False)
+    assert desk.done(first, 6.5) == []
+
+
+def test_a_worker_that_never_answers_what_it_is_done_with_is_found_out_by_the_deadline_in_the_end() -> None:
+    desk = FinalsDesk()
+    decode = desk.published(now=4.0)
+    for _ in range(4):
+        assert desk.done(decode, 6.0)
+        decode = desk.decode(6.0)
+        desk.take(decode, 6.0)
+    assert desk.done(decode, 7.0) == []
+    assert desk.finals.deadline() == 18.0
+
+
+def test_what_is_answered_or_still_queues_is_not_asked_for_again_for_being_done() -> None:
+    desk = FinalsDesk()
+    answered = desk.published(now=4.0)
+    desk.finals.on_result(a_result(answered), 5.0)
+    assert desk.done(answered, 6.0) == []
+    desk.finals.confirm(a_final_window(2, start_s=5.0, end_s=7.0), 8.0)
+    (queued,) = of_type(desk.settle(8.0), Decode)
+    desk.finals.on_published(queued.segment, queued.window, 8.0)
+    assert desk.done(queued, 9.0) == []
+    stored = msgspec.structs.replace(a_result(answered), segment=9)
+    assert desk.finals.on_done(stored.segment, stored.window, 1, 9.0) == []
+
+
 @pytest.mark.parametrize(("workers", "worker"), [(1, "w1"), (2, "")])
 def test_a_final_fails_at_once_if_nobody_else_is_there_or_it_has_killed_its_workers(workers: int, worker: str) -> None:
     desk = FinalsDesk()

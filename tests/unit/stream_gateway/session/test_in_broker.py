@@ -14,6 +14,15 @@ def test_a_message_that_is_given_up_is_known_by_its_number_once() -> None:
     assert known.on_given_up(7, 4) is None
 
 
+def test_all_up_to_a_number_are_taken_in_their_order_and_forgotten() -> None:
+    known: InBroker[str] = InBroker()
+    for seq in (9, 7, 8, 10):
+        published(known, seq, f"w{seq}")
+    assert known.take_upto(9) == ["w7", "w8", "w9"]
+    assert known.take_upto(9) == []
+    assert 10 in known
+
+
 def test_one_that_is_given_up_before_its_number_is_known_is_told_with_that() -> None:
     known: InBroker[str] = InBroker()
     known.on_publishing()

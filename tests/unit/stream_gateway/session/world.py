@@ -236,11 +236,18 @@ class World:
             self.broker.waiting.append(decode)
         elif decode.window in self.cancelled:
             pass  # a worker that was told in time
-        elif self.broker.bus_is_up and not self._happens(self.trouble.lost):
+        elif self.broker.bus_is_up:
+            self.at(self.now + self.random.uniform(1.0, 2.0), partial(self._be_done, decode))
+            if self._happens(self.trouble.lost):
+                return
             result = self.decode(decode)
             self._deliver(result)
             if self._happens(self.trouble.doubled):
                 self.at(self.now + self.random.uniform(0.0, 20.0), partial(self._deliver, result))
+
+    def _be_done(self, decode: Decode) -> None:
+        if self.broker.bus_is_up:
+            self.perform(self.session.on_taken(decode, self.now, is_done=True))
 
     def _deliver(self, result: AsrResult) -> None:
         if self.partial_in_flight and self.partial_in_flight[0] == result.window:
