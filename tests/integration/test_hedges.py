@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from asr_workers.held_jobs import Job
+from asr_workers.presence import tell_taken
 from bus.contract import subjects
 from bus.contract.work import AsrCancel, AsrRequest, AsrResult, decode_cancel, decode_result, encode
 from bus.transport.connection import BusConnection
@@ -22,7 +23,9 @@ ONE_AT_A_TIME = {"HARKEN_ASR_THREADS": "1", "HARKEN_ASR_BATCH_SIZE": "1"}
 async def test_a_final_that_one_worker_keeps_is_answered_by_another_and_then_called_off(
     launch_gateway: Launch, launch_worker: Launch, bus: BusConnection
 ) -> None:
-    gateway = await launch_gateway()
+    # A real model may take long to start where much else runs; until then it is not the deadline that asks again.
+    gateway = await launch_gateway(HARKEN_GATEWAY_FINAL_DEADLINE_S="90")
+    await bus.subscribe(subjects.alive_asr("w1"), lambda _, data: None)
     cancels: asyncio.Queue[AsrCancel] = asyncio.Queue()
     await bus.subscribe(subjects.cancel_asr(POOL), lambda _, data: cancels.put_nowait(decode_cancel(data)))
     kept: list[AsrRequest] = []
@@ -38,6 +41,7 @@ async def test_a_final_that_one_worker_keeps_is_answered_by_another_and_then_cal
             await job.nak(0.1)
             return
         kept.append(asked)
+        await tell_taken(bus, asked, worker="w1", ack_subject=job.ack_subject)
         renewals.append(asyncio.create_task(renew(job)))
 
     async with hand_made_worker(bus, keep):
