@@ -42,6 +42,7 @@ class Process:
         self._ready = ready.encode()
         self._before_start = before_start
         self._lives = 0
+        self._killed = 0
         self._process: asyncio.subprocess.Process | None = None
         self._keeping: asyncio.Task[None] | None = None
 
@@ -77,6 +78,7 @@ class Process:
 
     def kill(self) -> bool:
         """SIGKILL, as a crash or the kernel would; False if no life runs."""
+        self._killed = self._lives
         return self.signal(signal.SIGKILL)
 
     async def until_ended(self) -> int:
@@ -93,8 +95,8 @@ class Process:
             raise NotServing(f"{self.name} does not serve; its output is in {self.output}") from None
 
     def is_serving(self) -> bool:
-        """Whether the life that runs has said so."""
-        if self.pid is None:
+        """Whether the life that runs has said so. One that was killed may not have ended yet, and serves no more."""
+        if self.pid is None or self._lives == self._killed:
             return False
         with suppress(FileNotFoundError):
             return self._ready in self.output.read_bytes()
