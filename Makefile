@@ -28,7 +28,7 @@ test-clients: $(READY) ## Test with clients of others, which it installs into .c
 	@./scripts/make_client_envs.sh $(PY) .clients
 	. .clients/environment && $(PY) -m pytest tests/clients $(PYTEST_ARGS)
 
-test-browser: $(READY) ## Test the page in a real browser (Debian: apt install chromium)
+test-browser: $(READY) ## Test the page in real browsers (Debian: apt install chromium; others: docs/web.md)
 	HARKEN_TEST_BROWSER=1 $(PY) -m pytest tests/browser $(PYTEST_ARGS)
 
 test-faults: $(READY) ## Test what takes long: elections of a cluster, windows that kill workers, a restart under load

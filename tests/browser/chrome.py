@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any, Literal
 
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.browser.page import WITHIN_S, Page
+from tests.browser.program import running, said
+
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_WITHIN_S = 60.0
 _LARGEST_REPLY_BYTES = 64 * 1024 * 1024
 INSECURE_HOST = "harken.test"
 """A name for this machine that browsers take for a stranger's."""
@@ -40,16 +43,15 @@ def find_browser() -> str | None:
     return next((found for name in _NAMES if (found := shutil.which(name))), None)
 
 
-class Tab:
-    """One page. Every wait ends with TimeoutError after a minute."""
+class Tab(Page):
+    """One tab."""
 
     def __init__(self, socket: ClientConnection) -> None:
+        super().__init__()
         self._socket = socket
         self._asked = 0
         self._replies: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._loaded = asyncio.Event()
-        self.complaints: list[str] = []
-        """What the console and the log of the browser hold of errors."""
 
     async def listen(self) -> None:
         """Hand out replies for as long as the socket is open."""
@@ -69,51 +71,45 @@ class Tab:
         self._asked += 1
         reply = self._replies[self._asked] = asyncio.get_running_loop().create_future()
         await self._socket.send(json.dumps({"id": self._asked, "method": method, "params": params}))
-        async with asyncio.timeout(_WITHIN_S):
+        async with asyncio.timeout(WITHIN_S):
             message = await reply
         assert "error" not in message, message
         result: dict[str, Any] = message["result"]
         return result
 
     async def run(self, script: str) -> Any:
-        """The value of a JavaScript expression, awaited if it is a promise."""
         result = await self.call(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True
         )
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
-    async def until(self, condition: str) -> Any:
-        """The value of a JavaScript expression once it is true; it is looked at in every frame."""
-        script = f"""new Promise((resolve) => {{
-          const look = () => {{ const value = ({condition}); value ? resolve(value) : setTimeout(look, 16); }};
-          look();
-        }})"""
-        return await self.run(script)
-
     async def open(self, url: str, *, before: str = "") -> None:
-        """Load the page, and wait until it can be used. `before` runs before any of its scripts."""
+        """`before` runs before any of the page's scripts."""
         await self.call("Page.addScriptToEvaluateOnNewDocument", source=_WATCH + before)
         self._loaded.clear()
         await self.call("Page.navigate", url=url)
-        async with asyncio.timeout(_WITHIN_S):
+        async with asyncio.timeout(WITHIN_S):
             await self._loaded.wait()
         assert await self.run("document.documentElement.dataset.ready !== undefined"), self.complaints
 
     async def reload(self) -> None:
-        """Load the page again, as its reader would, and wait until it can be used."""
         self._loaded.clear()
         await self.call("Page.reload")
-        async with asyncio.timeout(_WITHIN_S):
+        async with asyncio.timeout(WITHIN_S):
             await self._loaded.wait()
 
-    async def click(self, element: str) -> None:
-        """As a person would, by the id of the element."""
-        await self.run(f"document.getElementById({json.dumps(element)}).click()")
+    async def type(self, element: str, text: str) -> None:
+        await self.run(f"document.getElementById({json.dumps(element)}).focus()")
+        for part in text.splitlines(keepends=True):
+            await self.call("Input.insertText", text=part.rstrip("\n"))
+            if part.endswith("\n"):
+                await self.press("Enter", 13)
 
-    async def text(self, element: str) -> str:
-        """What is written in the element of this id."""
-        return str(await self.run(f"document.getElementById({json.dumps(element)}).innerText"))
+    async def choose_file(self, element: str, path: Path) -> None:
+        document = await self.call("DOM.getDocument")
+        node = await self.call("DOM.querySelector", nodeId=document["root"]["nodeId"], selector=f"#{element}")
+        await self.call("DOM.setFileInputFiles", files=[str(path)], nodeId=node["nodeId"])
 
     async def press(self, key: str, code: int) -> None:
         """One key, down and up."""
@@ -138,24 +134,12 @@ async def chromium(command: str, microphone: Path | None = None, *, loops: bool 
     how = "" if loops else "%noloop"
     speaks = () if microphone is None else (f"--use-file-for-fake-audio-capture={microphone}{how}",)
     with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        process = await asyncio.create_subprocess_exec(
-            *(command, f"--user-data-dir={profile}", *speaks, *_FLAGS),
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        assert process.stderr is not None
-        try:
-            async with asyncio.timeout(_WITHIN_S):
-                while b"DevTools listening on " not in (line := await process.stderr.readline()):
-                    assert line, "the browser ended before it listened"
-            quiet = asyncio.create_task(_discard(process.stderr))
-            async with _first_tab(line.split()[-1].decode()) as tab:
-                yield tab
-            quiet.cancel()
-        finally:
-            if process.returncode is None:
-                process.terminate()
-            await process.wait()
+        async with (
+            running(command, f"--user-data-dir={profile}", *speaks, *_FLAGS, stderr=PIPE) as process,
+            said(process.stderr, b"DevTools listening on ") as address,
+            _first_tab(address) as tab,
+        ):
+            yield tab
 
 
 @asynccontextmanager
@@ -175,8 +159,3 @@ async def _first_tab(browser_url: str) -> AsyncIterator[Tab]:
             yield tab
         finally:
             listening.cancel()
-
-
-async def _discard(stream: asyncio.StreamReader) -> None:
-    while await stream.read(65536):
-        pass

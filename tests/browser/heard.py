@@ -3,7 +3,7 @@
 import base64
 
 from asr_workers.engines.scripted import expected_words
-from tests.browser.chrome import Tab
+from tests.browser.page import Page
 
 NOTE_AUDIO = """
 window.heard = [];
@@ -24,7 +24,7 @@ _TAKE = """(() => {
 })()"""
 
 
-async def words_heard(tab: Tab) -> str:
+async def words_heard(page: Page) -> str:
     """What the scripted engine makes of all that the page has heard in its first session."""
-    pcm = base64.b64decode(await tab.run(_TAKE))
+    pcm = base64.b64decode(await page.run(_TAKE))
     return " ".join(expected_words(pcm))

@@ -49,9 +49,7 @@ async def test_a_dropped_recording_is_transcribed_in_its_own_format(
 ) -> None:
     url = await ready(launch_gateway, launch_worker)
     await tab.open(url)
-    document = await tab.call("DOM.getDocument")
-    node = await tab.call("DOM.querySelector", nodeId=document["root"]["nodeId"], selector="#file")
-    await tab.call("DOM.setFileInputFiles", files=[str(SAMPLE)], nodeId=node["nodeId"])
+    await tab.choose_file("file", SAMPLE)
     await tab.until(f"({FINALS}).length >= 5 && document.getElementById('connection').innerText === 'Ready'")
     assert await tab.run("document.querySelector('.recording').innerText") == "austen.flac"
     assert await tab.text("choose-file") == "Open a recording"

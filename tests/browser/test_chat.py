@@ -3,6 +3,7 @@
 import pytest
 
 from tests.browser.chrome import Tab
+from tests.browser.page import Page
 from tests.integration.conftest import Launch
 from tests.integration.gateway_client import became
 
@@ -23,11 +24,9 @@ async def with_chat(tab: Tab, launch_gateway: Launch, launch_llm_worker: Launch)
     return gateway.port
 
 
-async def ask(tab: Tab, text: str) -> None:
+async def ask(tab: Page, text: str) -> None:
     """Typed and sent with the keyboard alone."""
-    await tab.run("document.getElementById('message').focus()")
-    await tab.call("Input.insertText", text=text)
-    await tab.press("Enter", 13)
+    await tab.type("message", f"{text}\n")
 
 
 async def test_an_answer_streams_and_says_how_fast_it_was(

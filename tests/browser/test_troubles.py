@@ -63,6 +63,12 @@ async def test_an_address_that_is_not_secure_is_named_as_the_cause(launch_gatewa
     assert await trouble(tab) == "insecure_origin"
 
 
+async def test_a_browser_that_hands_pages_no_sound_is_named_as_the_cause(launch_gateway: Launch, tab: Tab) -> None:
+    gateway = await launch_gateway()
+    await tab.open(f"http://127.0.0.1:{gateway.port}/", before="delete window.AudioWorkletNode;")
+    assert await trouble(tab) == "unsupported_browser"
+
+
 async def test_a_service_without_workers_says_so(launch_gateway: Launch, tab: Tab) -> None:
     gateway = await launch_gateway()
     await tab.open(f"http://127.0.0.1:{gateway.port}/")

@@ -26,7 +26,8 @@ export class Desk {
   toKeep() {
     const { session, ...live } = this._live ?? {};
     const resume = session?.snapshot();
-    return { sessions: this._sessions, sentBytes: this._sentBytes, live: resume ? { ...live, resume } : this._earlier };
+    const kept = { ...live, wasAway: false, resume }; // Firefox closes the sockets of a page before it tells it to go
+    return { sessions: this._sessions, sentBytes: this._sentBytes, live: resume ? kept : this._earlier };
   }
 
   get isListening() {

@@ -9,10 +9,19 @@ let names;
 
 export function languageName(code) {
   try {
-    names ??= new Intl.DisplayNames(navigator.languages ?? "en", { type: "language" });
+    names ??= makeNames();
     return names.of(code === "jw" ? "jv" : code) ?? code;
   } catch {
     return code;
+  }
+}
+
+function makeNames() {
+  const kind = { type: "language" };
+  try {
+    return new Intl.DisplayNames(navigator.languages, kind);
+  } catch {
+    return new Intl.DisplayNames("en", kind); // on a machine without a locale WebKit tells of a language named "C"
   }
 }
 

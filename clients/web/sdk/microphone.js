@@ -7,7 +7,7 @@ const RUNS_WITHIN_MS = 5000; // a machine without any sound device never runs
 export class Microphone {
   /** Asks for permission if need be. `onAudio({pcm, peak})` hears 32 ms at a time; `onLost` that the device is gone. */
   static async open({ deviceId, onAudio, onLost = () => {}, worklet = WORKLET, processing = {} }) {
-    if (!globalThis.isSecureContext || !navigator.mediaDevices?.getUserMedia) throw notAvailable();
+    if (!navigator.mediaDevices?.getUserMedia || !globalThis.AudioWorkletNode) throw notAvailable();
     const context = new AudioContext({ latencyHint: "interactive" });
     let stream;
     try {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ChatLog } from "../../../../clients/web/page/chat-log.js";
 import { clock, timestamp } from "../../../../clients/web/page/documents.js";
+import { languageName } from "../../../../clients/web/page/languages.js";
 import { connectionText, noticeFor } from "../../../../clients/web/page/plain-words.js";
 import { medianLatencyS, Transcript } from "../../../../clients/web/page/transcript.js";
 import { backoffS } from "../../../../clients/web/sdk/backoff.js";
@@ -146,4 +147,9 @@ test("times are written for programs and for people", () => {
   assert.equal(timestamp(3661.5, ","), "01:01:01,500");
   assert.equal(timestamp(-1, "."), "00:00:00.000");
   assert.deepEqual([7.9, 61, 3661].map(clock), ["0:07", "1:01", "1:01:01"]);
+});
+
+test("languages have English names where the browser tells of none that can be understood", () => {
+  Object.defineProperty(globalThis, "navigator", { value: { languages: ["C"] }, configurable: true });
+  assert.deepEqual(["de", "jw", "xx-not-a-tag-"].map(languageName), ["German", "Javanese", "xx-not-a-tag-"]);
 });
