@@ -1,6 +1,7 @@
 """Deepgram's live protocol, as its SDKs speak it on `/v1/listen` (docs/compatibility.md)."""
 
 from collections.abc import Sequence
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
@@ -9,7 +10,7 @@ import msgspec
 from bus.contract.client_protocol import AudioCommit, AudioEnd
 from bus.contract.errors import BadContainer, ClientTooSlow, Draining, HarkenError, IdleTimeout, SessionTooLong
 from bus.contract.work import SAMPLE_RATE_HZ
-from stream_gateway.dialects.base import Action, Audio, Awake, Handshake, Reply
+from stream_gateway.dialects.base import Action, Audio, Awake, Handshake, Later, Reply
 from stream_gateway.dialects.deepgram_channel import Channel
 from stream_gateway.dialects.deepgram_messages import (
     ConfigureFailure,
@@ -42,7 +43,11 @@ _tag_decoder = msgspec.json.Decoder(_Tag)
 
 
 class DeepgramDialect:
-    """Counts the audio of one socket, and keeps what each channel has shown."""
+    """Counts the audio of one socket, and keeps what each channel has shown.
+
+    What a client has been shown is known where messages are spelled, which may be long after the audio was read: what
+    depends on it is spelled there too.
+    """
 
     starts_late = False
     may_never_speak = False
@@ -59,7 +64,9 @@ class DeepgramDialect:
         self._audio_bytes = 0
         self._hash = sha256()
         self._heard_to_s = 0.0
-        """Audio in which all speech is known."""
+        """Audio whose speech was all shown."""
+        self._silence_waits = False
+        """To be spelled: a second word about silence can wait until the first one is out, for a slow reader's sake."""
 
     def on_open(self) -> Sequence[Action]:
         """Everything is in the query: the session starts."""
@@ -80,12 +87,7 @@ class DeepgramDialect:
             case "CloseStream":
                 return (AudioEnd(),)
             case "Configure":
-                failure = ConfigureFailure(
-                    request_id=self._request_id,
-                    code="CONFIGURE_KEYTERMS_NOT_SUPPORTED",
-                    description="a stream keeps what its query said: open another one",
-                )
-                return (Awake(), Reply(spelled(failure)))
+                return (Awake(), Later(self._configure_failure))
             case _:
                 description = f"a text message must be a JSON object whose type is one of {_MESSAGES}"
                 error = Error(variant="SchemaError", description=description, message=text[:_ECHOED_CHARS])
@@ -95,12 +97,14 @@ class DeepgramDialect:
         """Audio, or its end if there is none in it. All that came before was looked at for speech."""
         if not data:
             return (AudioEnd(),)
-        if self._wishes.bytes_per_s is not None:
-            self._heard_to_s = self._audio_bytes / self._wishes.bytes_per_s
+        before_bytes, bytes_per_s = self._audio_bytes, self._wishes.bytes_per_s
         self._audio_bytes += len(data)
         self._hash.update(data)
-        ends = [message for channel in self._channels for message in channel.after_silence(self._heard_to_s)]
-        return (*(Reply(spelled(message)) for message in ends), Audio(data))
+        awaits_end = any(channel.awaits_end for channel in self._channels)
+        if bytes_per_s is None or self._silence_waits or not awaits_end:
+            return (Audio(data),)
+        self._silence_waits = True
+        return (Later(partial(self._spell_silence, before_bytes / bytes_per_s)), Audio(data))
 
     def render(self, event: events.SessionEvent) -> Sequence[str]:
         """Spell one session event; most that is not of speech has no spelling here."""
@@ -153,6 +157,18 @@ class DeepgramDialect:
         self._channels = tuple(
             Channel(index, event.channels, wishes=self._wishes, metadata=metadata) for index in range(event.channels)
         )
+
+    def _configure_failure(self) -> Sequence[str]:
+        failure = ConfigureFailure(
+            request_id=self._request_id,
+            code="CONFIGURE_KEYTERMS_NOT_SUPPORTED",
+            description="a stream keeps what its query said: open another one",
+        )
+        return (spelled(failure),)
+
+    def _spell_silence(self, upto_s: float) -> Sequence[str]:
+        self._silence_waits = False
+        return [spelled(message) for message in self._quiet(upto_s)]
 
     def _quiet(self, upto_s: float) -> Sequence[ServerMessage]:
         self._heard_to_s = max(self._heard_to_s, upto_s)

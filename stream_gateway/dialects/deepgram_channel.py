@@ -38,6 +38,13 @@ class Channel:
         self._last_word_end_s: float | None = None  # until its UtteranceEnd
         self._finalize_is_answered = False
 
+    @property
+    def awaits_end(self) -> bool:
+        """Whether the silence that follows what was said may have to be told."""
+        if self._wishes.utterance_end_s is None:
+            return False
+        return self._last_word_end_s is not None or any(begun.reason for begun in self._begun.values())
+
     def on_speech_started(self, event: events.SpeechStarted) -> list[ServerMessage]:
         """Somebody began to speak; the silence before was perhaps long enough to be told."""
         messages = self.after_silence(event.start_s)
@@ -57,7 +64,7 @@ class Channel:
         return (self._results(event, event.end_s, is_final=False),)
 
     def on_final(self, event: events.Final | events.Failed, heard_to_s: float) -> list[ServerMessage]:
-        """The text of an utterance, empty if it has none; `heard_to_s`: nobody begins to speak before that."""
+        """The text of an utterance, empty if it has none; `heard_to_s`: who began to speak before that was shown."""
         reason = self._begun.pop(event.segment).reason
         text = event if isinstance(event, events.Final) else None
         end_s = event.end_s
