@@ -1,6 +1,7 @@
 import hashlib
 import json
 
+import msgspec
 import pytest
 
 from bus.contract.client_protocol import AudioCommit, AudioEnd, AudioFormat, SessionStart
@@ -15,7 +16,7 @@ from bus.contract.errors import (
     SessionTooLong,
     UnsupportedAudio,
 )
-from stream_gateway.dialects.base import Audio, Awake, Reply
+from stream_gateway.dialects.base import Audio, AudioConfigure, Awake, Reply
 from stream_gateway.session import events
 from tests.unit.stream_gateway.dialects.deepgram_client import RAW, SECOND, Client, place, spelled, spoken
 
@@ -42,12 +43,43 @@ def test_control_messages_are_read_and_keep_the_session_awake() -> None:
     assert client.says({"type": "CloseStream"}) == [AudioEnd()]
 
 
-def test_a_stream_keeps_what_its_query_said() -> None:
-    actions = Client().says({"type": "Configure", "keyterms": ["x"]})
-    assert actions[0] == Awake()
-    (failure,) = spelled(actions)
-    assert (failure["type"], failure["request_id"]) == ("ConfigureFailure", "s1")
-    assert failure["code"] == "CONFIGURE_KEYTERMS_NOT_SUPPORTED"
+def test_keyterms_are_replaced_and_told_back() -> None:
+    client = Client(f"{RAW}&keyterm=Seine&language=fr")
+    awake, configure, told = client.says({"type": "Configure", "keyterms": ["Marne", "Oise"]})
+    assert awake == Awake()
+    assert configure == AudioConfigure(msgspec.structs.replace(client.start, hotwords=("Marne", "Oise")))
+    assert spelled([told]) == [{"type": "ConfigureSuccess", "request_id": "s1", "keyterms": ["Marne", "Oise"]}]
+    _, configure, _ = client.says({"type": "Configure", "keyterms": []})
+    assert configure == AudioConfigure(msgspec.structs.replace(client.start, hotwords=()))
+
+
+def test_formatting_is_turned_on_and_off_from_where_the_client_says_so() -> None:
+    client = Client()
+    for features, text in (
+        ({"punctuate": True}, "Hello."),
+        ({"numerals": True}, "Hello."),
+        ({"smart_format": False}, "hello"),
+    ):
+        *_, told = client.says({"type": "Configure", "features": features})
+        assert spelled([told]) == [{"type": "ConfigureSuccess", "request_id": "s1"}]
+        client.begins(1, 0.2)
+        assert spoken(client.ends(1, "Hello.", 0.2, 0.7)[0]) == text
+
+
+def test_more_keyterms_than_are_taken_change_nothing() -> None:
+    for keyterms in (["x"] * 101, ["x" * 1001]):
+        _, told = Client().says({"type": "Configure", "keyterms": keyterms})
+        (failure,) = spelled([told])
+        assert (failure["type"], failure["request_id"]) == ("ConfigureFailure", "s1")
+        assert failure["code"] == "CONFIGURE_KEYTERM_LIMIT_EXCEEDED"
+
+
+@pytest.mark.parametrize("wrong", [{"keyterms": "x"}, {"keyterms": [5]}, {"features": {"punctuate": "yes"}}])
+def test_a_change_that_is_none_is_sent_back_as_a_schema_error(wrong: dict[str, object]) -> None:
+    _, reply = Client().says({"type": "Configure", **wrong})
+    assert isinstance(reply, Reply)
+    error = json.loads(reply.text)
+    assert (error["type"], error["variant"]) == ("Error", "SchemaError")
 
 
 @pytest.mark.parametrize("text", ["", "hello", "[]", '{"type": 5}', '{"type": "Start"}', '{"type":' + "[" * 100_000])
