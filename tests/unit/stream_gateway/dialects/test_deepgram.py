@@ -45,6 +45,7 @@ def test_control_messages_are_read_and_keep_the_session_awake() -> None:
 
 def test_keyterms_are_replaced_and_told_back() -> None:
     client = Client(f"{RAW}&keyterm=Seine&language=fr")
+    assert isinstance(client.start, SessionStart)
     awake, configure, told = client.says({"type": "Configure", "keyterms": ["Marne", "Oise"]})
     assert awake == Awake()
     assert configure == AudioConfigure(msgspec.structs.replace(client.start, hotwords=("Marne", "Oise")))
