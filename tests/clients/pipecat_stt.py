@@ -100,4 +100,4 @@ async def main(name: str, port: str, audio: bytes) -> None:
     sys.stdout.write(json.dumps({"texts": listener.texts, "errors": listener.errors}))
 
 
-asyncio.run(main(*sys.argv[1:3], Path(sys.argv[3]).read_bytes()))
+asyncio.run(main(sys.argv[1], sys.argv[2], Path(sys.argv[3]).read_bytes()))
