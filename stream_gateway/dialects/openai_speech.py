@@ -81,7 +81,8 @@ class SpokenItems:
         detected = self._detects
         self._follow(settings)
         if detected and not self._detects:
-            self._uncommitted = next((one for one in self._by_segment.values() if not one.committed), None)
+            still_open = (one for one in self._by_segment.values() if not one.committed)
+            self._uncommitted = next(still_open, self._uncommitted)
         spoken = self._uncommitted
         if detected or not self._detects or spoken is None:
             return []

@@ -207,7 +207,9 @@ def test_the_client_is_told_once_that_speech_began_however_often_it_changes_its_
     desk.happen(SpeechStarted(1, 0, 1.0))
     for segment in (1, 2):
         assert [configure(desk, detection) for detection in (None, {"type": "server_vad"})] == [[], []]
-        assert desk.happen(SpeechCleared(segment, 0), SpeechStarted(segment + 1, 0, 1.0)) == []
+        assert desk.happen(SpeechCleared(segment, 0)) == []
+        assert [configure(desk, detection) for detection in (None, {"type": "server_vad"})] == [[], []]
+        assert desk.happen(SpeechStarted(segment + 1, 0, 1.0)) == []
     assert kinds(desk.happen(SpeechEnded(3, 0, 3.0)))[0] == "input_audio_buffer.speech_stopped"
 
 
