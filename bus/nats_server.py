@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import click
 
+from bus.runtime.exposure import is_loopback
 from bus.runtime.settings import UnknownSetting, click_options, refuse_unknown_environment, setting
 from bus.runtime.shared_settings import SharedSettings
 from bus.transport.server_binary import (
@@ -45,7 +46,7 @@ class NatsServerSettings:
     die_with_parent: bool = setting(False, help="End when the process that started this one ends (Linux).")
 
     def __post_init__(self) -> None:
-        if self.credentials_file is None and self.host not in ("127.0.0.1", "localhost", "::1"):
+        if self.credentials_file is None and not is_loopback(self.host):
             raise ValueError("to listen beyond loopback, give a credentials file")
 
 

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from bus.contract.client_protocol import AudioCommit, AudioEnd, SessionResume, SessionStart
 from bus.contract.errors import AudioBeforeStart, HarkenError, InternalError, InvalidMessage, NoChat
 from bus.contract.session_record import Takeover
-from stream_gateway.dialects.base import Action, Audio, AudioClear, Awake, Dialect, Later, Reply
+from stream_gateway.dialects.base import Action, Audio, AudioClear, AudioConfigure, Awake, Dialect, Later, Reply
 from stream_gateway.event_writer import EventWriter
 from stream_gateway.live_session import LiveSession
 from stream_gateway.opening import Opener, Opening
@@ -127,6 +127,8 @@ class Connection:
                     self._commit()
                 case AudioClear():
                     live.apply(machine.on_clear(live.now()))
+                case AudioConfigure(start):
+                    await live.configure_audio(start)
                 case AudioEnd():
                     await self._finish_audio()
                 case _:  # of the chat

@@ -12,7 +12,7 @@ from stream_gateway.audio.pipeline import open_audio
 from stream_gateway.audio.ring import AudioBuffer
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.segmentation.levels import LevelTrack
-from stream_gateway.segmentation.scorer import FrameScorer
+from stream_gateway.segmentation.scorer import FrameScorer, ScoringTrack
 from stream_gateway.session.effects import Effect
 from stream_gateway.session.outset import Outset
 from stream_gateway.session.session import Session
@@ -41,9 +41,11 @@ class AudioIntake:
 
         The first sample that is fed is number `outset.begin_sample`.
         """
+        self._audio, self._vad = audio, vad
         self._decoder = open_audio(audio)
         self._buffers = [AudioBuffer(outset.clock_sample) for _ in range(self._decoder.tracks)]
-        self._scoring = [scorer.open_track() if vad else LevelTrack() for _ in range(self._decoder.tracks)]
+        self._scorer = scorer
+        self._scoring = self._open_scoring()
         self._lead_in_samples = outset.begin_sample - outset.clock_sample
         self._metrics = metrics
         self._machine = machine
@@ -65,6 +67,30 @@ class AudioIntake:
                 await self._take(await self._decoder.feed(b""))
         except HarkenError as error:
             self._apply(self._machine.on_audio_end(self._now(), error))
+
+    async def change_format(self, audio: AudioFormat) -> None:
+        """From here on audio comes as `audio` has it, in as many channels as before. Raise UnsupportedAudio."""
+        if audio == self._audio:
+            return
+        decoder = open_audio(audio)
+        assert decoder.tracks == len(self._buffers), "the number of channels stays"
+        await self._take(await self._decoder.finish())
+        self._decoder.close()
+        self._audio, self._decoder = audio, decoder
+
+    async def change_detection(self, *, vad: bool) -> None:
+        """The machine finds turns in another way: score what it wants to hear, some of it perhaps again."""
+        if vad is self._vad:
+            return
+        self._vad = vad
+        for track in self._scoring:
+            track.close()
+        self._scoring = self._open_scoring()
+        for channel, buffer in enumerate(self._buffers):
+            end_sample = buffer.end_sample
+            for start in range(self._machine.scored_sample(channel), end_sample, _BLOCK_SAMPLES):
+                block = buffer.slice_bytes(start, min(start + _BLOCK_SAMPLES, end_sample))
+                await self._score(channel, np.frombuffer(block, dtype="<i2"))
 
     async def finish(self) -> HarkenError | None:
         """No frame follows: take what the decoder still holds, and tell what was wrong with the audio."""
@@ -90,6 +116,13 @@ class AudioIntake:
         for track in self._scoring:
             track.close()
 
+    async def _score(self, channel: int, samples: NDArray[np.int16]) -> None:
+        scores = await self._scoring[channel].score(samples)
+        self._apply(self._machine.on_scores(channel, scores, self._now()))
+
+    def _open_scoring(self) -> list[ScoringTrack | LevelTrack]:
+        return [self._scorer.open_track() if self._vad else LevelTrack() for _ in self._buffers]
+
     async def _take(self, tracks: Sequence[NDArray[np.int16]]) -> None:
         if self._lead_in_samples and len(tracks[0]):
             silence = np.zeros(self._lead_in_samples, dtype=np.int16)
@@ -105,6 +138,5 @@ class AudioIntake:
                 buffer.append(block)
             self._machine.on_audio(self._buffers[0].end_sample, received_at)
             for channel, block in enumerate(blocks):
-                scores = await self._scoring[channel].score(block)
-                self._apply(self._machine.on_scores(channel, scores, self._now()))
+                await self._score(channel, block)
             self._metrics.on_received(len(blocks[0]) / SAMPLE_RATE_HZ, self._now() - received_at)

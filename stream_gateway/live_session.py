@@ -5,15 +5,17 @@ import logging
 from collections.abc import Sequence
 
 from bus.contract.chat_work import ChatReply
+from bus.contract.client_protocol import SessionStart
 from bus.contract.errors import ClientTooSlow
 from bus.contract.records import SegmentFailed, SegmentRecord
 from bus.contract.work import AsrResult, AsrTaken
+from stream_gateway.audio.formats import check_audio
 from stream_gateway.event_writer import EventWriter
 from stream_gateway.intake import AudioIntake
 from stream_gateway.opening import Opening
-from stream_gateway.services import Services
+from stream_gateway.services import Services, reconfigured
 from stream_gateway.session import events
-from stream_gateway.session.config import SessionLimits
+from stream_gateway.session.config import SessionConfig, SessionLimits
 from stream_gateway.session.effects import Cancel, Close, Decode, Dropped, Effect, Emit, Release, Store
 from stream_gateway.session.outset import BEGINNING
 from stream_gateway.session.session import Phase, Session
@@ -60,6 +62,7 @@ class LiveSession:
         self._work: SessionWork | None = None
         self._chat: SessionChat | None = None
         self._ledger: SessionLedger | None = None
+        self._config: SessionConfig | None = None
         self._is_resumable = False
         self._workers_alive = True
         self._timer: asyncio.TimerHandle | None = None
@@ -76,6 +79,7 @@ class LiveSession:
         if self.machine.phase is not Phase.HELLO:
             return
         start, config, services = opening.start, opening.config, self._services
+        self._config = config
         ids = {"gateway": services.gateway, "tenant": self.tenant, "session": self.session_id}
         self._ledger = opening.ledger
         self._is_resumable = config.resume is not None
@@ -104,6 +108,19 @@ class LiveSession:
                 wait_for_room=self.has_room.wait,
                 now=self.now,
             )
+
+    async def configure_audio(self, start: SessionStart) -> None:
+        """From here on audio is heard as `start` has it. Raises a ClientError, and then nothing has changed."""
+        if self._config is None or self._work is None or self.intake is None or not self.machine.accepts_audio:
+            return
+        assert start.audio is not None
+        check_audio(start.audio)
+        self._config = config = reconfigured(self._config, start, self._services)
+        self._work.configure(start)
+        # At once, before anything is heard: what the dialect tells next is by the new rules.
+        self.apply(self.machine.on_audio_configure(config, self.now()))
+        await self.intake.change_detection(vad=config.vad)
+        await self.intake.change_format(start.audio)
 
     def on_result(self, result: AsrResult) -> None:
         """A worker answered."""

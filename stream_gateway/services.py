@@ -1,7 +1,7 @@
 """What a connection needs of its process, gathered in one value."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bus.contract.client_protocol import Limits, SessionStart
 from bus.control.roster import Route
@@ -17,6 +17,7 @@ from stream_gateway.session.config import (
     RetryOptions,
     SessionConfig,
     SessionLimits,
+    check_start,
     endpoint_options,
     segmenter_options,
 )
@@ -61,6 +62,18 @@ class Services:
             idle_timeout_s=self.limits.idle_timeout_s,
             max_buffered_audio_s=self.limits.max_buffered_audio_s,
         )
+
+
+def reconfigured(config: SessionConfig, start: SessionStart, services: Services) -> SessionConfig:
+    """`config` with what of hearing audio `start` has. Raises InvalidMessage."""
+    check_start(start)
+    return replace(
+        config,
+        language=start.language,
+        vad=start.vad.enabled,
+        segmenter=segmenter_options(start.vad, services.segmenter),
+        endpoint=endpoint_options(start.vad, services.endpoint),
+    )
 
 
 def session_config(

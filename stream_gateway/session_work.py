@@ -42,6 +42,10 @@ class SessionWork:
         self._queued: set[int] = set()
         """Those of them that no worker is known to have."""
 
+    def configure(self, start: SessionStart) -> None:
+        """What windows from here on are decoded with."""
+        self._start = start
+
     async def publish(self, decode: Decode, pcm: bytes) -> Published:
         """Hand a window to the broker; tell whether it has it."""
         subject = subjects.asr_final if decode.kind == "final" else subjects.asr_partial

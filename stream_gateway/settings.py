@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from bus.contract.client_protocol import EndpointMode
+from bus.runtime.exposure import check_anonymous
 from bus.runtime.settings import setting
 from bus.runtime.tls import check_pair
 
@@ -15,7 +16,7 @@ class GatewaySettings:
 
     section: ClassVar[str] = "GATEWAY"
 
-    host: str = setting("127.0.0.1", help="Address to listen on; 0.0.0.0 for all.")
+    host: str = setting("127.0.0.1", help="Address to listen on; 0.0.0.0 for all, which takes keys.")
     port: int = setting(8080, help="Port to listen on.", minimum=0, maximum=65535)
     reuse_port: bool = setting(True, help="Let several gateway processes share the port.")
     tls_cert: Path | None = setting(
@@ -23,8 +24,11 @@ class GatewaySettings:
     )
     tls_key: Path | None = setting(None, help="Private key of the certificate (PEM, not encrypted).")
     api_keys: tuple[str, ...] = setting(
-        (), help="Keys as tenant=key,tenant=key; without any, everyone is the tenant `default`."
+        (),
+        help="Keys as tenant=key,tenant=key; without any, everyone is the tenant `default`, and only loopback is "
+        "listened on.",
     )
+    allow_anonymous: bool = setting(False, help="Listen on other addresses than loopback without keys too.")
     default_model: str | None = setting(None, help="Model of sessions that name none; by default any that is served.")
     default_chat_model: str | None = setting(
         None, help="Model that answers in sessions that name none; by default any that is served."
@@ -124,3 +128,4 @@ class GatewaySettings:
 
     def __post_init__(self) -> None:
         check_pair(self.tls_cert, self.tls_key)
+        check_anonymous(self.host, has_keys=bool(self.api_keys), is_allowed=self.allow_anonymous)

@@ -22,6 +22,7 @@ PURE = (
     "bus/control/child_spec.py",
     "bus/control/restart_policy.py",
     "bus/control/roster.py",
+    "bus/runtime/exposure.py",
     "bus/transport/jetstream_api.py",
     "bus/transport/pull_protocol.py",
     "bus/transport/roles.py",

@@ -19,6 +19,7 @@ from bus.control.probes import reachable_host, url_host
 from bus.control.run_stack import run_stack
 from bus.control.stack import StackOptions, managed_nats_url
 from bus.runtime import readiness
+from bus.runtime.exposure import check_anonymous
 from bus.runtime.model_store.catalogue import SILERO_VAD, WHISPER_BASE
 from bus.runtime.model_store.errors import ModelStoreError
 from bus.runtime.model_store.store import default_cache_dir
@@ -36,7 +37,16 @@ class UpSettings:
     """How many processes run, and where. What they do is set by their own variables, which are passed on."""
 
     section: ClassVar[str] = "UP"
-    host: str = setting("127.0.0.1", environment="HARKEN_GATEWAY_HOST", help="Address to listen on; 0.0.0.0 for all.")
+    host: str = setting(
+        "127.0.0.1",
+        environment="HARKEN_GATEWAY_HOST",
+        help="Address to listen on; 0.0.0.0 for all, which takes keys (HARKEN_GATEWAY_API_KEYS).",
+    )
+    allow_anonymous: bool = setting(
+        False,
+        environment="HARKEN_GATEWAY_ALLOW_ANONYMOUS",
+        help="Listen on other addresses than loopback without keys too.",
+    )
     port: int = setting(
         8080, environment="HARKEN_GATEWAY_PORT", help="Port to listen on; 0 takes a free one.", minimum=0, maximum=65535
     )
@@ -90,6 +100,8 @@ def up(settings: UpSettings, shared: SharedSettings) -> None:
     cache_dir = shared.cache_dir or default_cache_dir()
     try:
         refuse_unknown_environment(UpSettings.section, (UpSettings, SharedSettings), os.environ)
+        has_keys = bool(os.environ.get("HARKEN_GATEWAY_API_KEYS", "").strip())
+        check_anonymous(settings.host, has_keys=has_keys, is_allowed=settings.allow_anonymous)
         tls = _tls_settings(settings)
         port = gateway_port(settings.host, settings.port)
         options = _stack_options(settings, shared, port, cache_dir, tls)
@@ -138,6 +150,7 @@ def _stack_options(
         tls=bool(tls),
         settings={
             **tls,
+            "HARKEN_GATEWAY_ALLOW_ANONYMOUS": str(settings.allow_anonymous).lower(),
             "HARKEN_ASR_MODEL": settings.model,
             "HARKEN_LLM_MODEL": settings.llm_model,
             "HARKEN_CACHE_DIR": str(cache_dir.absolute()),

@@ -43,7 +43,19 @@ class AudioClear:
     """Take back the audio since the last turn ended."""
 
 
-Action: TypeAlias = Command | Audio | AudioClear | Reply | Later | Awake
+@dataclass(frozen=True, slots=True)
+class AudioConfigure:
+    """From here on audio is heard as `start` has it: its format, how its turns end, its language, words to listen for.
+
+    The number of channels stays, and so does everything that is not of audio. An open turn goes on, and ends by the new
+    rules; but what the client was to end itself is taken back, and heard anew for turns. For dialects that cannot
+    resume: the key of a session keeps how it was started.
+    """
+
+    start: SessionStart
+
+
+Action: TypeAlias = Command | Audio | AudioClear | AudioConfigure | Reply | Later | Awake
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

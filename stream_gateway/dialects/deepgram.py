@@ -1,18 +1,22 @@
 """Deepgram's live protocol, as its SDKs speak it on `/v1/listen` (docs/compatibility.md)."""
 
 from collections.abc import Sequence
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
-from bus.contract.client_protocol import AudioCommit, AudioEnd
+from bus.contract.client_protocol import AudioCommit, AudioEnd, SessionStart
 from bus.contract.errors import BadContainer, ClientTooSlow, Draining, HarkenError, IdleTimeout, SessionTooLong
 from bus.contract.work import SAMPLE_RATE_HZ
-from stream_gateway.dialects.base import Action, Audio, Awake, Handshake, Reply
+from stream_gateway.dialects.base import Action, Audio, AudioConfigure, Awake, Handshake, Later, Reply
 from stream_gateway.dialects.deepgram_channel import Channel
 from stream_gateway.dialects.deepgram_messages import (
+    Configure,
     ConfigureFailure,
+    ConfigureSuccess,
     Error,
     Metadata,
     ModelInfo,
@@ -22,6 +26,7 @@ from stream_gateway.dialects.deepgram_messages import (
 )
 from stream_gateway.dialects.deepgram_query import Wishes, read_query
 from stream_gateway.session import events
+from stream_gateway.session.config import MAX_HOTWORDS, MAX_HOTWORDS_CHARS
 
 PATH: Final = "/v1/listen"
 _IDLE_TIMEOUT_S = 10.0
@@ -39,10 +44,15 @@ class _Tag(msgspec.Struct):
 
 
 _tag_decoder = msgspec.json.Decoder(_Tag)
+_configure_decoder = msgspec.json.Decoder(Configure)
 
 
 class DeepgramDialect:
-    """Counts the audio of one socket, and keeps what each channel has shown."""
+    """Counts the audio of one socket, and keeps what each channel has shown.
+
+    What a client has been shown is known where messages are spelled, which may be long after the audio was read: what
+    depends on it is spelled there too.
+    """
 
     starts_late = False
     may_never_speak = False
@@ -54,17 +64,23 @@ class DeepgramDialect:
         self.offset_rate_hz = SAMPLE_RATE_HZ
         self._handshake = handshake
         self._wishes: Wishes
+        """Changed where messages are spelled, by them."""
+        self._start: SessionStart
+        """What the session was asked for, up to now."""
         self._request_id = ""
         self._channels: tuple[Channel, ...] = ()
         self._audio_bytes = 0
         self._hash = sha256()
         self._heard_to_s = 0.0
-        """Audio in which all speech is known."""
+        """Audio whose speech was all shown."""
+        self._silence_waits = False
+        """To be spelled: a second word about silence can wait until the first one is out, for a slow reader's sake."""
 
     def on_open(self) -> Sequence[Action]:
         """Everything is in the query: the session starts."""
         self._wishes = read_query(self._handshake.query)
-        return (self._wishes.start,)
+        self._start = self._wishes.start
+        return (self._start,)
 
     def on_text(self, text: str) -> Sequence[Action]:
         """Read a control message; what is none is answered, and never fatal."""
@@ -80,27 +96,22 @@ class DeepgramDialect:
             case "CloseStream":
                 return (AudioEnd(),)
             case "Configure":
-                failure = ConfigureFailure(
-                    request_id=self._request_id,
-                    code="CONFIGURE_KEYTERMS_NOT_SUPPORTED",
-                    description="a stream keeps what its query said: open another one",
-                )
-                return (Awake(), Reply(spelled(failure)))
+                return (Awake(), *self._configure(text))
             case _:
-                description = f"a text message must be a JSON object whose type is one of {_MESSAGES}"
-                error = Error(variant="SchemaError", description=description, message=text[:_ECHOED_CHARS])
-                return (Awake(), Reply(spelled(error)))
+                return (Awake(), _schema_error(text, f"must be a JSON object whose type is one of {_MESSAGES}"))
 
     def on_binary(self, data: bytes) -> Sequence[Action]:
         """Audio, or its end if there is none in it. All that came before was looked at for speech."""
         if not data:
             return (AudioEnd(),)
-        if self._wishes.bytes_per_s is not None:
-            self._heard_to_s = self._audio_bytes / self._wishes.bytes_per_s
+        before_bytes, bytes_per_s = self._audio_bytes, self._wishes.bytes_per_s
         self._audio_bytes += len(data)
         self._hash.update(data)
-        ends = [message for channel in self._channels for message in channel.after_silence(self._heard_to_s)]
-        return (*(Reply(spelled(message)) for message in ends), Audio(data))
+        awaits_end = any(channel.awaits_end for channel in self._channels)
+        if bytes_per_s is None or self._silence_waits or not awaits_end:
+            return (Audio(data),)
+        self._silence_waits = True
+        return (Later(partial(self._spell_silence, before_bytes / bytes_per_s)), Audio(data))
 
     def render(self, event: events.SessionEvent) -> Sequence[str]:
         """Spell one session event; most that is not of speech has no spelling here."""
@@ -123,7 +134,7 @@ class DeepgramDialect:
     def _translate(self, event: events.SessionEvent) -> Sequence[ServerMessage]:
         match event:
             case events.Started():
-                self._start(event)
+                self._begin(event)
             case events.SpeechStarted():
                 return self._channels[event.channel].on_speech_started(event)
             case events.SpeechEnded():
@@ -146,13 +157,46 @@ class DeepgramDialect:
                 pass  # nothing of a chat, and of pauses and drains nothing that a client there knows
         return ()
 
-    def _start(self, event: events.Started) -> None:
+    def _begin(self, event: events.Started) -> None:
         self._request_id = event.session
         model = ModelInfo(name=event.model, version="1", arch=event.model)
         metadata = ResultsMetadata(request_id=event.session, model_info=model, model_uuid=event.model)
         self._channels = tuple(
             Channel(index, event.channels, wishes=self._wishes, metadata=metadata) for index in range(event.channels)
         )
+
+    def _configure(self, text: str) -> Sequence[Action]:
+        try:
+            changes = _configure_decoder.decode(text)
+        except msgspec.DecodeError:
+            return (_schema_error(text, "of type Configure has keyterms, a list of text, and features, true or false"),)
+        keyterms = changes.keyterms
+        if keyterms is not None and (len(keyterms) > MAX_HOTWORDS or sum(map(len, keyterms)) > MAX_HOTWORDS_CHARS):
+            return (Later(self._refuse_keyterms),)
+        actions: list[Action] = []
+        if keyterms is not None:
+            self._start = msgspec.structs.replace(self._start, hotwords=keyterms)
+            actions.append(AudioConfigure(self._start))
+        return (*actions, Later(partial(self._configured, changes)))
+
+    def _configured(self, changes: Configure) -> Sequence[str]:
+        self._wishes = self._wishes.with_features(changes.features or {})
+        for channel in self._channels:
+            channel.wishes = self._wishes
+        keyterms = UNSET if changes.keyterms is None else changes.keyterms
+        return (spelled(ConfigureSuccess(request_id=self._request_id, keyterms=keyterms)),)
+
+    def _refuse_keyterms(self) -> Sequence[str]:
+        failure = ConfigureFailure(
+            request_id=self._request_id,
+            code="CONFIGURE_KEYTERM_LIMIT_EXCEEDED",
+            description=f"keyterms may be {MAX_HOTWORDS} of {MAX_HOTWORDS_CHARS} characters in all",
+        )
+        return (spelled(failure),)
+
+    def _spell_silence(self, upto_s: float) -> Sequence[str]:
+        self._silence_waits = False
+        return [spelled(message) for message in self._quiet(upto_s)]
 
     def _quiet(self, upto_s: float) -> Sequence[ServerMessage]:
         self._heard_to_s = max(self._heard_to_s, upto_s)
@@ -174,3 +218,8 @@ class DeepgramDialect:
         if isinstance(error, IdleTimeout | Draining):
             return ()
         return (Error(variant=error.code, description=error.message),)
+
+
+def _schema_error(text: str, what: str) -> Reply:
+    error = Error(variant="SchemaError", description=f"a text message {what}", message=text[:_ECHOED_CHARS])
+    return Reply(spelled(error))

@@ -31,18 +31,26 @@ class Channel:
 
     def __init__(self, index: int, total: int, *, wishes: Wishes, metadata: ResultsMetadata) -> None:
         self._index = (index, total)
-        self._wishes = wishes
+        self.wishes = wishes
+        """May be replaced."""
         self._metadata = metadata
         self._final_to_s = 0.0
         self._begun: dict[int, _Begun] = {}  # utterances that are not final, oldest first
         self._last_word_end_s: float | None = None  # until its UtteranceEnd
         self._finalize_is_answered = False
 
+    @property
+    def awaits_end(self) -> bool:
+        """Whether the silence that follows what was said may have to be told."""
+        if self.wishes.utterance_end_s is None:
+            return False
+        return self._last_word_end_s is not None or any(begun.reason for begun in self._begun.values())
+
     def on_speech_started(self, event: events.SpeechStarted) -> list[ServerMessage]:
         """Somebody began to speak; the silence before was perhaps long enough to be told."""
         messages = self.after_silence(event.start_s)
         self._begun[event.segment] = _Begun(event.start_s)
-        if self._wishes.vad_events:
+        if self.wishes.vad_events:
             messages.append(SpeechStarted(channel=self._index, timestamp=round(event.start_s, 3)))
         return messages
 
@@ -57,7 +65,7 @@ class Channel:
         return (self._results(event, event.end_s, is_final=False),)
 
     def on_final(self, event: events.Final | events.Failed, heard_to_s: float) -> list[ServerMessage]:
-        """The text of an utterance, empty if it has none; `heard_to_s`: nobody begins to speak before that."""
+        """The text of an utterance, empty if it has none; `heard_to_s`: who began to speak before that was shown."""
         reason = self._begun.pop(event.segment).reason
         text = event if isinstance(event, events.Final) else None
         end_s = event.end_s
@@ -66,7 +74,7 @@ class Channel:
             self._last_word_end_s = round(text.words[-1].end_s, 3)
         from_finalize = reason == "commit"
         self._finalize_is_answered |= from_finalize
-        speech_final = self._wishes.speech_final and reason != "max_length"
+        speech_final = self.wishes.speech_final and reason != "max_length"
         final = self._results(text, end_s, is_final=True, speech_final=speech_final, from_finalize=from_finalize)
         return [final, *self.after_silence(heard_to_s)]
 
@@ -82,7 +90,7 @@ class Channel:
 
     def after_silence(self, heard_to_s: float) -> list[ServerMessage]:
         """UtteranceEnd, once, if since the last word long enough nobody spoke until `heard_to_s`."""
-        limit_s, word_end_s = self._wishes.utterance_end_s, self._last_word_end_s
+        limit_s, word_end_s = self.wishes.utterance_end_s, self._last_word_end_s
         if limit_s is None or word_end_s is None:
             return []
         quiet_to_s = next((begun.start_s for begun in self._begun.values()), heard_to_s)
@@ -104,11 +112,11 @@ class Channel:
         end_s = max(start_s, round(end_s, 3))
         if is_final:
             self._final_to_s = end_s
-        detects = self._wishes.start.language is None
+        detects = self.wishes.start.language is None
         spoken = alternative(
             said.text if said else "",
             said.words if said else (),
-            punctuate=self._wishes.punctuate,
+            punctuate=self.wishes.punctuate,
             not_before_s=start_s,
             languages=(said.language,) if said and said.language and detects else (),
         )

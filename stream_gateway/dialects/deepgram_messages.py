@@ -85,6 +85,22 @@ class UtteranceEnd(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
     last_word_end: float
 
 
+class Configure(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client changes of a stream; what is not there stays."""
+
+    keyterms: tuple[str, ...] | None = None
+    """All of them, in place of those before."""
+    features: dict[str, bool] | None = None
+
+
+class ConfigureSuccess(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="ConfigureSuccess"):
+    """Everything was changed."""
+
+    request_id: str
+    keyterms: tuple[str, ...] | UnsetType = UNSET
+    """Those that count from now on, if they were changed."""
+
+
 class ConfigureFailure(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="ConfigureFailure"):
     """Nothing was changed."""
 
@@ -102,7 +118,9 @@ class Error(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="Er
     """What the client sent, if that was it."""
 
 
-ServerMessage: TypeAlias = Results | Metadata | SpeechStarted | UtteranceEnd | ConfigureFailure | Error
+ServerMessage: TypeAlias = (
+    Results | Metadata | SpeechStarted | UtteranceEnd | ConfigureSuccess | ConfigureFailure | Error
+)
 
 _encoder = msgspec.json.Encoder()
 

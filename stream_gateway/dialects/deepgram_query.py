@@ -4,7 +4,7 @@ Parameters that are not named here are accepted and change nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from bus.contract.client_protocol import (
@@ -28,6 +28,7 @@ _CONTAINER_ENCODINGS: Final = frozenset({"flac", "opus", "ogg-opus"})
 """Sent as files by those who use them."""
 _ENDPOINT_MS = (200, 5_000)
 _UTTERANCE_END_MS = (1_000, 60_000)
+_FORMATTING: Final = ("punctuate", "smart_format")
 _FLAGS: Final[Mapping[str, bool]] = {"true": True, "1": True, "false": False, "0": False}
 
 Query = Mapping[str, Sequence[str]]
@@ -45,6 +46,11 @@ class Wishes:
     utterance_end_s: float | None = None
     vad_events: bool = False
     punctuate: bool = False
+
+    def with_features(self, features: Mapping[str, bool]) -> "Wishes":
+        """These, with formatting that is turned on or off; of what is not named, and not known, nothing changes."""
+        wished = [features[name] for name in _FORMATTING if name in features]
+        return replace(self, punctuate=any(wished)) if wished else self
 
 
 def read_query(query: Query) -> Wishes:
@@ -68,7 +74,7 @@ def read_query(query: Query) -> Wishes:
         speech_final=tells_endpoints,
         utterance_end_s=None if utterance_end_ms is None else _within(utterance_end_ms, _UTTERANCE_END_MS) / 1000,
         vad_events=_flag(query, "vad_events"),
-        punctuate=_flag(query, "punctuate") or _flag(query, "smart_format"),
+        punctuate=any(_flag(query, name) for name in _FORMATTING),
     )
 
 

@@ -15,7 +15,7 @@ import msgspec
 from bus.contract.client_protocol import AudioCommit, ChatCancel, ChatConfigure, ChatOptions
 from stream_gateway.chat.commands import AddTurn, AskAnswer, ForgetTurns, MindSpeech, TurnRef
 from stream_gateway.dialects import openai_wire as wire
-from stream_gateway.dialects.base import Action, Audio, AudioClear, Handshake, Later, Reply
+from stream_gateway.dialects.base import Action, Audio, AudioClear, AudioConfigure, Handshake, Later, Reply
 from stream_gateway.dialects.openai_beta import BetaPatch, beta_report, is_beta, renamed
 from stream_gateway.dialects.openai_events import close_of, events_of
 from stream_gateway.dialects.openai_items import ROOT, Item, Items, Names, context, drafted, told
@@ -55,7 +55,7 @@ class OpenAiDialect:
         """Items that the client is about to be told of, and the turns that they are."""
         self._responses = Responses(names=self._names, items=self._items)
         self._speech: SpokenItems | None = None
-        self._buffered_bytes = 0
+        self._buffered_s = 0.0
         """Since the last commit."""
 
     def on_open(self) -> Sequence[Action]:
@@ -98,7 +98,7 @@ class OpenAiDialect:
     def _on_event(self, event: wire.ClientEvent, audio: bytes | None) -> Sequence[Action]:
         match event:
             case wire.Append():
-                self._buffered_bytes += len(audio or b"")
+                self._buffered_s += len(audio or b"") / self._settings.bytes_per_s
                 return [*self._started(), Audio(audio)] if audio else []
             case wire.Commit():
                 return self._commit(event)
@@ -126,13 +126,19 @@ class OpenAiDialect:
     def _update(self, event: wire.SessionUpdate) -> Sequence[Action]:
         before = self._settings
         self._settings = before.merged(self._patch(event))
-        now, actions = self._settings, list[Action]()
-        if now.started and now.kind == "realtime":
+        now, speech, actions = self._settings, self._speech, list[Action]()
+        actions.append(self._session_event("updated"))
+        if speech is None:
+            return actions
+        actions.append(self._later(lambda: speech.configure(now)))
+        if (hearing := now.hearing()) != before.hearing():
+            actions.append(AudioConfigure(hearing))
+        if now.kind == "realtime":
             tokens = ChatOptions().max_tokens if now.max_output_tokens == "inf" else now.max_output_tokens
             auto = now.creates_responses
-            actions = [ChatConfigure(instructions=now.instructions, max_tokens=tokens, auto=auto)]
+            actions.append(ChatConfigure(instructions=now.instructions, max_tokens=tokens, auto=auto))
             actions.append(MindSpeech(now.interrupts))
-        return [*actions, self._session_event("updated")]
+        return actions
 
     def _patch(self, event: wire.SessionUpdate) -> SessionPatch:
         kind: Kind | None = "transcription" if isinstance(event, wire.TranscriptionSessionUpdate) else None
@@ -152,14 +158,14 @@ class OpenAiDialect:
         return [settings.start(), MindSpeech(settings.interrupts)]
 
     def _commit(self, event: wire.Commit) -> Sequence[Action]:
-        buffered, self._buffered_bytes = self._buffered_bytes, 0
-        if self._speech is None or 1000 * buffered < MIN_COMMIT_MS * self._settings.bytes_per_s:
+        buffered_s, self._buffered_s = self._buffered_s, 0.0
+        if self._speech is None or round(1000 * buffered_s, 3) < MIN_COMMIT_MS:
             return [self._reply(nothing_to_commit(event.id))]
         self._speech.commit(Commit("client", event.id))
         return [AudioCommit()]
 
     def _clear(self) -> Sequence[Action]:
-        self._buffered_bytes = 0
+        self._buffered_s = 0.0
         speech = self._speech
         if speech is None:
             return [self._reply({"type": "input_audio_buffer.cleared"})]

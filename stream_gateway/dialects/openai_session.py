@@ -16,6 +16,7 @@ from bus.contract.client_protocol import (
 )
 from stream_gateway.chat.conversation import MAX_TURN_CHARS
 from stream_gateway.dialects.openai_wire import Refusal
+from stream_gateway.session.config import MAX_HOTWORDS, MAX_HOTWORDS_CHARS, MAX_PROMPT_CHARS
 from stream_gateway.session.languages import LANGUAGES
 
 Kind: TypeAlias = Literal["realtime", "transcription"]
@@ -30,9 +31,6 @@ _COMMITS_ITSELF: Final = ("gpt-realtime-whisper", "gpt-live-transcribe")
 """Clients of these models end turns themselves, and never say so."""
 _ENCODINGS: Final = {"audio/pcm": "linear16", "audio/pcmu": "mulaw", "audio/pcma": "alaw"}
 _EAGERNESS_S: Final = {"low": 1.5, "medium": 0.8, "auto": 0.8, "high": 0.4}
-_MAX_PROMPT_CHARS = 1000
-_MAX_HOTWORDS = 100
-_MAX_HOTWORDS_CHARS = 1000
 
 
 class FormatPatch(msgspec.Struct):
@@ -125,7 +123,7 @@ class Settings:
     instructions: str = field(default="", repr=False)
     max_output_tokens: MaxTokens = "inf"
     started: bool = False
-    """From then on the kind, the audio and the way it is transcribed stay as they are."""
+    """From then on the kind stays as it is."""
 
     @classmethod
     def at_first(cls, *, intent: str | None, model: str | None) -> "Settings":
@@ -182,19 +180,22 @@ class Settings:
 
     def start(self) -> SessionStart:
         """What they are to the session machine. Names of models mean nothing here: the service's default serves all."""
+        if self.kind == "transcription":
+            return self.hearing()
+        chat = ChatOptions(instructions=self.instructions, auto=self.creates_responses)
+        if self.max_output_tokens != "inf":
+            chat = msgspec.structs.replace(chat, max_tokens=self.max_output_tokens)
+        return msgspec.structs.replace(self.hearing(), chat=chat)
+
+    def hearing(self) -> SessionStart:
+        """That of them which is of audio."""
         said = self.transcription or Transcription()
-        chat = None
-        if self.kind == "realtime":
-            chat = ChatOptions(instructions=self.instructions, auto=self.creates_responses)
-            if self.max_output_tokens != "inf":
-                chat = msgspec.structs.replace(chat, max_tokens=self.max_output_tokens)
         return SessionStart(
             audio=AudioFormat(encoding=_ENCODINGS[self.format.type], sample_rate=self.sample_rate_hz),
             language=_language(said),
             hotwords=_hotwords(said.keywords),
-            prompt=(said.prompt or "")[-_MAX_PROMPT_CHARS:],
+            prompt=(said.prompt or "")[-MAX_PROMPT_CHARS:],
             vad=_vad(self.turn_detection),
-            chat=chat,
         )
 
 
@@ -202,8 +203,6 @@ def _with_audio(settings: Settings, patch: InputPatch) -> Settings:
     detection = settings.wished_detection
     if not isinstance(patch.turn_detection, UnsetType):
         detection = _detection(patch.turn_detection, settings.turn_detection)
-    if settings.started:
-        return replace(settings, wished_detection=_still_possible(detection, settings.turn_detection))
     transcription = settings.transcription
     if not isinstance(patch.transcription, UnsetType):
         transcription = _transcription(patch.transcription, transcription)
@@ -244,13 +243,6 @@ def _detection(patch: TurnDetectionPatch | None, before: TurnDetection | None) -
     return replace(base, **{**changes, "type": kind})
 
 
-def _still_possible(wished: TurnDetection | None | UnsetType, running: TurnDetection | None) -> TurnDetection | None:
-    """Audio is under way: how turns are found stays, what follows from them may change."""
-    if running is None or wished is None or isinstance(wished, UnsetType):
-        return running
-    return replace(running, create_response=wished.create_response, interrupt_response=wished.interrupt_response)
-
-
 def _transcription(patch: TranscriptionPatch | None, before: Transcription | None) -> Transcription | None:
     if patch is None:
         return None
@@ -289,9 +281,9 @@ def _hotwords(keywords: tuple[str, ...]) -> tuple[str, ...]:
     """As many as a session takes: what is too much is no reason to fail, for clients send long lists."""
     kept: list[str] = []
     chars = 0
-    for word in keywords[:_MAX_HOTWORDS]:
+    for word in keywords[:MAX_HOTWORDS]:
         chars += len(word)
-        if chars > _MAX_HOTWORDS_CHARS:
+        if chars > MAX_HOTWORDS_CHARS:
             break
         kept.append(word)
     return tuple(kept)

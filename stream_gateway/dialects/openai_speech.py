@@ -29,6 +29,7 @@ class Commit(NamedTuple):
 class _Segment:
     stable: str = field(default="", repr=False)
     """What of it went out as deltas."""
+    is_open: bool = True
     text: str | None = field(default=None, repr=False)
     """None until its end is known."""
 
@@ -42,18 +43,22 @@ class _Spoken:
     seconds: float = 0.0
     failure: Event | None = None
     committed: bool = False
+    announced: bool = False
+    """Whether the client was told that speech began, and is to be told that it stopped."""
     said: bool = False
     """Whether there were deltas."""
+    shown: str = field(default="", repr=False)
+    """Deltas of what was taken back to be heard anew."""
+    start_s: float = 0.0
+    end_s: float = 0.0
+    """Of what was heard."""
 
 
 class SpokenItems:
     """Translates what the session tells of speech. All inputs in the order in which the client is told."""
 
     def __init__(self, settings: Settings, *, names: Names, items: Items) -> None:
-        detection = settings.turn_detection
-        self._detects = detection is not None
-        self._padding_s = detection.prefix_padding_ms / 1000 if detection is not None else 0.0
-        self._transcribes = settings.kind == "transcription" or settings.transcription is not None
+        self._follow(settings)
         self._names = names
         self._items = items
         self._by_segment: dict[int, _Spoken] = {}
@@ -68,6 +73,41 @@ class SpokenItems:
         """What of the audio that was not committed is a turn already, because it was cut."""
         return tuple(self._uncommitted.item.refs) if self._uncommitted is not None else ()
 
+    def configure(self, settings: Settings) -> list[Event]:
+        """From here on turns are found as `settings` have it.
+
+        One that is open goes on, and is the client's to commit; what the client did not commit is heard anew.
+        """
+        detected = self._detects
+        self._follow(settings)
+        if detected and not self._detects:
+            still_open = (one for one in self._by_segment.values() if not one.committed)
+            self._uncommitted = next(still_open, self._uncommitted)
+        spoken = self._uncommitted
+        if detected or not self._detects or spoken is None:
+            return []
+        self._take_back_open(spoken)
+        if spoken.segments:
+            self._uncommitted = None
+            return self._commit(spoken)
+        if not (spoken.announced or spoken.said):
+            self._uncommitted = None
+        return []
+
+    def _take_back_open(self, spoken: _Spoken) -> None:
+        """The client knows what was told of it: more of it goes on there."""
+        for segment, state in list(spoken.segments.items()):
+            if state.is_open:
+                del spoken.segments[segment], self._by_segment[segment]
+                spoken.item.refs.remove(TurnRef("segment", segment))
+                spoken.shown = state.stable
+
+    def _follow(self, settings: Settings) -> None:
+        detection = settings.turn_detection
+        self._detects = detection is not None
+        self._padding_s = detection.prefix_padding_ms / 1000 if detection is not None else 0.0
+        self._transcribes = settings.kind == "transcription" or settings.transcription is not None
+
     def commit(self, commit: Commit) -> None:
         """The session is asked to commit, and will tell by `on_commit_done`."""
         self._commits.append(commit)
@@ -79,15 +119,12 @@ class SpokenItems:
     def on_started(self, segment: int, start_s: float) -> list[Event]:
         """Speech began, or audio where the client commits."""
         spoken = self._given
-        if spoken is None and not self._detects:
-            self._uncommitted = self._uncommitted or self._new()
-            spoken = self._uncommitted
         events: list[Event] = []
         if spoken is None:
-            spoken = self._new()
-            start_ms = max(0, round((start_s - self._padding_s) * 1000))
-            events = [_buffer("speech_started", item_id=spoken.item.id, audio_start_ms=start_ms)]
-        spoken.segments[segment] = _Segment()
+            spoken = self._uncommitted or self._new(start_s)
+            self._uncommitted = None if self._detects else spoken
+            events = self._announce(spoken) if self._detects else []
+        spoken.segments[segment], spoken.shown = _Segment(spoken.shown), ""
         spoken.item.refs.append(TurnRef("segment", segment))
         self._by_segment[segment] = spoken
         return events
@@ -95,14 +132,12 @@ class SpokenItems:
     def on_ended(self, segment: int, end_s: float) -> list[Event]:
         """Speech ended: where turns are detected, so did the turn."""
         spoken = self._by_segment[segment]
-        if not self._detects or spoken is self._given:
-            return []
-        stopped = _buffer("speech_stopped", item_id=spoken.item.id, audio_end_ms=round(end_s * 1000))
-        return [stopped, *self._commit(spoken)]
+        spoken.segments[segment].is_open, spoken.end_s = False, end_s
+        return self._commit(spoken) if self._detects and spoken is not self._given else []
 
     def on_cleared(self, segment: int) -> None:
         """An open segment was taken back."""
-        self._by_segment.pop(segment)
+        self._by_segment.pop(segment, None)
 
     def cleared(self) -> list[Event]:
         """Everything that was not committed is taken back."""
@@ -154,14 +189,25 @@ class SpokenItems:
         spoken.failure = {"type": "server_error", "code": code, "message": message}
         return self._finish(spoken)
 
-    def _new(self) -> _Spoken:
-        return _Spoken(Item(self._names.new("item"), "user", [spoken_part()]))
+    def _new(self, start_s: float) -> _Spoken:
+        return _Spoken(Item(self._names.new("item"), "user", [spoken_part()]), start_s=start_s)
+
+    def _announce(self, spoken: _Spoken) -> list[Event]:
+        if spoken.announced:
+            return []
+        spoken.announced = True
+        start_ms = max(0, round((spoken.start_s - self._padding_s) * 1000))
+        return [_buffer("speech_started", item_id=spoken.item.id, audio_start_ms=start_ms)]
 
     def _commit(self, spoken: _Spoken) -> list[Event]:
         spoken.committed = True
+        events: list[Event] = []
+        if spoken.announced:
+            end_ms = round(spoken.end_s * 1000)
+            events = [_buffer("speech_stopped", item_id=spoken.item.id, audio_end_ms=end_ms)]
         previous = self._items.insert(spoken.item)
-        committed = _buffer("committed", item_id=spoken.item.id, previous_item_id=previous)
-        return [committed, *told(spoken.item, previous), *self._finish(spoken)]
+        events.append(_buffer("committed", item_id=spoken.item.id, previous_item_id=previous))
+        return [*events, *told(spoken.item, previous), *self._finish(spoken)]
 
     def _grown(self, spoken: _Spoken, segment: int, text: str) -> list[Event]:
         """The delta to `text`, which can only be told if it goes on where the last delta ended."""

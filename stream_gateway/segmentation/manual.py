@@ -11,6 +11,7 @@ from stream_gateway.segmentation.cut import quietest_frame
 from stream_gateway.segmentation.segmenter import (
     FRAME_SAMPLES,
     SAMPLE_RATE_HZ,
+    Handover,
     SegmenterOptions,
     SegmentEvent,
     UtteranceCleared,
@@ -32,6 +33,15 @@ class ManualSegmenter:
         self._now = begin_sample  # end of the last frame
         self._start = free_from_sample  # of the open utterance, or of the next one
         self._is_open = False
+
+    def hand_over(self) -> Handover:
+        """Leave off before the open utterance: nobody has listened yet whether it is one."""
+        first_frame = -(-self._start // FRAME_SAMPLES)
+        return Handover(now_sample=min(self._now, first_frame * FRAME_SAMPLES), free_from_sample=self._start)
+
+    def take_over(self, left: Handover) -> None:
+        """Go on where another left off, before any level came; what is open goes on too."""
+        self._now, self._start, self._is_open = left.now_sample, left.free_from_sample, left.is_open
 
     @property
     def quiet_before(self) -> int:

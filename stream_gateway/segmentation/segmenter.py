@@ -109,6 +109,21 @@ class UtteranceCleared:
 SegmentEvent: TypeAlias = UtteranceStarted | TentativeEnd | SpeechResumed | UtteranceEnded | UtteranceCleared
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handover:
+    """Where one way to find utterances leaves off, for another to go on there."""
+
+    now_sample: int
+    """Frames are heard from here on, even if they were before."""
+    free_from_sample: int
+    """No later utterance reaches before it; the open one begins there."""
+    is_open: bool = False
+    speech_start_sample: int = 0
+    """Of the open utterance."""
+    quiet_since_sample: int | None = None
+    """Since when its speaker may be silent."""
+
+
 class _State(Enum):
     IDLE = auto()
     CANDIDATE = auto()
@@ -141,6 +156,26 @@ class Segmenter:
         self._speech_start = 0
         self._quiet_since = 0
         self._is_tentative = False
+
+    def hand_over(self) -> Handover:
+        """Leave off here. What was never an utterance yet may become one."""
+        return Handover(
+            now_sample=self._now,
+            free_from_sample=self.quiet_before,
+            is_open=self._is_open,
+            speech_start_sample=self._speech_start,
+            quiet_since_sample=self._quiet_since if self._state is _State.QUIET else None,
+        )
+
+    def take_over(self, left: Handover) -> None:
+        """Go on where another left off, before any score came. Of a silence under way the usual time is waited for."""
+        self._now, self._previous_end = left.now_sample, left.free_from_sample
+        if not left.is_open:
+            return
+        self._start, self._speech_start = left.free_from_sample, left.speech_start_sample
+        self._state = _State.SPEAKING
+        if left.quiet_since_sample is not None:
+            self._state, self._quiet_since = _State.QUIET, left.quiet_since_sample
 
     @property
     def quiet_before(self) -> int:

@@ -1,6 +1,7 @@
 """From what a client asked for to what its session will do; everything out of range is named here, at the boundary."""
 
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from bus.contract.client_protocol import ResumeGrant, SessionStart, VadOptions
 from bus.contract.errors import InvalidMessage
@@ -12,9 +13,10 @@ from stream_gateway.policy.pool import Pool
 from stream_gateway.segmentation.segmenter import SegmenterOptions
 from stream_gateway.session.languages import LANGUAGES
 
-_MAX_PROMPT_CHARS = 1000
-_MAX_HOTWORDS = 100
-_MAX_HOTWORDS_CHARS = 1000
+MAX_PROMPT_CHARS: Final = 1000
+MAX_HOTWORDS: Final = 100
+MAX_HOTWORDS_CHARS: Final = 1000
+"""In all of them together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +92,10 @@ def check_start(start: SessionStart) -> None:
             "language must be an ISO 639-1 code that Whisper knows, such as en, de, fr, es, it, zh or ja; "
             "leave it out to have it detected"
         )
-    if len(start.prompt) > _MAX_PROMPT_CHARS:
-        raise InvalidMessage(f"prompt may have {_MAX_PROMPT_CHARS} characters, it has {len(start.prompt)}")
-    if len(start.hotwords) > _MAX_HOTWORDS or sum(map(len, start.hotwords)) > _MAX_HOTWORDS_CHARS:
-        raise InvalidMessage(f"hotwords may be {_MAX_HOTWORDS} words of {_MAX_HOTWORDS_CHARS} characters in all")
+    if len(start.prompt) > MAX_PROMPT_CHARS:
+        raise InvalidMessage(f"prompt may have {MAX_PROMPT_CHARS} characters, it has {len(start.prompt)}")
+    if len(start.hotwords) > MAX_HOTWORDS or sum(map(len, start.hotwords)) > MAX_HOTWORDS_CHARS:
+        raise InvalidMessage(f"hotwords may be {MAX_HOTWORDS} words of {MAX_HOTWORDS_CHARS} characters in all")
     if start.audio is None and start.chat is None:
         raise InvalidMessage("a session needs audio, chat or both")
     if start.chat is not None:

@@ -17,12 +17,17 @@ class SpokenLanguage:
     """The language of a session: as asked for, else as detected on its first utterance, then kept."""
 
     def __init__(self, requested: str | None) -> None:
-        self._language = requested
+        self._requested = self._language = requested
 
     @property
     def current(self) -> str | None:
         """What to decode in; None has it detected."""
         return self._language
+
+    def request(self, language: str | None) -> None:
+        """What is asked for; None, where a language was before, has it detected again."""
+        if language != self._requested:
+            self._requested = self._language = language
 
     def on_final(self, language: str | None, probability: float, text: str) -> None:
         """Keep the language of the first final that has words and was sure enough."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import assert_never
 
-from bus.contract.client_protocol import ChatCancel
+from bus.contract.client_protocol import ChatCancel, ResumeGrant
 from bus.contract.errors import (
     ClientError,
     Draining,
@@ -95,8 +95,7 @@ class Session:
         if self.phase is not Phase.HELLO:
             return []
         notices = self._open(config, BEGINNING, None, now)
-        started = Started(config.session, config.model, config.channels, self._chat_model(now), config.resume)
-        return self._settle([Emit(started), *notices], now)
+        return self._settle([Emit(Started(*self._terms(config, now))), *notices], now)
 
     def on_resume(self, config: SessionConfig, resumption: Resumption, now: float) -> list[Effect]:
         """The session was another gateway's, or had another socket here: go on as `resumption` has it."""
@@ -106,14 +105,7 @@ class Session:
         assert config.resume is not None, "what is resumed can be resumed"
         # It lasts no longer for having been taken over.
         self._opened_at = now + config.resume.within_s - self._limits.max_session_s
-        resumed = Resumed(
-            config.session,
-            config.model,
-            config.channels,
-            self._chat_model(now),
-            config.resume,
-            resumption.audio_offset,
-        )
+        resumed = Resumed(*self._terms(config, now), resumption.audio_offset)
         return self._settle([Emit(Missed(resumption.missed)), Emit(resumed), *notices], now)
 
     def _open(self, config: SessionConfig, outset: Outset, chat: ChatResumption | None, now: float) -> list[Effect]:
@@ -128,6 +120,9 @@ class Session:
             return []
         notice = NoWorker("no LLM worker is alive; what is said is transcribed, and answered when one returns")
         return [Emit(Fault(notice, fatal=False))]
+
+    def _terms(self, config: SessionConfig, now: float) -> tuple[str, str, int, str | None, ResumeGrant | None]:
+        return config.session, config.model, config.channels, self._chat_model(now), config.resume
 
     def _chat_model(self, now: float) -> str | None:
         return self._chat.model(now) if self._chat else None
@@ -160,6 +155,16 @@ class Session:
         if self.phase is not Phase.OPEN:
             return []
         return self._settle(self._speech.clear(now), now)
+
+    def on_audio_configure(self, config: SessionConfig, now: float) -> list[Effect]:
+        """From here on audio is heard as `config` has it; scores go on from `scored_sample`, perhaps some once more."""
+        if self.phase is not Phase.OPEN:
+            return []
+        return self._settle(self._speech.configure(config), now)
+
+    def scored_sample(self, channel: int) -> int:
+        """Where the next score of `channel` begins, once the session is open."""
+        return self._speech.scored_sample(channel)
 
     def on_command(self, command: ChatInput, now: float) -> list[Effect]:
         """The client wants something of the chat. While the session ends it may only stop the last answer."""
@@ -268,10 +273,7 @@ class Session:
         return self._settle([], now)
 
     def on_drain(self, within_s: float, now: float) -> list[Effect]:
-        """The gateway goes away: tell the client, and end by force when `within_s` has passed.
-
-        A session whose client is away ends at once.
-        """
+        """The gateway goes away: tell the client, and end by force after `within_s`; at once if the client is away."""
         if self.phase is Phase.HELLO:
             return self.on_fault(Draining("this gateway is going away; connect again"), now, fatal=True)
         if self._gone_at is not None:  # it comes back elsewhere
@@ -282,9 +284,9 @@ class Session:
         return [Emit(DrainNotice(within_s))]
 
     def on_fault(self, error: HarkenError, now: float, *, fatal: bool) -> list[Effect]:
-        """Something is wrong. Before the start, and after too many client errors, everything is fatal.
+        """Something is wrong; before the start, and after too many client errors, everything is fatal.
 
-        A fatal fault closes the socket at once; what was said before it is still transcribed and stored.
+        Then the socket is closed at once; what was said before it is still transcribed and stored.
         """
         if self.phase is Phase.CLOSED or self._client_told:
             return []
@@ -330,10 +332,7 @@ class Session:
             case Phase.ENDING:
                 times = [self._ending_at + self._limits.ending_timeout_s]
             case Phase.OPEN:
-                times = [
-                    self._active_at + self._limits.idle_timeout_s,
-                    self._opened_at + self._limits.max_session_s,
-                ]
+                times = [self._active_at + self._limits.idle_timeout_s, self._opened_at + self._limits.max_session_s]
             case _:
                 assert_never(self.phase)
         may_come = (

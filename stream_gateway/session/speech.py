@@ -28,7 +28,7 @@ class Speech:
     def __init__(self, config: SessionConfig, *, now: float, outset: Outset = BEGINNING) -> None:
         self._clock = AudioClock(outset.clock_sample, now)
         windows = count(outset.first_window)
-        language = SpokenLanguage(config.language or outset.language)
+        self._language = language = SpokenLanguage(config.language or outset.language)
         last = [outset.channel(channel).last_segment for channel in range(config.channels)]
         self._numbers = SegmentNumbers(last=last, recorded=outset.recorded)
         self._finals = Finals(config=config, windows=windows, clock=self._clock, language=language)
@@ -72,6 +72,18 @@ class Speech:
     def on_scores(self, channel: int, scores: Sequence[float], now: float) -> list[Effect]:
         """Speech probabilities of the next frames of `channel`."""
         return self._tracks[channel].on_scores(scores, now)
+
+    def scored_sample(self, channel: int) -> int:
+        """Where the next score of `channel` begins."""
+        return self._tracks[channel].scored_sample
+
+    def configure(self, config: SessionConfig) -> list[Effect]:
+        """From here on audio is heard as `config` has it: its language, and how utterances are found."""
+        self._language.request(config.language)
+        effects: list[Effect] = []
+        for track in self._tracks:
+            effects += track.configure(config.segmenter, config.endpoint, vad=config.vad)
+        return effects
 
     def commit(self, now: float) -> list[Effect]:
         """The client ends the open utterance of each channel here, if there is one."""

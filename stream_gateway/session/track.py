@@ -9,6 +9,7 @@ from stream_gateway.policy.endpoint import EndpointOptions, endpoint_wait_s
 from stream_gateway.segmentation.manual import ManualSegmenter
 from stream_gateway.segmentation.segmenter import (
     FRAME_SAMPLES,
+    Handover,
     Segmenter,
     SegmenterOptions,
     SegmentEvent,
@@ -69,14 +70,10 @@ class Track:
         self.channel = channel
         self.utterance: Utterance | None = None
         self.scored_sample = outset.clock_sample
+        """Where the next score begins."""
         self._deaf_before_sample = outset.channel(channel).heard_sample
-        segmenter = Segmenter if vad else ManualSegmenter
-        self._segmenter: Segmenter | ManualSegmenter = segmenter(
-            options, begin_sample=outset.clock_sample, free_from_sample=self._deaf_before_sample
-        )
-        self._endpoint = endpoint
-        self._endpoint_s = options.endpoint_s
-        self._tentative_s = options.tentative_s
+        self._follow(options, endpoint, vad=vad)
+        self._segmenter.take_over(Handover(now_sample=outset.clock_sample, free_from_sample=self._deaf_before_sample))
         self._lag = lag
         self._speech_end_sample = 0  # of an utterance that is pausing
         self._finals = finals
@@ -112,6 +109,24 @@ class Track:
             self.utterance.quiet = self._segmenter.is_quiet
         return effects
 
+    def configure(self, options: SegmenterOptions, endpoint: EndpointOptions, *, vad: bool) -> list[Effect]:
+        """From here on utterances are found by other rules. One that is open goes on, and ends by these.
+
+        But what was open without speech detection is taken back: the next scores are those from `scored_sample` on.
+        """
+        if (options, endpoint, vad) == self._rules:
+            return []
+        left, utterance = self._segmenter.hand_over(), self.utterance
+        self._follow(options, endpoint, vad=vad)
+        self._segmenter.take_over(left)
+        self.scored_sample = left.now_sample
+        if utterance is None:
+            return []
+        if not left.is_open:
+            return self._drop()
+        utterance.pausing = False
+        return self._finals.withdraw(utterance.segment)
+
     def on_heard(self) -> None:
         """More may be known of what was said: a pause is as long as fits it. Call it when an answer was taken."""
         utterance = self.utterance
@@ -139,6 +154,13 @@ class Track:
         if received_sample - self.scored_sample < FRAME_SAMPLES:
             self.scored_sample = received_sample
         return self._take(self._segmenter.flush(self.scored_sample), now)
+
+    def _follow(self, options: SegmenterOptions, endpoint: EndpointOptions, *, vad: bool) -> None:
+        self._rules = (options, endpoint, vad)
+        self._segmenter: Segmenter | ManualSegmenter = Segmenter(options) if vad else ManualSegmenter(options)
+        self._endpoint = endpoint
+        self._endpoint_s = options.endpoint_s
+        self._tentative_s = options.tentative_s
 
     def _audible(self, scores: Sequence[float]) -> Sequence[float]:
         """Frames that begin before what is accounted for count as silence."""

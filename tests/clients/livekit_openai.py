@@ -20,20 +20,27 @@ _CHUNK_BYTES = 4800
 
 
 async def listen(port: str, audio: bytes) -> dict[str, Any]:
-    """Any `error` event ends this client's stream."""
+    """Speak twice, the second time in a language that was changed on the open stream.
+
+    Any `error` event ends this client's stream.
+    """
     plugin = openai.STT(base_url=f"ws://127.0.0.1:{port}/v1", api_key="any", use_realtime=True)
     stream = plugin.stream()
-    for start in range(0, len(audio), _CHUNK_BYTES):
-        chunk = audio[start : start + _CHUNK_BYTES]
-        frame = rtc.AudioFrame(chunk, sample_rate=24_000, num_channels=1, samples_per_channel=len(chunk) // 2)
-        stream.push_frame(frame)
     kinds: list[str] = []
-    async for event in stream:
-        kinds.append(event.type.value)
-        if event.type is stt.SpeechEventType.FINAL_TRANSCRIPT:
-            break
+    texts: list[str] = []
+    for language in ("en", "de"):
+        stream.update_options(language=language)
+        for start in range(0, len(audio), _CHUNK_BYTES):
+            chunk = audio[start : start + _CHUNK_BYTES]
+            frame = rtc.AudioFrame(chunk, sample_rate=24_000, num_channels=1, samples_per_channel=len(chunk) // 2)
+            stream.push_frame(frame)
+        async for event in stream:
+            kinds.append(event.type.value)
+            if event.type is stt.SpeechEventType.FINAL_TRANSCRIPT:
+                texts.append(event.alternatives[0].text)
+                break
     await stream.aclose()
-    return {"kinds": kinds, "text": event.alternatives[0].text}
+    return {"kinds": kinds, "texts": texts}
 
 
 async def converse(port: str) -> dict[str, Any]:

@@ -48,4 +48,5 @@ async def test_livekit_listens_and_converses(gateway: str, audio: str) -> None:
     assert seen["conversation"] == {"errors": [], "text": expected_answer("hello there")}
     kinds = seen["listened"]["kinds"]
     assert (kinds[0], kinds[-1]) == ("start_of_speech", "final_transcript")
-    assert seen["listened"]["text"]
+    assert kinds.count("start_of_speech") == 2
+    assert len(seen["listened"]["texts"]) == 2 and all(seen["listened"]["texts"])

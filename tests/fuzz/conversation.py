@@ -8,8 +8,7 @@ import base64
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -22,18 +21,16 @@ from bus.contract.records import SegmentRecord
 from bus.contract.work import SAMPLE_RATE_HZ, decode_result
 from bus.control.roster import Roster, Route
 from stream_gateway.audio.formats import check_audio
-from stream_gateway.chat.options import AnswerPatience
-from stream_gateway.dialects.base import Action, Audio, AudioClear, Awake, Dialect, Later, Reply
-from stream_gateway.policy.endpoint import EndpointOptions
-from stream_gateway.policy.pool import Pool
-from stream_gateway.segmentation.segmenter import FRAME_SAMPLES, SegmenterOptions
-from stream_gateway.services import Services, session_config
+from stream_gateway.dialects.base import Action, Audio, AudioClear, AudioConfigure, Awake, Dialect, Later, Reply
+from stream_gateway.segmentation.segmenter import FRAME_SAMPLES
+from stream_gateway.services import reconfigured, session_config
 from stream_gateway.session import events
-from stream_gateway.session.config import RetryOptions, SessionLimits, check_start
+from stream_gateway.session.config import SessionConfig, SessionLimits, check_start
 from stream_gateway.session.effects import Ask, Close, Decode, Effect, Emit, Release, Store, StoreTurn
 from stream_gateway.session.outbox import Outbox
 from stream_gateway.session.session import Phase, Session
 from tests.fuzz.judges import Judge
+from tests.fuzz.services import services_around
 from tests.unit.stream_gateway.session.builders import FRAME_S, QUIET, SPEECH, a_failure, a_result
 
 MAX_OUTBOX_EVENTS = 40
@@ -53,10 +50,12 @@ class Conversation:
         self._machine = Session(limits=_LIMITS, now=self._now)
         self._outbox = Outbox(max_events=MAX_OUTBOX_EVENTS)
         self._roster = Roster(kind="LLM")
+        self._services = services_around(self._roster)
         self._llm_alive = True
         self._deltas: dict[tuple[int, int], int] = {}
         self._speaks = False
         self._channels = 0
+        self._config: SessionConfig | None = None
         self._received_sample = 0
         self._released = [0, 0]
         self._windows: deque[Decode] = deque()
@@ -176,6 +175,8 @@ class Conversation:
                     self._apply(self._machine.on_commit(self._now))
                 case AudioClear():
                     self._apply(self._machine.on_clear(self._now))
+                case AudioConfigure(start):
+                    self._configure(start)
                 case AudioEnd():
                     self._apply(self._machine.on_audio_end(self._now))
                 case SessionResume():
@@ -197,27 +198,21 @@ class Conversation:
         if start.audio is not None and start.audio.encoding != "container":
             self._dialect.offset_rate_hz = start.audio.sample_rate
         route = Route("std", "base") if start.audio is not None else None
-        config = session_config(start, services=self._services(), session="s1", tenant="acme", route=route)
+        config = session_config(start, services=self._services, session="s1", tenant="acme", route=route)
         if self._dialect.can_resume:
             config = replace(config, resume=ResumeGrant(token="opaque", within_s=600.0))
-        self._channels = config.channels
+        self._channels, self._config = config.channels, config
         self._apply(self._machine.on_start(config, self._now))
 
-    def _services(self) -> Services:
-        pool = Pool()
-        return cast(
-            Services,
-            SimpleNamespace(
-                default_instructions="",
-                patience=AnswerPatience(),
-                follow_partials=True,
-                segmenter=SegmenterOptions(max_utterance_s=8.0, cut_search_s=3.0),
-                endpoint=EndpointOptions(),
-                retry=RetryOptions(),
-                pool_of=lambda _: pool,
-                llm=self._roster,
-            ),
-        )
+    def _configure(self, start: SessionStart) -> None:
+        if self._config is None or not self._channels or not self._machine.accepts_audio:
+            return
+        self._config = reconfigured(self._config, start, self._services)
+        self._apply(self._machine.on_audio_configure(self._config, self._now))
+        for channel in range(self._channels):
+            again = (self._received_sample - self._machine.scored_sample(channel)) // FRAME_SAMPLES
+            scores = [SPEECH if self._speaks else QUIET] * again
+            self._apply(self._machine.on_scores(channel, scores, self._now))
 
     def _hear(self, data: bytes) -> None:
         """Each two bytes are one sample, however the client spells them: what is in them was decided by the step."""

@@ -1,16 +1,21 @@
 """What a client may count on, whatever happens: one judge for each protocol reads every frame that goes out."""
 
-import importlib
 import json
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from bus.contract import client_protocol as wire
 from tests.integration.openai_client import nulls
+from tests.openai_models import strict_parsers
 
-_WITHOUT_MODELS: Final = ("session.created", "session.updated")
-"""Events whose model in the SDK lacks what the API itself has."""
+_DEEPGRAM_OTHERS: Final = (
+    "Metadata",
+    "SpeechStarted",
+    "UtteranceEnd",
+    "Error",
+    "ConfigureSuccess",
+    "ConfigureFailure",
+)
 
 
 class Judge(Protocol):
@@ -75,7 +80,7 @@ class DeepgramJudge:
     def see(self, text: str) -> None:
         message = json.loads(text)
         if message["type"] != "Results":
-            assert message["type"] in ("Metadata", "SpeechStarted", "UtteranceEnd", "Error", "ConfigureFailure")
+            assert message["type"] in _DEEPGRAM_OTHERS
             return
         channel = message["channel_index"][0]
         assert abs(message["start"] - self._final_to_s.get(channel, 0.0)) < 0.002, "results do not tile the audio"
@@ -105,20 +110,3 @@ class WhisperLiveJudge:
             if one["completed"] and one not in self._completed:
                 assert not self._completed or float(one["start"]) >= float(self._completed[-1]["end"])
                 self._completed.append(one)
-
-
-@cache
-def strict_parsers() -> Mapping[str, Callable[[Any], Any]]:
-    """By type of event; none where the openai package is not installed."""
-    try:
-        union = importlib.import_module("openai.types.realtime").RealtimeServerEvent
-        adapter = importlib.import_module("pydantic").TypeAdapter
-    except ImportError:
-        return {}
-    kinds = union.__origin__.__args__ if hasattr(union, "__origin__") else union.__args__
-    adapters = {kind.model_fields["type"].annotation.__args__[0]: adapter(kind) for kind in kinds}
-    return {kind: _strictly(one) for kind, one in adapters.items() if kind not in _WITHOUT_MODELS}
-
-
-def _strictly(adapter: Any) -> Callable[[Any], Any]:
-    return lambda event: adapter.validate_python(event, strict=True)

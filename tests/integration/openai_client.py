@@ -11,6 +11,7 @@ import soxr
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.integration.gateway_client import speech
+from tests.openai_models import check_strictly
 
 _WITHIN_S = 30.0
 RATE_HZ = 24_000
@@ -41,8 +42,9 @@ def nulls(value: object, at: str = "") -> list[str]:
 class RealtimeClient:
     """All that came so far is in `events`."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: ClientConnection, *, is_beta: bool = False) -> None:
         self.socket = socket
+        self._is_beta = is_beta
         self.events: list[dict[str, Any]] = []
 
     @classmethod
@@ -55,8 +57,8 @@ class RealtimeClient:
         headers: Mapping[str, str] = {},
     ) -> Self:
         url = f"ws://127.0.0.1:{port}{path}?{query}"
-        client = cls(await connect(url, max_size=None, compression=None, additional_headers=dict(headers)))
-        return client
+        socket = await connect(url, max_size=None, compression=None, additional_headers=dict(headers))
+        return cls(socket, is_beta="OpenAI-Beta" in headers)
 
     async def send(self, kind: str, **fields: Any) -> None:
         await self.socket.send(json.dumps({"type": kind, **fields}))
@@ -81,6 +83,8 @@ class RealtimeClient:
             while True:
                 event: dict[str, Any] = json.loads(await self.socket.recv())
                 assert not nulls(event), event
+                if not self._is_beta:
+                    check_strictly(event)
                 assert event["event_id"] not in {one["event_id"] for one in self.events}
                 self.events.append(event)
                 if event["type"] == kind:

@@ -223,9 +223,11 @@ async def test_control_messages_keep_a_stream_open_and_strange_ones_do_not_end_i
     error = (await until(socket, type="Error"))[-1]
     assert (error["variant"], error["message"]) == ("SchemaError", "what is this")
     await socket.send(json.dumps({"type": "Configure", "keyterms": ["x"]}))
-    named = (await until(socket, type="ConfigureFailure"))[-1]["request_id"]
-    assert socket.response is not None
-    assert named == socket.response.headers["dg-request-id"], "the upgrade and the session have one name"
+    success = (await until(socket, type="ConfigureSuccess"))[-1]
+    assert socket.response is not None and success["keyterms"] == ["x"]
+    assert success["request_id"] == socket.response.headers["dg-request-id"], (
+        "the upgrade and the session have one name"
+    )
     await socket.send(CLOSE_STREAM)
     (metadata,) = await events_until_closed(socket)
     assert (metadata["type"], metadata["duration"]) == ("Metadata", 0.0)

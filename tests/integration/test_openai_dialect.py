@@ -113,6 +113,37 @@ async def test_a_client_that_commits_ends_its_turns_itself(gateway: int) -> None
     assert item["content"] == [{"type": "input_audio", "transcript": second["transcript"]}]
 
 
+async def test_a_client_may_change_how_its_turns_end_while_it_is_heard(gateway: int) -> None:
+    client = await transcription(gateway)
+    await client.append(speech_24k(3))
+    started = await client.event("input_audio_buffer.speech_started")
+    session = await client.update(**MANUAL)
+    assert session["audio"]["input"]["turn_detection"] is None
+    await client.append(speech_24k(8)[3 * 48_000 :])
+    await client.append(bytes(96_000))
+    await client.send("input_audio_buffer.commit")
+    first = await client.event(f"{TRANSCRIPTION}.completed")
+    assert first["item_id"] == started["item_id"]
+    assert first["usage"]["seconds"] == pytest.approx(10, abs=1)  # the silence is in it: it ended nothing
+
+    detection = {"type": "server_vad", "silence_duration_ms": 400}
+    slower = {"type": "audio/pcm", "rate": 16_000}
+    session = await client.update(audio={"input": {"format": slower, "turn_detection": detection}})
+    assert session["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 400
+    await client.append(speech_16k())
+    second = await client.event(f"{TRANSCRIPTION}.completed")
+    assert 5 < second["usage"]["seconds"] < 8
+    assert len(client.of("input_audio_buffer.speech_started")) == 2
+
+    await client.update(**MANUAL)
+    await client.append(bytes(64_000) + speech_16k(3))
+    await client.update(audio={"input": {"turn_detection": detection}})
+    await client.append(speech_16k()[3 * 32_000 :])
+    third = await client.event(f"{TRANSCRIPTION}.completed")
+    assert third["transcript"] and 5 < third["usage"]["seconds"] < 8  # of which the silence before is no part
+    assert not client.of("error")
+
+
 async def test_a_commit_during_silence_is_refused_and_ends_nothing(gateway: int) -> None:
     client = await transcription(gateway)
     await client.append(bytes(48_000))

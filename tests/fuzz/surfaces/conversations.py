@@ -14,11 +14,12 @@ from stream_gateway.dialects.base import Dialect, Handshake
 from stream_gateway.dialects.native import NativeDialect
 from stream_gateway.dialects.openai_realtime import OpenAiDialect
 from tests.fuzz.conversation import Conversation
-from tests.fuzz.judges import DeepgramJudge, Judge, NativeJudge, OpenAiJudge, WhisperLiveJudge, strict_parsers
+from tests.fuzz.judges import DeepgramJudge, Judge, NativeJudge, OpenAiJudge, WhisperLiveJudge
 from tests.fuzz.mutation import MessageMutator, json_mutator, msgpack_mutator
 from tests.fuzz.seeds import golden, recorded
 from tests.fuzz.surfaces.frames import DEEPGRAM, HELLOS, LIMITS
 from tests.fuzz.target import Target
+from tests.openai_models import strict_parsers
 
 _MAX_STEPS = 24
 _SIXTEEN_KHZ_BYTES_PER_S = 32_000

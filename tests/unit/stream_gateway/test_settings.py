@@ -29,3 +29,16 @@ def test_a_certificate_without_its_key_is_no_use() -> None:
     outcome = CliRunner().invoke(command, env={"HARKEN_GATEWAY_TLS_CERT": "cert.pem"})
     assert outcome.exit_code == 2
     assert "--tls-cert is given without --tls-key" in outcome.output
+
+
+def test_without_keys_it_listens_on_loopback_alone_unless_that_is_said() -> None:
+    for environment, code in (
+        ({}, 0),
+        ({"HARKEN_GATEWAY_HOST": "::1"}, 0),
+        ({"HARKEN_GATEWAY_HOST": "0.0.0.0"}, 2),
+        ({"HARKEN_GATEWAY_HOST": "0.0.0.0", "HARKEN_GATEWAY_API_KEYS": "acme=key"}, 0),
+        ({"HARKEN_GATEWAY_HOST": "0.0.0.0", "HARKEN_GATEWAY_ALLOW_ANONYMOUS": "true"}, 0),
+    ):
+        outcome = CliRunner().invoke(command, env=environment)
+        assert outcome.exit_code == code, environment
+        assert ("HARKEN_GATEWAY_API_KEYS=tenant=key" in outcome.output) is (code == 2)

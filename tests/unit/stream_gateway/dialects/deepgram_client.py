@@ -1,12 +1,13 @@
 """One Deepgram socket without a gateway: events of the session in, messages out."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
 from bus.contract.client_protocol import Limits, StageTimes
 from bus.contract.work import Word
-from stream_gateway.dialects.base import Action, Handshake, Reply
+from stream_gateway.dialects.base import Action, Handshake, Later
 from stream_gateway.dialects.deepgram import DeepgramDialect
 from stream_gateway.session import events
 
@@ -45,9 +46,7 @@ class Client:
 
     def hears(self, data: bytes = SECOND) -> list[dict[str, Any]]:
         """Audio; returns what is answered before it is taken."""
-        *replies, audio = self.dialect.on_binary(data)
-        assert not isinstance(audio, Reply)
-        return [json.loads(reply.text) for reply in replies if isinstance(reply, Reply)]
+        return spelled(self.dialect.on_binary(data))
 
     def begins(self, segment: int, start_s: float, *, channel: int = 0) -> list[dict[str, Any]]:
         return self.see(events.SpeechStarted(segment, channel, start_s))
@@ -63,6 +62,11 @@ class Client:
         assert self.see(events.SpeechEnded(segment, channel, end_s, reason)) == []
         words = some_words(text, start_s)
         return self.see(events.Final(segment, channel, start_s, end_s, text, words, "en", "base", TIMES))
+
+
+def spelled(actions: Sequence[Action]) -> list[dict[str, Any]]:
+    """What the client reads of it, once it is its turn."""
+    return [json.loads(text) for action in actions if isinstance(action, Later) for text in action.spell()]
 
 
 def spoken(message: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from stream_gateway.chat.commands import AskAnswer
 from stream_gateway.dialects.base import Action, Handshake, Later, Reply
 from stream_gateway.dialects.openai_realtime import OpenAiDialect
 from stream_gateway.session import events
+from tests.openai_models import check_strictly
 
 LIMITS = Limits(max_frame_bytes=1_000_000, max_session_s=60.0, idle_timeout_s=10.0, max_buffered_audio_s=30.0)
 STAGES = StageTimes(endpoint_s=0, queue_s=0, batch_wait_s=0, encode_s=0, decode_s=0, publish_s=0, total_s=0)
@@ -47,6 +48,7 @@ class Desk:
             headers=headers or {},
             limits=LIMITS,
         )
+        self._is_beta = bool(headers)
         self.dialect = OpenAiDialect(handshake, nonce="0")
         self.told: list[dict[str, Any]] = []
         self.actions: list[Action] = []
@@ -110,6 +112,8 @@ class Desk:
             event = json.loads(text)
             assert event["event_id"] not in {one["event_id"] for one in self.told}
             self.told.append(event)
+            if not self._is_beta:
+                check_strictly(event)
 
 
 def kinds(told: Sequence[Mapping[str, Any]]) -> list[str]:

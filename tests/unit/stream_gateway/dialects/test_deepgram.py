@@ -1,6 +1,7 @@
 import hashlib
 import json
 
+import msgspec
 import pytest
 
 from bus.contract.client_protocol import AudioCommit, AudioEnd, AudioFormat, SessionStart
@@ -15,9 +16,9 @@ from bus.contract.errors import (
     SessionTooLong,
     UnsupportedAudio,
 )
-from stream_gateway.dialects.base import Audio, Awake, Reply
+from stream_gateway.dialects.base import Audio, AudioConfigure, Awake, Reply
 from stream_gateway.session import events
-from tests.unit.stream_gateway.dialects.deepgram_client import RAW, SECOND, Client, place, spoken
+from tests.unit.stream_gateway.dialects.deepgram_client import RAW, SECOND, Client, place, spelled, spoken
 
 # --- what a client says
 
@@ -42,13 +43,44 @@ def test_control_messages_are_read_and_keep_the_session_awake() -> None:
     assert client.says({"type": "CloseStream"}) == [AudioEnd()]
 
 
-def test_a_stream_keeps_what_its_query_said() -> None:
-    awake, reply = Client().says({"type": "Configure", "keyterms": ["x"]})
+def test_keyterms_are_replaced_and_told_back() -> None:
+    client = Client(f"{RAW}&keyterm=Seine&language=fr")
+    assert isinstance(client.start, SessionStart)
+    awake, configure, told = client.says({"type": "Configure", "keyterms": ["Marne", "Oise"]})
     assert awake == Awake()
+    assert configure == AudioConfigure(msgspec.structs.replace(client.start, hotwords=("Marne", "Oise")))
+    assert spelled([told]) == [{"type": "ConfigureSuccess", "request_id": "s1", "keyterms": ["Marne", "Oise"]}]
+    _, configure, _ = client.says({"type": "Configure", "keyterms": []})
+    assert configure == AudioConfigure(msgspec.structs.replace(client.start, hotwords=()))
+
+
+def test_formatting_is_turned_on_and_off_from_where_the_client_says_so() -> None:
+    client = Client()
+    for features, text in (
+        ({"punctuate": True}, "Hello."),
+        ({"numerals": True}, "Hello."),
+        ({"smart_format": False}, "hello"),
+    ):
+        *_, told = client.says({"type": "Configure", "features": features})
+        assert spelled([told]) == [{"type": "ConfigureSuccess", "request_id": "s1"}]
+        client.begins(1, 0.2)
+        assert spoken(client.ends(1, "Hello.", 0.2, 0.7)[0]) == text
+
+
+def test_more_keyterms_than_are_taken_change_nothing() -> None:
+    for keyterms in (["x"] * 101, ["x" * 1001]):
+        _, told = Client().says({"type": "Configure", "keyterms": keyterms})
+        (failure,) = spelled([told])
+        assert (failure["type"], failure["request_id"]) == ("ConfigureFailure", "s1")
+        assert failure["code"] == "CONFIGURE_KEYTERM_LIMIT_EXCEEDED"
+
+
+@pytest.mark.parametrize("wrong", [{"keyterms": "x"}, {"keyterms": [5]}, {"features": {"punctuate": "yes"}}])
+def test_a_change_that_is_none_is_sent_back_as_a_schema_error(wrong: dict[str, object]) -> None:
+    _, reply = Client().says({"type": "Configure", **wrong})
     assert isinstance(reply, Reply)
-    failure = json.loads(reply.text)
-    assert (failure["type"], failure["request_id"]) == ("ConfigureFailure", "s1")
-    assert failure["code"] == "CONFIGURE_KEYTERMS_NOT_SUPPORTED"
+    error = json.loads(reply.text)
+    assert (error["type"], error["variant"]) == ("Error", "SchemaError")
 
 
 @pytest.mark.parametrize("text", ["", "hello", "[]", '{"type": 5}', '{"type": "Start"}', '{"type":' + "[" * 100_000])
@@ -233,6 +265,7 @@ def test_the_end_of_an_utterance_is_told_once_by_the_audio_that_passes() -> None
 def test_the_end_of_an_utterance_is_told_right_after_its_final_where_the_silence_has_passed() -> None:
     client = Client(f"{RAW}&utterance_end_ms=1000")
     client.begins(1, 0.2)
+    client.see(events.SpeechEnded(1, 0, 0.7, "silence"))
     for _ in range(4):
         client.hears()
     final, end = client.ends(1, "hello", 0.2, 0.7)
@@ -248,6 +281,39 @@ def test_who_speaks_again_soon_goes_on_with_the_utterance() -> None:
         client.hears()
     assert [one["type"] for one in client.ends(1, "hello", 0.2, 0.7)] == ["Results"]
     assert [one["type"] for one in client.ends(2, "you", 1.4, 1.9)] == ["Results", "UtteranceEnd"]
+
+
+def test_a_slow_reader_is_told_no_end_of_an_utterance_that_went_on() -> None:
+    client = Client(f"{RAW}&utterance_end_ms=1000&vad_events=true")
+    client.begins(1, 0.2)
+    client.ends(1, "hello", 0.2, 0.7)
+    client.hears()
+    client.hears()
+    read = client.dialect.on_binary(SECOND)  # while that somebody spoke at 1.4 waits to be written
+    assert [one["type"] for one in client.begins(2, 1.4)] == ["SpeechStarted"]
+    assert spelled(read) == []
+    assert [one["type"] for one in client.ends(2, "you", 1.4, 1.9)] == ["Results"]
+    assert [one["type"] for one in client.hears()] == ["UtteranceEnd"]
+
+
+def test_a_final_that_waits_for_a_slow_reader_ends_nothing_by_audio_that_came_since() -> None:
+    client = Client(f"{RAW}&utterance_end_ms=1000")
+    client.begins(1, 0.2)
+    client.see(events.SpeechEnded(1, 0, 0.7, "silence"))
+    read = [client.dialect.on_binary(SECOND) for _ in range(4)]
+    assert [one["type"] for one in client.ends(1, "hello", 0.2, 0.7)] == ["Results"]
+    assert client.begins(2, 1.4) == []
+    assert [spelled(actions) for actions in read] == [[], [], [], []]
+
+
+def test_of_words_about_silence_one_waits_for_a_slow_reader() -> None:
+    client = Client(f"{RAW}&utterance_end_ms=1000")
+    client.begins(1, 0.2)
+    client.ends(1, "hello", 0.2, 0.7)
+    read = [action for _ in range(400) for action in client.dialect.on_binary(bytes(640))]
+    assert len(read) == 401
+    assert spelled(read) == []  # nothing was heard before the first
+    assert [one["type"] for one in client.hears()] == ["UtteranceEnd"]
 
 
 def test_speech_after_a_long_silence_ends_the_utterance_before_it() -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from bus.contract.chat_work import ChatMessage
-from bus.contract.client_protocol import AudioCommit, ChatCancel, ChatConfigure, SessionStart
+from bus.contract.client_protocol import AudioCommit, AudioFormat, ChatCancel, ChatConfigure, SessionStart, VadOptions
 from stream_gateway.chat.commands import AddTurn, AskAnswer, ForgetTurns, MindSpeech, TurnRef
-from stream_gateway.dialects.base import Audio, AudioClear
+from stream_gateway.dialects.base import Audio, AudioClear, AudioConfigure
 from stream_gateway.session.events import ChatStarted, CommitDone, SpeechEnded, SpeechStarted
 from tests.unit.stream_gateway.dialects.openai_desk import MANUAL, Desk, chat_done, error_of, final, kinds
 
@@ -73,6 +73,38 @@ def test_an_update_of_a_started_transcription_session_asks_for_nothing() -> None
     desk.append()
     desk.send("session.update", session={"type": "transcription"})
     assert len(desk.actions) == 2
+
+
+def test_what_changes_how_audio_is_heard_is_asked_of_a_started_session() -> None:
+    desk = Desk("intent=transcription")
+    desk.append()
+    for change, heard in (
+        ({"turn_detection": None}, {"vad": VadOptions(enabled=False)}),
+        ({"format": {"type": "audio/pcma"}}, {"audio": AudioFormat(encoding="alaw", sample_rate=8_000)}),
+        ({"transcription": {"language": "fr-CA", "prompt": "Paris", "keywords": ["Seine"]}},
+         {"language": "fr", "prompt": "Paris", "hotwords": ("Seine",)}),
+    ):  # fmt: skip
+        (told,) = desk.send("session.update", session={"audio": {"input": change}})
+        assert told["type"] == "session.updated"
+        asked = desk.asked(AudioConfigure)[-1].start
+        assert {name: getattr(asked, name) for name in heard} == heard
+    assert len(desk.asked(AudioConfigure)) == 3
+    assert told["session"]["audio"]["input"]["turn_detection"] is None
+
+
+def test_a_tenth_of_a_second_may_be_committed_in_whatever_formats_and_pieces_it_came() -> None:
+    desk = Desk("intent=transcription", session=MANUAL)
+    for _ in range(5):
+        desk.append(bytes(480))  # 10 ms
+    desk.send("session.update", session={"audio": {"input": {"format": {"type": "audio/pcmu"}}}})
+    for _ in range(4):
+        desk.append(bytes(80))
+    desk.send("input_audio_buffer.commit")
+    assert not desk.asked(AudioCommit)
+    for _ in range(10):
+        desk.append(bytes(80))
+    desk.send("input_audio_buffer.commit")
+    assert len(desk.asked(AudioCommit)) == 1
 
 
 def test_what_is_wrong_is_told_with_the_id_of_its_event() -> None:

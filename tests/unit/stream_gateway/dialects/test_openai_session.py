@@ -3,7 +3,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bus.contract.client_protocol import VadOptions
+from bus.contract.client_protocol import AudioFormat, VadOptions
 from stream_gateway.dialects.openai_report import session_report
 from stream_gateway.dialects.openai_session import SessionPatch, Settings, TurnDetection
 from stream_gateway.dialects.openai_wire import Refusal
@@ -155,21 +155,28 @@ def started(**audio: Any) -> Settings:
     return Settings(kind=settings.kind, wished_detection=settings.wished_detection, started=True)
 
 
-def test_once_started_a_session_keeps_its_audio_and_its_kind() -> None:
+def test_once_started_a_session_keeps_its_kind_and_may_change_all_else() -> None:
     settings = started()
     assert refused(settings, type="transcription") == "session.type"
     assert patched(settings, type="realtime", instructions="other").instructions == "other"
     changed = with_input(settings, format={"type": "audio/pcmu"}, transcription=None, turn_detection=None)
-    assert (changed.format.type, changed.transcription, changed.turn_detection) == (
-        "audio/pcm",
-        settings.transcription,
-        TurnDetection(),
+    assert (changed.format.type, changed.transcription, changed.turn_detection) == ("audio/pcmu", None, None)
+    again = with_input(changed, turn_detection={}, transcription={"language": "de", "keywords": ["Harken"]})
+    assert again.turn_detection == TurnDetection()
+    assert (again.hearing().language, again.hearing().hotwords) == ("de", ("Harken",))
+    assert again.hearing().audio == AudioFormat(encoding="mulaw", sample_rate=8_000)
+    assert again.start().chat is not None and again.hearing().chat is None
+
+
+def test_once_started_a_bad_value_changes_nothing() -> None:
+    assert refused(started(), audio={"input": {"format": {"rate": 100}, "turn_detection": None}}) == (
+        "session.audio.input.format.rate"
     )
-    assert with_input(settings, format={"type": "audio/pcmu"}).turn_detection == TurnDetection()
-    assert with_input(started(turn_detection=None), turn_detection={}).turn_detection is None
 
 
 def test_once_started_what_follows_from_a_turn_may_change() -> None:
     wish = {"silence_duration_ms": 900, "create_response": False, "interrupt_response": False}
     changed = with_input(started(), turn_detection=wish)
-    assert changed.turn_detection == TurnDetection(create_response=False, interrupt_response=False)
+    assert changed.turn_detection == TurnDetection(
+        silence_duration_ms=900, create_response=False, interrupt_response=False
+    )

@@ -135,6 +135,84 @@ def test_a_commit_of_too_little_is_refused_without_asking_the_session() -> None:
     assert error_of(desk.happen(CommitDone(ended=False)))["code"] == "input_audio_buffer_commit_empty"
 
 
+def configure(desk: Desk, detection: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """What is told of turns that are found in another way from here on."""
+    updated, *told = desk.send("session.update", session={"audio": {"input": {"turn_detection": detection}}})
+    assert updated["type"] == "session.updated"
+    return told
+
+
+def test_who_speaks_while_turns_become_the_clients_is_heard_to_its_commit() -> None:
+    desk = listening()
+    (started,) = desk.happen(SpeechStarted(1, 0, 1.0))
+    assert configure(desk, None) == []
+    assert desk.happen(SpeechEnded(1, 0, 25.0, "max_length"), SpeechStarted(2, 0, 25.0), final(1, "one")) != []
+    told = desk.happen(SpeechEnded(2, 0, 27.0, "commit")) + commit(desk) + desk.happen(final(2, "two"))
+    assert [kind for kind in kinds(told) if kind != DELTA] == [
+        "input_audio_buffer.speech_stopped",
+        "input_audio_buffer.committed",
+        "conversation.item.added",
+        "conversation.item.done",
+        COMPLETED,
+    ]
+    assert {event["item_id"] for event in told if "item_id" in event} == {started["item_id"]}
+    assert (told[0]["audio_end_ms"], told[-1]["transcript"]) == (27_000, "one two")
+
+
+def test_turns_that_ended_before_stay_as_they_are() -> None:
+    desk = listening()
+    desk.happen(SpeechStarted(1, 0, 1.0), SpeechEnded(1, 0, 3.0))
+    assert configure(desk, None) == []
+    assert kinds(desk.happen(final(1, "one")))[-1] == COMPLETED
+    assert kinds(desk.happen(SpeechStarted(2, 0, 4.0))) == []
+
+
+def test_what_was_not_committed_ends_by_itself_once_turns_are_found() -> None:
+    desk = by_hand()
+    desk.happen(SpeechStarted(1, 0, 1.0))
+    assert configure(desk, {"type": "server_vad"}) == []
+    assert desk.happen(SpeechCleared(1, 0)) == []
+    (started,) = desk.happen(SpeechStarted(2, 0, 2.0))
+    assert (started["type"], started["audio_start_ms"]) == ("input_audio_buffer.speech_started", 1700)
+    assert configure(desk, {"type": "semantic_vad"}) == []
+    told = desk.happen(SpeechEnded(2, 0, 3.0), final(2, "one"))
+    assert kinds(told)[:2] == ["input_audio_buffer.speech_stopped", "input_audio_buffer.committed"]
+    assert told[-1] == {**told[-1], "type": COMPLETED, "item_id": started["item_id"], "transcript": "one"}
+    assert kinds(desk.happen(SpeechStarted(3, 0, 4.0))) == ["input_audio_buffer.speech_started"]
+
+
+def test_what_the_client_read_of_a_turn_that_is_heard_anew_goes_on_under_its_id() -> None:
+    desk = by_hand()
+    (delta,) = desk.happen(SpeechStarted(1, 0, 1.0), partial(1, "one"))
+    configure(desk, {})
+    told = desk.happen(SpeechCleared(1, 0), SpeechStarted(2, 0, 1.0), partial(2, "one two"), SpeechEnded(2, 0, 3.0))
+    assert {event["item_id"] for event in told if "item_id" in event} == {delta["item_id"]}
+    assert [event["delta"] for event in told if event["type"] == DELTA] == [" two"]
+    assert desk.happen(final(2, "one two"))[-1]["transcript"] == "one two"
+
+
+def test_what_was_cut_and_not_committed_is_a_turn_of_its_own_once_turns_are_found() -> None:
+    desk = by_hand()
+    desk.happen(SpeechStarted(1, 0, 1.0), SpeechEnded(1, 0, 25.0, "max_length"), SpeechStarted(2, 0, 25.0))
+    assert kinds(configure(desk, {})) == [
+        "input_audio_buffer.committed",
+        "conversation.item.added",
+        "conversation.item.done",
+    ]
+    assert kinds(desk.happen(SpeechCleared(2, 0), final(1, "one")))[-1] == COMPLETED
+
+
+def test_the_client_is_told_once_that_speech_began_however_often_it_changes_its_mind() -> None:
+    desk = listening()
+    desk.happen(SpeechStarted(1, 0, 1.0))
+    for segment in (1, 2):
+        assert [configure(desk, detection) for detection in (None, {"type": "server_vad"})] == [[], []]
+        assert desk.happen(SpeechCleared(segment, 0)) == []
+        assert [configure(desk, detection) for detection in (None, {"type": "server_vad"})] == [[], []]
+        assert desk.happen(SpeechStarted(segment + 1, 0, 1.0)) == []
+    assert kinds(desk.happen(SpeechEnded(3, 0, 3.0)))[0] == "input_audio_buffer.speech_stopped"
+
+
 def test_what_is_taken_back_is_never_told_again() -> None:
     desk = listening()
     desk.happen(SpeechStarted(1, 0, 1.0), SpeechCleared(1, 0), partial(1, "late"))

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bus.contract.client_protocol import AudioCommit, AudioEnd, Limits, SessionStart
-from stream_gateway.dialects.base import Audio, Awake, Dialect, Handshake, Reply
+from stream_gateway.dialects.base import Audio, Awake, Dialect, Handshake, Later, Reply
 from stream_gateway.dialects.deepgram import DeepgramDialect
 from stream_gateway.dialects.whisper_live import WhisperLiveDialect
 from stream_gateway.session.effects import Decode
@@ -72,6 +72,9 @@ class Wire:
                 case Reply(text):
                     self._show()
                     self.lines.append(f"< {text}")
+                case Later(spell):
+                    self._show()
+                    self.lines += [f"< {text}" for text in spell()]
         self._show()
 
     def _show(self) -> None:

@@ -25,3 +25,14 @@ def test_an_unsure_or_empty_final_decides_nothing(probability: float, text: str)
     language = SpokenLanguage(None)
     language.on_final("en", probability, text)
     assert language.current is None
+
+
+def test_another_request_counts_from_then_on_and_the_same_one_changes_nothing() -> None:
+    language = SpokenLanguage(None)
+    language.on_final("fr", 0.9, "bonjour")
+    language.request(None)
+    assert language.current == "fr"
+    language.request("de")
+    assert language.current == "de"
+    language.request(None)
+    assert language.current is None
