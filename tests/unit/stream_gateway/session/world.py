@@ -222,11 +222,11 @@ class World:
         if succeeded:
             self.at(self.now + self.random.uniform(0.0, 1.0), partial(self._read_queue, decode))
 
-    def _read_queue(self, decode: Decode) -> None:
+    def _read_queue(self, decode: Decode, *, is_done: bool = False) -> None:
         if self.broker.bus_is_up and decode not in self.broker.waiting:
-            self.perform(self.session.on_taken(decode, self.now))
+            self.perform(self.session.on_taken(decode, self.now, is_done=is_done))
         elif self.session.phase is not Phase.CLOSED:
-            self.at(self.now + 1.0, partial(self._read_queue, decode))
+            self.at(self.now + 1.0, partial(self._read_queue, decode, is_done=is_done))
 
     def _work(self, decode: Decode) -> None:
         self.at(self.now + self.random.uniform(0.02, self.trouble.slowest_s), partial(self._finish_work, decode))
@@ -237,17 +237,13 @@ class World:
         elif decode.window in self.cancelled:
             pass  # a worker that was told in time
         elif self.broker.bus_is_up:
-            self.at(self.now + self.random.uniform(1.0, 2.0), partial(self._be_done, decode))
+            self.at(self.now + self.random.uniform(1.0, 2.0), partial(self._read_queue, decode, is_done=True))
             if self._happens(self.trouble.lost):
                 return
             result = self.decode(decode)
             self._deliver(result)
             if self._happens(self.trouble.doubled):
                 self.at(self.now + self.random.uniform(0.0, 20.0), partial(self._deliver, result))
-
-    def _be_done(self, decode: Decode) -> None:
-        if self.broker.bus_is_up:
-            self.perform(self.session.on_taken(decode, self.now, is_done=True))
 
     def _deliver(self, result: AsrResult) -> None:
         if self.partial_in_flight and self.partial_in_flight[0] == result.window:
