@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from bus.contract.chat_work import ChatDone, ChatReply, ChatRequest, ChatTimings
@@ -11,6 +11,7 @@ from llm_workers import results
 from llm_workers.budget import Budget, Fitted, TooLong
 from llm_workers.deltas import DeltaBatch, Gathered
 from llm_workers.engines.base import Engine, Event, Finished, GenerationFailed
+from llm_workers.silence import Silence
 
 Say = Callable[[ChatReply], Awaitable[None]]
 """Sends one reply to the gateway; raises BusUnavailable."""
@@ -47,8 +48,10 @@ class Answer:
         self._patience = patience
         self._queue_s = queue_s
         self._batch = DeltaBatch()
-        self._news = asyncio.Event()
-        self._is_over = asyncio.Event()
+        self._due = asyncio.Event()
+        """Something is to be sent, or nothing follows."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_over = False
         self._deltas = 0
         self._began_at = 0.0
         self._first_piece_at: float | None = None
@@ -116,33 +119,40 @@ class Answer:
                     task.exception()
 
     async def _read(self, events: AsyncIterator[Event]) -> Finished:
-        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._patience.first_token_s) as silence:
+            async with Silence(self._patience.first_token_s) as silence:
                 async for event in events:
-                    silence.reschedule(loop.time() + self._patience.next_token_s)
+                    silence.broken(self._patience.next_token_s)
                     self._ended_at = now = time.monotonic()
                     if isinstance(event, Finished):
                         return event
                     self._first_piece_at = self._first_piece_at or now
                     self._batch.add(event.text)
-                    self._news.set()
+                    self._send_when_due()
         except TimeoutError:
             raise AttemptFailed(results.SILENT, by_engine=True) from None
         finally:
-            self._is_over.set()
-            self._news.set()
+            self._is_over = True
+            self._due.set()
         raise GenerationFailed("the engine gave no end of the answer", retryable=True)
 
+    def _send_when_due(self) -> None:
+        due_at = self._batch.due_at()
+        if due_at is not None and self._timer is None:
+            delay_s = max(0.0, due_at - time.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._due.set)
+
     async def _send(self) -> None:
-        while not self._is_over.is_set():
-            await self._news.wait()
-            self._news.clear()
-            while (due_at := self._batch.due_at()) is not None and not self._is_over.is_set():
+        try:
+            while not self._is_over:
+                await self._due.wait()
+                self._due.clear()
+                self._timer = None
                 await self._emit(self._batch.take_due(time.monotonic()))
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(due_at - time.monotonic()):
-                        await self._is_over.wait()
+                self._send_when_due()
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
         await self._emit(self._batch.take_all())
 
     async def _emit(self, gathered: Gathered) -> None:

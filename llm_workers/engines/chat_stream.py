@@ -8,7 +8,7 @@ import msgspec
 from bus.contract.chat_work import FinishReason
 from llm_workers.engines.base import Finished, GenerationFailed, Piece
 
-END_OF_STREAM = "[DONE]"
+END_OF_STREAM = b"[DONE]"
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 
 
@@ -54,7 +54,7 @@ class ChatStream:
         self._reason: FinishReason | None = None
         self._usage: _Usage | None = None
 
-    def on_data(self, data: str) -> Piece | None:
+    def on_data(self, data: bytes) -> Piece | None:
         """Take one event's data; the piece in it, if there is one. Raises GenerationFailed."""
         if data == END_OF_STREAM:
             return None

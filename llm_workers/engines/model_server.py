@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
+from urllib.request import getproxies
 
 import httpx2
 
@@ -12,6 +13,8 @@ from bus.contract.chat_work import ChatMessage
 from llm_workers.engines.base import EngineUnavailable, GenerationFailed
 from llm_workers.engines.chat_stream import error_type
 from llm_workers.engines.dialects import Dialect, continuation, estimate_tokens, wire_messages
+from llm_workers.engines.event_stream import EventStream, EventTooLong
+from llm_workers.engines.plain_http import PlainTransport
 from llm_workers.engines.retries import Retries, is_busy, is_passing
 
 _CONNECT_TIMEOUT_S = 5.0
@@ -19,6 +22,7 @@ _READ_TIMEOUT_S = 300.0
 """Of silence in a stream. Who waits has less patience; this ends what nobody waits for."""
 _ASK_TIMEOUT_S = 10.0
 _KEEP_ALIVE_S = 4.0
+_EVENT_STREAM = "text/event-stream"
 _CONTEXT_ERRORS = ("exceed_context_size_error", "context_length_exceeded")
 
 
@@ -42,14 +46,16 @@ class ModelServer:
     def __init__(self, base_url: str, api_key: str, *, is_ours: bool) -> None:
         self._base_url = base_url
         self._root = base_url.removesuffix("/v1")
+        is_plain = base_url.startswith("http://")
         # llama.cpp ends a connection after a stream without saying so, and the next request on it would be lost. On
         # plain HTTP another connection costs nothing; over TLS it does, and what is lost is tried again.
-        kept = 0 if base_url.startswith("http://") else None
+        kept = 0 if is_plain else None
         self._client = httpx2.AsyncClient(
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
             timeout=httpx2.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),
             trust_env=not is_ours,
             limits=httpx2.Limits(max_keepalive_connections=kept, keepalive_expiry=_KEEP_ALIVE_S),
+            transport=PlainTransport() if is_plain and (is_ours or not _has_proxy()) else None,
         )
 
     async def facts(self, *, model: str, dialect: Dialect | None) -> ServerFacts:
@@ -83,7 +89,7 @@ class ModelServer:
             return _whole((await self._post(f"{self._root}/tokenize", body)).get("count"))
         return estimate_tokens(messages, prefill)
 
-    async def stream(self, body: dict[str, Any]) -> AsyncGenerator[str, None]:
+    async def stream(self, body: dict[str, Any]) -> AsyncGenerator[bytes, None]:
         """The data of the events of one streamed answer. Tries again until the first of them came, after it never.
 
         Closing the iterator closes the connection, and so ends the server's work. Raises GenerationFailed.
@@ -110,7 +116,7 @@ class ModelServer:
         """Close all connections. Idempotent."""
         await self._client.aclose()
 
-    async def _stream_once(self, body: dict[str, Any], retries: Retries) -> AsyncGenerator[str, None]:
+    async def _stream_once(self, body: dict[str, Any], retries: Retries) -> AsyncGenerator[bytes, None]:
         async with self._client.stream("POST", f"{self._base_url}/chat/completions", json=body) as response:
             if response.status_code != httpx2.codes.OK:
                 await response.aread()
@@ -118,9 +124,15 @@ class ModelServer:
                 if pause_s is not None:
                     raise _Again(pause_s)
                 raise _refusal(response)
-            async for event in httpx2.EventSource(response):
-                if event.data:
-                    yield event.data
+            if not response.headers.get("content-type", "").strip().lower().startswith(_EVENT_STREAM):
+                raise httpx2.RemoteProtocolError("the answer is no stream of events")
+            events = EventStream()
+            try:
+                async for received in response.aiter_bytes():
+                    for data in events.feed(received):
+                        yield data
+            except EventTooLong:
+                raise httpx2.RemoteProtocolError("an event is too long") from None
 
     async def _models(self) -> list[dict[str, Any]]:
         try:
@@ -157,6 +169,11 @@ class ModelServer:
 class _Again(Exception):
     def __init__(self, pause_s: float) -> None:
         self.pause_s = pause_s
+
+
+def _has_proxy() -> bool:
+    """Whether the environment may name one for plain HTTP; then httpx decides."""
+    return not getproxies().keys().isdisjoint(("http", "all"))
 
 
 def _refusal(response: httpx2.Response) -> GenerationFailed:

@@ -9,15 +9,16 @@ from llm_workers.engines.base import Finished, GenerationFailed
 from llm_workers.engines.chat_stream import ChatStream
 
 
-def chunk(content: str | None = None, *, reason: str | None = None, **fields: Any) -> str:
-    return json.dumps({"choices": [{"index": 0, "delta": {"content": content}, "finish_reason": reason}], **fields})
+def chunk(content: str | None = None, *, reason: str | None = None, **fields: Any) -> bytes:
+    whole = {"choices": [{"index": 0, "delta": {"content": content}, "finish_reason": reason}], **fields}
+    return json.dumps(whole).encode()
 
 
 def stream(*, prefill: str = "", repeats: bool = False) -> ChatStream:
     return ChatStream(prefill=prefill, repeats_prefill=repeats, estimated_prompt_tokens=99)
 
 
-def read(reader: ChatStream, *chunks: str) -> str:
+def read(reader: ChatStream, *chunks: bytes) -> str:
     return "".join(piece.text for data in chunks if (piece := reader.on_data(data)) is not None)
 
 
@@ -26,7 +27,7 @@ def test_pieces_come_as_they_are_and_the_end_has_the_servers_counts() -> None:
     usage = {"prompt_tokens": 10, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 8}}
     text = read(reader, chunk(""), chunk("Hel"), chunk("lo"), chunk(reason="stop"))
     assert text == "Hello"
-    assert read(reader, json.dumps({"choices": [], "usage": usage}), "[DONE]") == ""
+    assert read(reader, json.dumps({"choices": [], "usage": usage}).encode(), b"[DONE]") == ""
     assert reader.end() == Finished(reason="stop", prompt_tokens=10, completion_tokens=2, cached_tokens=8)
 
 
@@ -54,20 +55,20 @@ def test_a_stream_that_is_cut_has_no_end() -> None:
 @pytest.mark.parametrize("error", [{"type": "server_error", "message": "secret words"}, {"code": 500}, "secret words"])
 def test_an_error_in_the_stream_is_told_without_its_words(error: Any) -> None:
     with pytest.raises(GenerationFailed) as failure:
-        stream().on_data(json.dumps({"error": error}))
+        stream().on_data(json.dumps({"error": error}).encode())
     assert "secret" not in str(failure.value)
 
 
-@pytest.mark.parametrize("data", ["secret words", "[]", '{"choices": 3}', '{"x":' + "[" * 50_000])
-def test_what_is_no_chunk_is_a_failure_that_does_not_quote_it(data: str) -> None:
+@pytest.mark.parametrize("data", [b"secret words", b"[]", b'{"choices": 3}', b'{"x":' + b"[" * 50_000, b'"\xff"'])
+def test_what_is_no_chunk_is_a_failure_that_does_not_quote_it(data: bytes) -> None:
     with pytest.raises(GenerationFailed, match="no chat completion chunk") as failure:
         stream().on_data(data)
     assert "secret" not in str(failure.value)
 
 
 def test_a_chunk_without_a_delta_is_none() -> None:
-    assert stream().on_data('{"choices": [{"finish_reason": null}]}') is None
-    assert stream().on_data("{}") is None
+    assert stream().on_data(b'{"choices": [{"finish_reason": null}]}') is None
+    assert stream().on_data(b"{}") is None
 
 
 @given(st.text(max_size=12), st.text(max_size=12), st.lists(st.integers(0, 24), max_size=5))
