@@ -26,8 +26,8 @@ _LOOK_EVERY_S = 0.003
 _PATIENCE_S = 3.0
 _REST_WITHIN_S = 60.0
 """Longer than reading a whole prompt takes: the next one begins with a server at rest."""
-_LONG_PROMPT_TOPICS = 180
-"""Some 900 tokens with their numbers."""
+_LONG_PROMPT_TOPICS = 285
+"""Some 900 tokens."""
 _STEP_INTO = 7
 _STEP_INTO_S = 0.05
 
@@ -131,7 +131,7 @@ async def cancel_prompt(repeats: int) -> Row:
 
 async def _cancelled_while_read(url: str, server: ModelServer, number: int) -> float:
     """The same, of a prompt that the server does not know; it is stopped at another moment of a step each time."""
-    question = f"{number}: " + " ".join(f"{word} {_topic(word * (number + 3))}" for word in range(_LONG_PROMPT_TOPICS))
+    question = f"Story {number} is about " + ", ".join(_topic(topic) for topic in range(_LONG_PROMPT_TOPICS))
     async with chat_session(url, max_tokens=_SHORT_TOKENS) as session:
         answering = asyncio.create_task(ask(session, question))
         async with asyncio.timeout(_PATIENCE_S * 4):
