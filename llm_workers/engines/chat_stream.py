@@ -60,7 +60,7 @@ class ChatStream:
             return None
         try:
             chunk = _decoder.decode(data)
-        except (msgspec.MsgspecError, RecursionError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise GenerationFailed("the server sent what is no chat completion chunk", retryable=True) from None
         if chunk.error is not None:
             raise GenerationFailed(f"the server broke off: {error_type(chunk.error)}", retryable=True)

@@ -59,7 +59,9 @@ def test_an_error_in_the_stream_is_told_without_its_words(error: Any) -> None:
     assert "secret" not in str(failure.value)
 
 
-@pytest.mark.parametrize("data", [b"secret words", b"[]", b'{"choices": 3}', b'{"x":' + b"[" * 50_000, b'"\xff"'])
+@pytest.mark.parametrize(
+    "data", [b"secret words", b"[]", b'{"choices": 3}', b'{"x":' + b"[" * 50_000, b'"\xff"', b'{"error":{"ty\xff":1}}']
+)
 def test_what_is_no_chunk_is_a_failure_that_does_not_quote_it(data: bytes) -> None:
     with pytest.raises(GenerationFailed, match="no chat completion chunk") as failure:
         stream().on_data(data)
