@@ -26,6 +26,10 @@ def test_only_data_is_looked_at_and_its_lines_are_joined() -> None:
     assert fed(stream, b": still here\n\nevent: x\nid: 7\ndata: a\ndata:b\ndata\n\ndata: \n\n") == [b"a\nb\n"]
 
 
+def test_an_end_of_line_that_is_cut_in_two_is_one() -> None:
+    assert fed(EventStream(), b"data: a\r", b"\ndata: b\r", b"\n\r", b"\n") == [b"a\nb"]
+
+
 @given(LINES, st.sampled_from([b"\n", b"\r\n", b"\r"]), st.lists(st.integers(0, 150), max_size=6))
 def test_however_lines_end_and_wherever_they_are_cut_the_events_are_the_same(
     lines: list[bytes], line_end: bytes, cuts: list[int]
