@@ -22,6 +22,7 @@ _SECTIONS: dict[str, tuple[Section, int, str]] = {
     "rate": (chat_detour.rate, 4, "Tokens per second at 1 and 8 turns at once, against the server itself."),
     "voice": (chat_voice.voice, 5, "End of speech to the first words of the answer."),
     "cancel": (chat_detour.cancel, 20, "Cancel to the last token that the server produced."),
+    "cancel-prompt": (chat_detour.cancel_prompt, 12, "Cancel while a long prompt is read, to the server at rest."),
     "many": (chat_scripted.many, 50, "Turns at once on one gateway and one worker, with the scripted engine."),
     "killed": (chat_scripted.killed, 5, "Worker killed in mid-answer to next token of another, scripted engine."),
 }

@@ -13,6 +13,7 @@ from benchmarks.chat_turns import ModelServer, ask, ask_directly, ask_once, chat
 from benchmarks.report import Row
 from benchmarks.scoring import percentile
 from benchmarks.service import service
+from clients.sdk import LiveSession
 
 _SLOTS = 8
 _CONTEXT_TOKENS = 1024
@@ -23,6 +24,12 @@ _AT_ONCE = (1, 8)
 _CANCELLED_AFTER_PIECES = 5
 _LOOK_EVERY_S = 0.003
 _PATIENCE_S = 3.0
+_REST_WITHIN_S = 60.0
+"""Longer than reading a whole prompt takes: the next one begins with a server at rest."""
+_LONG_PROMPT_TOPICS = 285
+"""Some 900 tokens."""
+_STEP_INTO = 7
+_STEP_INTO_S = 0.05
 
 Ask = Callable[[str, int], Awaitable[Turn]]
 
@@ -66,7 +73,10 @@ async def first_token(repeats: int) -> Row:
 
 
 async def rate(repeats: int) -> Row:
-    """Rounds of long answers at once, through Harken and directly in turns."""
+    """Rounds of long answers at once, through Harken and directly in turns: the same questions, which the server knows.
+
+    Else whoever asks first pays for reading them.
+    """
     row: dict[str, float | int | str] = {}
     errors = 0
     async with _both() as (server, url):
@@ -75,7 +85,9 @@ async def rate(repeats: int) -> Row:
             direct: list[float] = []
             for number in range(2 * repeats):
                 through_harken = bool(number % 2) is bool(number // 2 % 2)
-                questions = [f"Write a long story about {_topic(number + other)}." for other in range(at_once)]
+                questions = [f"Write a long story about {_topic(number // 2 + other)}." for other in range(at_once)]
+                if not number % 2:
+                    await asyncio.gather(*(ask_directly(server, question, max_tokens=1) for question in questions))
                 turns = await asyncio.gather(
                     *(
                         ask_once(url, question, max_tokens=_LONG_TOKENS)
@@ -106,9 +118,33 @@ async def cancel(repeats: int) -> Row:
     }
 
 
+async def cancel_prompt(repeats: int) -> Row:
+    """Answers that are stopped while the server still reads a prompt that nearly fills its context."""
+    async with _both() as (server, url):
+        taken = [await _cancelled_while_read(url, server, number) for number in range(repeats)]
+    return {
+        "answers": repeats,
+        **{f"cancel of a long prompt to rest, p{rank}": percentile(taken, rank) for rank in (50, 95)},
+        "cancel of a long prompt to rest, max": percentile(taken, 100),
+    }
+
+
+async def _cancelled_while_read(url: str, server: ModelServer, number: int) -> float:
+    """The same, of a prompt that the server does not know; it is stopped at another moment of a step each time."""
+    question = f"Story {number} is about " + ", ".join(_topic(topic) for topic in range(_LONG_PROMPT_TOPICS))
+    async with chat_session(url, max_tokens=_SHORT_TOKENS) as session:
+        answering = asyncio.create_task(ask(session, question))
+        async with asyncio.timeout(_PATIENCE_S * 4):
+            while not await _look(server):
+                pass
+        await asyncio.sleep(_STEP_INTO_S * (1 + number % _STEP_INTO))
+        stopped_after_s = await _rests_after_cancel(session, server)
+        await answering
+    return stopped_after_s
+
+
 async def _cancelled(url: str, server: ModelServer, topic: str) -> float:
     """Seconds from a cancel to the first look at a server at rest."""
-    looks: list[tuple[float, bool]] = []
     speaks = asyncio.Event()
     pieces = 0
 
@@ -122,14 +158,25 @@ async def _cancelled(url: str, server: ModelServer, topic: str) -> float:
         answering = asyncio.create_task(ask(session, f"Write a long story about {topic}.", on_piece=count))
         async with asyncio.timeout(_PATIENCE_S * 4):
             await speaks.wait()
-        cancelled_at = time.monotonic()
-        await session.cancel_answer()
-        while not looks or (looks[-1][1] and looks[-1][0] < cancelled_at + _PATIENCE_S):
-            works = await asyncio.to_thread(_works, server)
-            looks.append((time.monotonic(), works))
-            await asyncio.sleep(_LOOK_EVERY_S)
+        stopped_after_s = await _rests_after_cancel(session, server)
         await answering
+    return stopped_after_s
+
+
+async def _rests_after_cancel(session: LiveSession, server: ModelServer) -> float:
+    looks: list[tuple[float, bool]] = []
+    cancelled_at = time.monotonic()
+    await session.cancel_answer()
+    while not looks or (looks[-1][1] and looks[-1][0] < cancelled_at + _REST_WITHIN_S):
+        works = await _look(server)
+        looks.append((time.monotonic(), works))
     return stopped_s(looks, cancelled_at)
+
+
+async def _look(server: ModelServer) -> bool:
+    """Whether the server works, soon."""
+    await asyncio.sleep(_LOOK_EVERY_S)
+    return await asyncio.to_thread(_works, server)
 
 
 def _works(server: ModelServer) -> bool:

@@ -49,6 +49,9 @@ def chat_body(dialect: Dialect, *, model: str, prompt: Prompt) -> dict[str, Any]
         # No slot is named: the server takes the one with the longest common beginning, and keeps in memory what another
         # conversation pushes out of its slot. Six conversations on four slots find all their turns again.
         body["cache_prompt"] = True
+        # It looks for a client that has gone only when it has something to say, and without this it says nothing until
+        # the whole prompt is read: a cancel would wait for that.
+        body["return_progress"] = True
     return {**body, **continuation(dialect, prompt.prefill)}
 
 

@@ -5,12 +5,15 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bus.contract.chat_work import ChatMessage
-from llm_workers.engines.base import EngineOptions, EngineUnavailable, GenerationFailed, Piece, Prompt
+from llm_workers.engines.base import EngineOptions, EngineUnavailable, Finished, GenerationFailed, Piece, Prompt
+from llm_workers.engines.dialects import Dialect, chat_body
 from llm_workers.engines.llama_process import LlamaProcess
 from llm_workers.engines.openai_compatible import OpenAiCompatibleEngine
 
@@ -67,6 +70,17 @@ async def test_one_that_is_closed_is_gone_and_has_not_ended_by_itself(engine: Op
     with pytest.raises(ProcessLookupError):
         os.kill(engine._child.pid, 0)
     assert not engine.ended.is_set()
+
+
+@pytest.mark.weights
+async def test_a_prompt_that_nobody_waits_for_any_more_is_not_read_to_its_end(engine: OpenAiCompatibleEngine) -> None:
+    prompt = replace(ENDLESS, messages=(ChatMessage("user", "What comes after 7, 11 and 13? " * 12),), max_tokens=1)
+    async with asyncio.timeout(WITHIN_S):
+        async with aclosing(engine._server.stream(chat_body(Dialect.LLAMA_CPP, model="m", prompt=prompt))) as events:
+            await anext(events)
+        end = [event async for event in engine.generate(prompt)][-1]
+    assert isinstance(end, Finished)
+    assert end.cached_tokens < end.prompt_tokens / 2, "it had read all of it"
 
 
 @pytest.mark.weights

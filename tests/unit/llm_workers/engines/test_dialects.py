@@ -34,6 +34,10 @@ def test_a_beginning_is_a_trailing_message_that_the_server_is_told_to_continue(
     assert {name: asked[name] for name in CONTINUE if name in asked} == extra
 
 
+def test_a_server_that_notices_who_has_gone_only_when_it_speaks_is_made_to_speak_while_it_reads() -> None:
+    assert [dialect for dialect in Dialect if body(dialect, "").get("return_progress")] == [Dialect.LLAMA_CPP]
+
+
 def test_only_servers_that_are_known_to_continue_are_said_to() -> None:
     assert [dialect for dialect in Dialect if not dialect.can_prefill] == [Dialect.OPENAI]
     assert Dialect.LLAMA_CPP.caches_prompts
