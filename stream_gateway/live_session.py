@@ -252,11 +252,17 @@ class LiveSession:
             self.apply(self.machine.on_fault(error, self.now(), fatal=True))
 
     def free(self) -> None:
-        """Nothing is called any more."""
+        """Nothing is called any more.
+
+        Its parts hold this and are held by it. They are let go of, or the audio of sessions that have ended would lie
+        about until the next collection of garbage, which may be minutes away.
+        """
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         if self.intake is not None:
             self.intake.close()
+        self.intake = self._work = self._chat = self._ledger = None
 
     def now(self) -> float:
         """The time, to tell the machine."""

@@ -1,0 +1,40 @@
+"""What a gateway keeps of sessions that have ended."""
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bus.transport.connection import BusConnection
+from bus.transport.embedded import EmbeddedNats
+from stream_gateway.audio.ring import AudioBuffer
+from stream_gateway.live_session import LiveSession
+from tests.integration.gateway_client import events_until_closed, figures, said, speech
+from tests.integration.gateways_here import gateway_here, worker_here
+
+
+@pytest.fixture
+def no_collections() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def kept() -> int:
+    return sum(type(one) in (AudioBuffer, LiveSession) for one in gc.get_objects())
+
+
+@pytest.mark.weights
+@pytest.mark.usefixtures("no_collections")
+async def test_a_session_that_has_ended_leaves_nothing_to_the_collector_of_garbage(
+    nats_server: EmbeddedNats, silero_path: Path, bus: BusConnection
+) -> None:
+    async with worker_here(bus), gateway_here(nats_server.url, silero_path) as port:
+        for fields in ({"partials": False}, {"partials": False, "chat": {"auto": False}}):
+            events = await events_until_closed(await said(port, speech(4), **fields))
+            assert any(one["type"] == "transcript.final" for one in events)
+        while (await figures(port))["harken_gateway_sessions"]:
+            pass
+        assert kept() == 0
