@@ -54,8 +54,10 @@ class Workforce:
         default_model: str | None,
         default_chat_model: str | None,
     ) -> None:
-        self.asr = Roster(default_model=default_model)
-        self.llm = Roster(default_model=default_chat_model, kind="LLM")
+        self._loop = asyncio.get_running_loop()
+        now = self._loop.time()
+        self.asr = Roster(default_model=default_model, listens_since=now)
+        self.llm = Roster(default_model=default_chat_model, kind="LLM", listens_since=now)
         self._gateway = gateway
         self._bus = bus
         self._metrics = metrics
@@ -67,7 +69,6 @@ class Workforce:
         self._queues: dict[str, QueueState] = {}
         self._taken = TakenFinals()
         self._heard = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
 
     @property
     def can_decode(self) -> bool:

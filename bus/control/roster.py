@@ -34,9 +34,12 @@ class Roster:
     that leaves gets nothing more, and lives on for what it has: only `presence` tells of it.
     """
 
-    def __init__(self, *, default_model: str | None = None, kind: str = "ASR") -> None:
+    def __init__(
+        self, *, default_model: str | None = None, kind: str = "ASR", listens_since: float = -math.inf
+    ) -> None:
         self._default_model = default_model
         self._kind = kind
+        self._listens_since = listens_since
         self._workers: dict[str, _Heard] = {}
         self._looked_at: float | None = None
         self._served_at: dict[str, float] = {}
@@ -109,12 +112,13 @@ class Roster:
     def unserved_s(self, model: str | None, now: float) -> float:
         """How long nobody has been there for `model`, or for any (None); 0 if somebody is, infinite if nobody ever was.
 
-        As exact as `expire` is called often.
+        As exact as `expire` is called often. Who listens only since a moment ago may not have heard of everybody.
         """
         if self._serving(model, now) if model is not None else self._live(now):
             return 0.0
+        began = self._listens_since if now - self._listens_since < EXPIRES_AFTER_S else -math.inf
         times = self._served_at.values() if model is None else (self._served_at.get(model, -math.inf),)
-        return now - max(times, default=-math.inf)
+        return now - max((began, *times))
 
     def pool_for(self, model: str | None, now: float) -> Route:
         """Pool for a session that asks for `model`, or for any (None): the default model if it is served.

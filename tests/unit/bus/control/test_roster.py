@@ -131,6 +131,12 @@ def test_how_long_a_model_has_been_without_a_worker_is_known() -> None:
     assert roster.unserved_s("nonesuch", now=9.0) == Roster().unserved_s(None, now=9.0) == math.inf
 
 
+def test_who_has_only_just_begun_to_listen_knows_of_nobody_that_he_is_not_there() -> None:
+    roster = Roster(listens_since=10.0)
+    assert roster.unserved_s("base", now=10.5) == roster.unserved_s(None, now=10.5) == 0.5
+    assert roster.unserved_s("base", now=10.0 + EXPIRES_AFTER_S) == math.inf
+
+
 def test_models_are_named_once_and_sorted() -> None:
     roster = _roster(_worker("w1", model="large"), _worker("w2"), _worker("w3"))
     assert roster.models(now=0.0) == ("base", "large")
