@@ -78,7 +78,8 @@ class Process:
 
     def kill(self) -> bool:
         """SIGKILL, as a crash or the kernel would; False if no life runs."""
-        self._killed = self._lives
+        if self.pid is not None:
+            self._killed = self._lives
         return self.signal(signal.SIGKILL)
 
     async def until_ended(self) -> int:
