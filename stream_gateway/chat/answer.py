@@ -103,6 +103,8 @@ class Answer:
         self._tokens = len(wish.prefill) // _CHARS_PER_TOKEN
         """Of all that came."""
         self._failures = 0
+        self._unsent_since: float | None = None
+        """Since when the broker takes no request."""
         self._without_worker_since: float | None = None
         self._looked_at = now
         self._pieces: list[ChatDelta] = []
@@ -140,7 +142,8 @@ class Answer:
         if attempt != self.attempt or self._stage is not _Stage.SENDING:
             return []
         if not succeeded:
-            return self._again(now, delay_s=self._backoff_s())
+            return self._unsent(now)
+        self._unsent_since = None
         self._enter(_Stage.QUEUED, now)
         return []
 
@@ -286,6 +289,14 @@ class Answer:
             ),
             *earlier,
         ]
+
+    def _unsent(self, now: float) -> list[Effect]:
+        """The broker may be away, or its queue is full: that no worker has failed is no reason to give up soon."""
+        self._unsent_since = now if self._unsent_since is None else self._unsent_since
+        if now >= self._unsent_since + self._patience.queued_s:
+            self.outcome = Failed(ChatFailed("the answer could not be asked for; ask again later"))
+            return self.stop()
+        return self._again(now, delay_s=self._patience.resend_s, counts=False)
 
     def _without_worker(self, error: HarkenError, now: float) -> list[Effect]:
         """Say so. Who was there a moment ago may come up again: wait a while. Else the turn can be retried."""

@@ -28,6 +28,8 @@ class AnswerPatience:
     """Of one attempt, once a worker has it."""
     look_every_s: float = 0.2
     """How often it is looked whether the worker still lives."""
+    resend_s: float = 0.5
+    """Pause before a request is handed to the broker again that did not take it."""
     backoff_s: float = 0.25
     max_failures: int = 5
     """Attempts that may fail before the answer does."""

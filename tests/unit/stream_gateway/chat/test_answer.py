@@ -219,6 +219,26 @@ def test_a_request_that_the_broker_does_not_take_is_published_again() -> None:
     assert desk.do(lambda: desk.chat.on_asked(1, 1, desk.now, succeeded=False)) == [], "known already"
 
 
+def test_that_the_broker_takes_no_request_for_a_while_is_no_failure_of_the_answer() -> None:
+    desk = Desk(patience=AnswerPatience(queued_s=30.0, resend_s=0.5))
+    desk.asks_succeed = False
+    desk.say("hello")
+    desk.pass_time(25.0)
+    assert len(desk.asks()) == 51
+    desk.asks_succeed = True
+    desk.pass_time(0.5)
+    desk.answered("one")
+    assert desk.shown() == "one"
+
+
+def test_an_answer_that_cannot_be_asked_for_fails_in_the_end() -> None:
+    desk = Desk(patience=AnswerPatience(queued_s=30.0))
+    desk.asks_succeed = False
+    desk.say("hello")
+    desk.pass_time(31.0)
+    assert [failed.error.code for failed in desk.events(events.ChatFailed)] == ["chat_failed"]
+
+
 def test_a_request_that_the_broker_gives_up_is_made_again() -> None:
     desk = asked()
     desk.do(lambda: desk.chat.on_given_up(1, 1, desk.now))
