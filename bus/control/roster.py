@@ -117,8 +117,8 @@ class Roster:
         if self._serving(model, now) if model is not None else self._live(now):
             return 0.0
         began = self._listens_since if now - self._listens_since < EXPIRES_AFTER_S else -math.inf
-        times = self._served_at.values() if model is None else (self._served_at.get(model, -math.inf),)
-        return now - max((began, *times))
+        served = max(self._served_at.values(), default=began) if model is None else self._served_at.get(model, began)
+        return now - max(began, served)
 
     def pool_for(self, model: str | None, now: float) -> Route:
         """Pool for a session that asks for `model`, or for any (None): the default model if it is served.
