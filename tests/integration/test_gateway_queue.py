@@ -54,5 +54,5 @@ async def test_a_final_that_a_worker_took_and_never_answered_is_asked_for_again(
     assert [one["text"] for one in events if one["type"] == "transcript.final"] == ["at last"]
     assert len(asked) == 2
     assert asked[0] == asked[1]
-    assert (await figures(gateway.port))['harken_gateway_dropped_total{reason="missed",what="final_deadline"}'] == 1
+    assert (await figures(gateway.port))['harken_gateway_dropped_total{reason="never_came",what="final_result"}'] == 1
     assert await stored(bus) == [1]
