@@ -39,7 +39,7 @@ async def test_finals_that_queue_for_longer_than_the_deadline_are_decoded_once_e
 async def test_a_final_that_a_worker_took_and_never_answered_is_asked_for_again(
     launch_gateway: Launch, bus: BusConnection
 ) -> None:
-    gateway = await launch_gateway(**DEADLINE, HARKEN_GATEWAY_HEDGE_FINALS="no")
+    gateway = await launch_gateway(HARKEN_GATEWAY_HEDGE_FINALS="no")
     asked: list[AsrRequest] = []
 
     async def answer_the_second_time(job: Job, request: AsrRequest) -> None:
