@@ -172,15 +172,16 @@ class Workforce:
         lag = self.pool(pool).lag
         lag.on_queue(queue.waiting, queue.taken_upto_seq, self._loop.time())
         self._metrics.on_lag(pool, lag)
-        before = self._queues.setdefault(pool, queue)
+        before = self._queues.get(pool, queue)
         self._queues[pool] = queue
+        continues = queue.continues(before)
         for live in self._sessions:
             if live.pool != pool:
                 continue
-            if not queue.continues(before):
+            if not continues:
                 live.on_bus(connected=True)  # as if the broker had restarted: what waited in it is gone
             live.on_taken(queue.taken_upto_seq)
-            if queue.continues(before):
+            if continues:
                 live.on_done(before.acked_upto_seq)  # a round ago: by now the answers should be here
 
     def on_result(self, result: AsrResult, pool: str | None) -> None:

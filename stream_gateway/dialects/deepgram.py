@@ -26,7 +26,7 @@ from stream_gateway.dialects.deepgram_messages import (
 )
 from stream_gateway.dialects.deepgram_query import Wishes, read_query
 from stream_gateway.session import events
-from stream_gateway.session.config import MAX_HOTWORDS, MAX_HOTWORDS_CHARS
+from stream_gateway.session.config import MAX_HOTWORDS, MAX_HOTWORDS_CHARS, hotwords_fit
 
 PATH: Final = "/v1/listen"
 _IDLE_TIMEOUT_S = 10.0
@@ -171,7 +171,7 @@ class DeepgramDialect:
         except msgspec.DecodeError:
             return (_schema_error(text, "of type Configure has keyterms, a list of text, and features, true or false"),)
         keyterms = changes.keyterms
-        if keyterms is not None and (len(keyterms) > MAX_HOTWORDS or sum(map(len, keyterms)) > MAX_HOTWORDS_CHARS):
+        if keyterms is not None and not hotwords_fit(keyterms):
             return (Later(self._refuse_keyterms),)
         actions: list[Action] = []
         if keyterms is not None:

@@ -1,5 +1,6 @@
 """From what a client asked for to what its session will do; everything out of range is named here, at the boundary."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -94,7 +95,7 @@ def check_start(start: SessionStart) -> None:
         )
     if len(start.prompt) > MAX_PROMPT_CHARS:
         raise InvalidMessage(f"prompt may have {MAX_PROMPT_CHARS} characters, it has {len(start.prompt)}")
-    if len(start.hotwords) > MAX_HOTWORDS or sum(map(len, start.hotwords)) > MAX_HOTWORDS_CHARS:
+    if not hotwords_fit(start.hotwords):
         raise InvalidMessage(f"hotwords may be {MAX_HOTWORDS} words of {MAX_HOTWORDS_CHARS} characters in all")
     if start.audio is None and start.chat is None:
         raise InvalidMessage("a session needs audio, chat or both")
@@ -105,6 +106,11 @@ def check_start(start: SessionStart) -> None:
     _check_range("vad.threshold", start.vad.threshold, 0.05, 0.95)
     _check_range("vad.endpoint_s", start.vad.endpoint_s, 0.2, 5.0)
     _check_range("vad.max_utterance_s", start.vad.max_utterance_s, 5.0, 28.0)
+
+
+def hotwords_fit(hotwords: Sequence[str]) -> bool:
+    """Whether a session takes so many words."""
+    return len(hotwords) <= MAX_HOTWORDS and sum(map(len, hotwords)) <= MAX_HOTWORDS_CHARS
 
 
 def segmenter_options(vad: VadOptions, defaults: SegmenterOptions) -> SegmenterOptions:

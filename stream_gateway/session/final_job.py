@@ -30,6 +30,7 @@ class FinalJob:
     attempt: int = 1
     misses: int = 0
     failures: int = 0
+    """How often a worker could not decode it, or was done with it and had not answered."""
     failed_by: set[str] = field(default_factory=set)
     """The workers that say that they cannot decode it."""
     publish_failures: int = 0

@@ -3,11 +3,12 @@
 Theory of operation. A job is `proposed` when silence begins (its decoding starts while the endpointer still waits),
 `withdrawn` if speech resumes, `confirmed` when the endpoint fires. It is published until the broker has it, waits in
 the queue for as long as that takes, and is published again as a new attempt if a worker took it and no answer came in
-time. If a worker has it for longer than is usual, or none says that it has it, it is hedged: once, another attempt is
-published beside the first, for another worker to be faster. It is answered exactly once: later answers find no job,
-another window number or a job that has its answer; whoever may still work on it is told by a cancel. Confirmed and
-answered jobs are stored one at a time, in order within their channel, each under an id that makes a repeated store
-harmless. Only a stored job leaves, and only then is its text shown.
+time, or acknowledged it without one, or if one worker alone could not decode it. If a worker has it for longer than
+is usual, or none says that it has it, it is hedged: once, another attempt is published beside the first, for another
+worker to be faster. It is answered exactly once: later answers find no job, another window number or a job that has
+its answer; whoever may still work on it is told by a cancel. Confirmed and answered jobs are stored one at a time, in
+order within their channel, each under an id that makes a repeated store harmless. Only a stored job leaves, and only
+then is its text shown.
 """
 
 from collections import defaultdict
@@ -166,10 +167,13 @@ class Finals:
         if result.failure is not None and job.has_rival:
             job.has_rival = False
             return [Dropped("final_result", "other_attempt_goes_on")]
-        if result.failure is not None and result.worker and self._may_yet_succeed(job, result.worker):
-            self._publish_anew(job)
-            job.try_at = now + self._backoff_s(job.failures - 1)
-            return [Dropped("final_result", "failed_by_one")]
+        if result.failure is not None and result.worker:
+            job.failures += 1
+            job.failed_by.add(result.worker)
+            if self._may_yet_succeed(job, result.worker):
+                self._publish_anew(job)
+                job.try_at = now + self._backoff_s(job.failures - 1)
+                return [Dropped("final_result", "failed_by_one")]
         job.answered_at = now
         effects: list[Effect] = [_cancel(job, "answered")] if job.hedged else []
         if result.failure is not None:
@@ -287,12 +291,10 @@ class Finals:
         return self._decode(job, hedge=True)
 
     def _may_yet_succeed(self, job: FinalJob, worker: str) -> bool:
-        """`worker` cannot decode it. Whether it is asked for again, because another one may.
+        """Whether another one than `worker`, who cannot, may decode it.
 
         All its deliveries may have gone to one worker that can decode nothing, and so has time for them.
         """
-        job.failures += 1
-        job.failed_by.add(worker)
         is_alone = len(job.failed_by) < 2 and self._config.pool.hedging.has_other_than(worker)
         return is_alone and job.failures < self._config.retry.max_failures
 
