@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import random
 import socket
 import ssl
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from dataclasses import dataclass
 _ANSWER_TIMEOUT_S = 2.0
 _MAX_ANSWER_BYTES = 64 * 1024
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+_NEVER_EPHEMERAL = range(10_000, 32_768)
+"""Below what Linux (32768) and IANA (49152) hand to outgoing connections by default."""
+_PORTS_TRIED = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,19 @@ def why_not_free(host: str, port: int) -> str | None:
 
 
 def free_port(host: str) -> int:
-    """A TCP port of `host` that nobody uses now."""
+    """A TCP port of `host` that nobody uses now, and that the system gives to no outgoing connection meanwhile.
+
+    Chosen at random, so that two who ask at the same time hardly get the same. OSError if `host` is not ours.
+    """
     family, kind, protocol, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+    for port in random.sample(_NEVER_EPHEMERAL, _PORTS_TRIED):
+        with socket.socket(family, kind, protocol) as probe, contextlib.suppress(OSError):
+            probe.bind((address[0], port, *address[2:]))
+            return port
     with socket.socket(family, kind, protocol) as probe:
         probe.bind(address)
-        port: int = probe.getsockname()[1]
-        return port
+        chosen: int = probe.getsockname()[1]
+        return chosen
 
 
 async def nats_is_serving(host: str, port: int) -> bool:

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from bus.control.probes import free_port
 from tests.browser.chrome import INSECURE_HOST, Tab
-from tests.integration.conftest import Launch, free_port
+from tests.integration.conftest import Launch
 from tests.integration.gateway_client import became, started
 
 pytestmark = [pytest.mark.weights, pytest.mark.slow]
@@ -95,7 +96,7 @@ async def test_a_service_that_is_gone_is_a_lost_connection(launch_gateway: Launc
 async def test_a_service_that_wants_a_key_asks_for_it_and_takes_it(
     launch_gateway: Launch, launch_worker: Launch, tab: Tab
 ) -> None:
-    port = free_port()
+    port = free_port("127.0.0.1")
     await launch_gateway(HARKEN_GATEWAY_PORT=str(port), HARKEN_GATEWAY_API_KEYS="acme=secret")
     await launch_worker()
     await became(port, 200)

@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx
 
+from bus.control.probes import free_port
 from tests.browser.page import WITHIN_S, Page
 from tests.browser.program import running, said
-from tests.integration.conftest import free_port
 
 _PROGRAMS = ("WebKitWebDriver", "Xvfb")
 _SCREEN = ("Xvfb", "-displayfd", "1", "-screen", "0", "1280x900x24", "-nolisten", "tcp")
@@ -103,7 +103,7 @@ class WebKitPage(Page):
 @asynccontextmanager
 async def webkit(browser: str, environ: Mapping[str, str]) -> AsyncIterator[WebKitPage]:
     """A browser of its own with one empty window. `environ`: where its sound goes."""
-    port = free_port()
+    port = free_port("127.0.0.1")
     transport = httpx.AsyncHTTPTransport(retries=_ATTEMPTS)
     with TemporaryDirectory(ignore_cleanup_errors=True) as home:
         async with (

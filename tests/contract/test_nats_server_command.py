@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bus.control.probes import free_port
 from bus.transport.connection import BusConnection
 
 Run = Callable[..., Awaitable[Process]]
@@ -40,7 +40,7 @@ async def run() -> AsyncIterator[Run]:
 
 
 async def test_it_becomes_the_server(run: Run, tmp_path: Path) -> None:
-    port = _free_port()
+    port = free_port("127.0.0.1")
     process = await run("--data-dir", str(tmp_path), "--port", str(port))
     connection = await _connect(port)
     assert psutil.Process(process.pid).name() == "nats-server"
@@ -50,10 +50,10 @@ async def test_it_becomes_the_server(run: Run, tmp_path: Path) -> None:
 
 
 async def test_a_second_one_on_the_same_store_ends_with_an_error_that_names_it(run: Run, tmp_path: Path) -> None:
-    port = _free_port()
+    port = free_port("127.0.0.1")
     await run("--data-dir", str(tmp_path), "--port", str(port))
     await (await _connect(port)).aclose()
-    code, errors = await _fails(await run("--data-dir", str(tmp_path), "--port", str(_free_port())))
+    code, errors = await _fails(await run("--data-dir", str(tmp_path), "--port", str(free_port("127.0.0.1"))))
     assert code == 1
     assert str(tmp_path) in errors and "Traceback" not in errors
 
@@ -78,13 +78,13 @@ async def test_a_disk_too_small_for_the_streams_is_refused(run: Run, tmp_path: P
 
 
 async def test_it_can_listen_on_the_loopback_of_ipv6(run: Run, tmp_path: Path) -> None:
-    port = _free_port()
+    port = free_port("127.0.0.1")
     await run("--data-dir", str(tmp_path), "--host", "::1", "--port", str(port))
     await (await _connect(port, host="[::1]")).aclose()
 
 
 async def test_credentials_are_read_from_a_file(run: Run, tmp_path: Path) -> None:
-    credentials, port = tmp_path / "credentials.json", _free_port()
+    credentials, port = tmp_path / "credentials.json", free_port("127.0.0.1")
     credentials.write_text(json.dumps({"admin": "secret"}))
     await run("--data-dir", str(tmp_path), "--port", str(port), "--credentials-file", str(credentials))
     await (await _connect(port, login="admin:secret@")).aclose()
@@ -101,7 +101,7 @@ async def test_a_bad_credentials_file_is_refused(run: Run, tmp_path: Path, text:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the signal at a parent's death is Linux's")
 async def test_it_can_end_with_its_parent(tmp_path: Path) -> None:
-    port = _free_port()
+    port = free_port("127.0.0.1")
     script = (
         "import subprocess, sys, time\n"
         f"subprocess.Popen([sys.executable, '-m', 'bus.nats_server', '--data-dir', {str(tmp_path)!r},"
@@ -132,9 +132,3 @@ async def _end(process: Process) -> None:
     if process.returncode is None:
         process.kill()
     await process.communicate()
-
-
-def _free_port() -> int:
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        return int(chosen.getsockname()[1])

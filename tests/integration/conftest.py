@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bus.control.probes import free_port
 from bus.transport.embedded import EmbeddedNats
 
 _STARTED_WITHIN_S = 40.0
@@ -52,12 +52,6 @@ class ServiceProcess:
 Launch = Callable[..., Awaitable[ServiceProcess]]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @asynccontextmanager
 async def _running(module: str, nats_url: str, settings: dict[str, str]) -> AsyncIterator[ServiceProcess]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("HARKEN_")}
@@ -83,7 +77,7 @@ async def launch_gateway(nats_server: EmbeddedNats, silero_path: Path) -> AsyncI
     async with AsyncExitStack() as stack:
 
         async def launch(**settings: str) -> ServiceProcess:
-            port = free_port()
+            port = free_port("127.0.0.1")
             running = _running("stream_gateway", nats_server.url, {"HARKEN_GATEWAY_PORT": str(port), **settings})
             service = await stack.enter_async_context(running)
             service.port = port
@@ -99,7 +93,7 @@ async def launch_llm_worker(nats_server: EmbeddedNats) -> AsyncIterator[Launch]:
     async with AsyncExitStack() as stack:
 
         async def launch(**settings: str) -> ServiceProcess:
-            port = free_port()
+            port = free_port("127.0.0.1")
             defaults = {
                 "HARKEN_LLM_ENGINE": "scripted",
                 "HARKEN_LLM_MODEL": "scripted",
@@ -120,7 +114,7 @@ async def launch_worker(nats_server: EmbeddedNats) -> AsyncIterator[Launch]:
     async with AsyncExitStack() as stack:
 
         async def launch(**settings: str) -> ServiceProcess:
-            port = free_port()
+            port = free_port("127.0.0.1")
             defaults = {"HARKEN_ASR_ENGINE": "scripted", "HARKEN_ASR_METRICS_PORT": str(port)}
             running = _running("asr_workers", nats_server.url, {**defaults, **settings})
             service = await stack.enter_async_context(running)

@@ -9,13 +9,13 @@ from typing import Any
 
 from asr_workers.held_jobs import Job
 from bus.contract.work import SAMPLE_RATE_HZ, AsrRequest
+from bus.control.probes import free_port
 from bus.runtime.shared_settings import SharedSettings
 from bus.transport.connection import BusConnection
 from stream_gateway.__main__ import serve
 from stream_gateway.policy.keys import parse_keys
 from stream_gateway.settings import GatewaySettings
 from tests.integration.broker import answer, hand_made_worker
-from tests.integration.conftest import free_port
 from tests.integration.gateway_client import get
 
 WORD_SAMPLES = SAMPLE_RATE_HZ // 2
@@ -26,7 +26,7 @@ _STARTED_WITHIN_S = 20.0
 @asynccontextmanager
 async def gateway_here(nats_url: str, silero_path: Path, **settings: Any) -> AsyncIterator[int]:
     """Its port, once it is ready."""
-    given = GatewaySettings(**{"port": free_port(), "drain_timeout_s": 0.0, "reuse_port": False, **settings})
+    given = GatewaySettings(**{"port": free_port("127.0.0.1"), "drain_timeout_s": 0.0, "reuse_port": False, **settings})
     stop = asyncio.Event()
     serving = asyncio.create_task(
         serve(given, SharedSettings(nats_url=nats_url), silero_path, parse_keys(given.api_keys), None, stop),

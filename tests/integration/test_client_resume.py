@@ -11,9 +11,10 @@ import pytest
 
 from bus.contract.client_protocol import ChatDone, ChatOptions, SessionEnded, TranscriptFinal, TranscriptPartial
 from bus.contract.errors import NoWorker
+from bus.control.probes import free_port
 from clients.sdk import NO_AUDIO, ConnectionChange, LiveSession, Reconnected, Reconnecting, connect
 from llm_workers.engines.scripted import expected_answer
-from tests.integration.conftest import Launch, ServiceProcess, free_port
+from tests.integration.conftest import Launch, ServiceProcess
 from tests.integration.cut_proxy import CutProxy
 from tests.integration.gateway_client import figures, speech
 from tests.unit.clients.cli.terminal import environment
@@ -91,7 +92,7 @@ async def undisturbed(url: str) -> list[str]:
 
 
 async def two_on_one_port(launch_gateway: Launch, **settings: str) -> tuple[str, list[ServiceProcess]]:
-    port = str(free_port())
+    port = str(free_port("127.0.0.1"))
     gateways = await asyncio.gather(*(launch_gateway(HARKEN_GATEWAY_PORT=port, **settings) for _ in range(2)))
     return f"ws://127.0.0.1:{port}", list(gateways)
 

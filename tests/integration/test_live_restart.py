@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from bus.contract.client_protocol import ErrorEvent, SessionEnded, TranscriptFailed, TranscriptFinal
+from bus.control.probes import free_port
 from clients.sdk import ConnectionChange, LiveSession, Reconnected, connect
-from tests.integration.conftest import free_port
 from tests.integration.gateway_client import speech
 from tests.integration.patience import needs_patience
 
@@ -90,7 +90,7 @@ async def spoken(url: str, during: "asyncio.Task[str] | None", changes: list[Con
 
 @needs_patience
 async def test_every_process_is_replaced_and_a_client_that_speaks_sees_no_error(tmp_path: Path) -> None:
-    port = free_port()
+    port = free_port("127.0.0.1")
     url = f"ws://127.0.0.1:{port}"
     changes: list[ConnectionChange] = []
     async with service(tmp_path, port):

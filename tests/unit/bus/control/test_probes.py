@@ -33,8 +33,20 @@ def test_a_port_is_taken_even_if_its_owner_would_share_it() -> None:
         assert why_not_free("127.0.0.1", owner.getsockname()[1]) == "Address already in use"
 
 
-def test_a_free_port_is_free() -> None:
-    assert why_not_free("127.0.0.1", free_port("127.0.0.1")) is None
+def test_a_free_port_is_free_and_not_one_that_an_outgoing_connection_may_take() -> None:
+    port = free_port("127.0.0.1")
+    assert why_not_free("127.0.0.1", port) is None
+    assert 10_000 <= port < 32_768
+
+
+def test_where_no_such_port_is_free_the_system_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as owner:
+        owner.bind(("127.0.0.1", 0))
+        taken = owner.getsockname()[1]
+        monkeypatch.setattr(probes, "_NEVER_EPHEMERAL", [taken] * 32)
+        port = free_port("127.0.0.1")
+        assert port != taken
+        assert why_not_free("127.0.0.1", port) is None
 
 
 def test_a_host_that_is_not_ours_is_not_free() -> None:
