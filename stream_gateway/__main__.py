@@ -33,6 +33,7 @@ from stream_gateway.policy.admission import with_headroom
 from stream_gateway.policy.cadence import CadenceOptions
 from stream_gateway.policy.doorkeeper import AdmissionLimits, Doorkeeper
 from stream_gateway.policy.endpoint import EndpointOptions
+from stream_gateway.policy.haste import HasteOptions
 from stream_gateway.policy.hedging import HedgeOptions
 from stream_gateway.policy.keys import parse_keys
 from stream_gateway.policy.pool_door import DoorOptions
@@ -239,6 +240,7 @@ def _workforce(
         options=PoolOptions(
             cadence=CadenceOptions(base_s=settings.partial_interval_s),
             hedging=HedgeOptions(enabled=settings.hedge_finals),
+            haste=HasteOptions(enabled=settings.hurry_spoken_turns),
             door=DoorOptions(max_lag_s=settings.max_lag_s),
         ),
         default_model=settings.default_model,

@@ -16,6 +16,7 @@ from bus.transport.queues import QueueState, finals_queue
 from stream_gateway.metrics import GatewayMetrics
 from stream_gateway.policy.cadence import CadenceOptions, PoolLag
 from stream_gateway.policy.doorkeeper import PoolState
+from stream_gateway.policy.haste import Haste, HasteOptions
 from stream_gateway.policy.hedging import HedgeOptions, Hedging
 from stream_gateway.policy.pool import Pool
 from stream_gateway.policy.pool_door import DoorOptions, PoolDoor
@@ -37,6 +38,7 @@ class PoolOptions:
 
     cadence: CadenceOptions
     hedging: HedgeOptions
+    haste: HasteOptions
     door: DoorOptions
 
 
@@ -84,7 +86,10 @@ class Workforce:
         if name not in self._pools:
             options = self._options
             self._pools[name] = Pool(
-                lag=PoolLag(options.cadence), hedging=Hedging(options.hedging), door=PoolDoor(options.door)
+                lag=PoolLag(options.cadence),
+                hedging=Hedging(options.hedging),
+                haste=Haste(options.haste),
+                door=PoolDoor(options.door),
             )
         return self._pools[name]
 

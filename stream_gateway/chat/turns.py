@@ -94,6 +94,11 @@ class Chat:
         return self._answer is not None or self._running is not None or self._wanted
 
     @property
+    def answers_speech(self) -> bool:
+        """Whether what is said is answered, unasked, to somebody who is there."""
+        return self._options.auto and self._listened_to
+
+    @property
     def is_full(self) -> bool:
         """Whether so much waits to be stored that the client should say no more for now."""
         return self._history.is_full

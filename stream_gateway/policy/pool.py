@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from stream_gateway.policy.cadence import PoolLag
+from stream_gateway.policy.haste import Haste
 from stream_gateway.policy.hedging import Hedging
 from stream_gateway.policy.pool_door import PoolDoor
 from stream_gateway.policy.pool_load import PoolLoad
@@ -14,5 +15,6 @@ class Pool:
 
     lag: PoolLag = field(default_factory=PoolLag)
     hedging: Hedging = field(default_factory=Hedging)
+    haste: Haste = field(default_factory=Haste)
     door: PoolDoor = field(default_factory=PoolDoor)
     load: PoolLoad = field(default_factory=PoolLoad)

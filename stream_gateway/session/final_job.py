@@ -34,6 +34,8 @@ class FinalJob:
     failed_by: set[str] = field(default_factory=set)
     """The workers that say that they cannot decode it."""
     publish_failures: int = 0
+    hurried: bool = False
+    """The newest attempt is decoded in a hurry."""
     published_at: float | None = None
     """When the broker had the newest attempt that is no hedge."""
     taken_at: float = 0.0

@@ -39,6 +39,7 @@ class Finals:
         self._language = language
         self._jobs: dict[int, FinalJob] = {}
         self._storing: int | None = None
+        self._awaited = False
         self._said: dict[int, Said] = defaultdict(Said)
 
     def __len__(self) -> int:
@@ -87,8 +88,9 @@ class Finals:
         self._said[utterance.channel].on_utterance(job.utterance)
         self._learn(job)
 
-    def settle(self, now: float, *, workers_alive: bool) -> list[Effect]:
-        """Publish what is due, notice what is missed, store what is ready."""
+    def settle(self, now: float, *, workers_alive: bool, awaited: bool = False) -> list[Effect]:
+        """Publish what is due, notice what is missed, store what is ready. `awaited`: what is said is answered."""
+        self._awaited = awaited
         if not self._jobs:
             return []
         effects: list[Effect] = []
@@ -306,6 +308,7 @@ class Finals:
         if result.timings is not None:
             self._config.pool.hedging.on_answer(max(0.0, round_trip_s - result.timings.queue_s))
         if not job.hedged:  # else one worker is slow, not the pool
+            self._config.pool.haste.on_final(work_s(result), now, hurried=job.hurried)
             self._config.pool.lag.on_final(max(0.0, round_trip_s - work_s(result)), now)
 
     def _learn(self, job: FinalJob) -> None:
@@ -317,7 +320,9 @@ class Finals:
     def _decode(self, job: FinalJob, *, hedge: bool = False) -> Decode:
         utterance, language = job.utterance, self._language.current
         # Who wants no partials sends a file, or keeps a record: a text that is right is worth the wait.
-        hurried = self._config.partials and self._config.pool.lag.is_pressed
+        pool = self._config.pool
+        hurried = self._config.partials and (pool.lag.is_pressed or (self._awaited and pool.haste.saves_time))
+        job.hurried = hurried
         follows = hurried or self._config.follow_partials
         # The prior makes the text better and decoding longer. Its language has to be known.
         affordable = language is not None and not hurried

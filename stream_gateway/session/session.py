@@ -355,7 +355,9 @@ class Session:
 
     def _settle(self, effects: list[Effect], now: float) -> list[Effect]:
         """What follows from any change; called once at the end of every input. Nothing is told after a `Close`."""
-        effects += self._speech.settle(now, workers_alive=self._around.workers_alive, partials=self.phase is Phase.OPEN)
+        alive, is_open = self._around.workers_alive, self.phase is Phase.OPEN
+        awaited = self._chat is not None and self._chat.answers_speech
+        effects += self._speech.settle(now, workers_alive=alive, partials=is_open, awaited=awaited)
         if self._chat:
             effects += self._chat.hear(effects)
             effects += self._chat.settle(now)

@@ -164,9 +164,9 @@ class Speech:
         if self._partials:
             self._partials.on_worker_gone(now)
 
-    def settle(self, now: float, *, workers_alive: bool, partials: bool) -> list[Effect]:
-        """Ask for what is due, store what is ready."""
-        effects = self._finals.settle(now, workers_alive=workers_alive)
+    def settle(self, now: float, *, workers_alive: bool, partials: bool, awaited: bool) -> list[Effect]:
+        """Ask for what is due, store what is ready. `awaited`: what is said is answered."""
+        effects = self._finals.settle(now, workers_alive=workers_alive, awaited=awaited)
         if partials and self._partials:
             scored_sample = min(track.scored_sample for track in self._tracks)
             effects += self._partials.settle(self._utterances(), scored_sample, now)

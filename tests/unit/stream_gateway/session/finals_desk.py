@@ -4,6 +4,7 @@ from itertools import count
 
 from bus.contract.work import Task
 from stream_gateway.policy.cadence import PoolLag
+from stream_gateway.policy.haste import Haste
 from stream_gateway.policy.hedging import HedgeOptions, Hedging
 from stream_gateway.policy.pool import Pool
 from stream_gateway.session.audio_clock import AudioClock
@@ -34,12 +35,13 @@ class FinalsDesk:
         self.language = SpokenLanguage(language)
         self.lag = PoolLag()
         self.hedging = Hedging(HedgeOptions(unknown_s=5.0, min_answers=2, burst=1.0))
+        self.haste = Haste()
         self.finals = Finals(
             config=a_config(
                 retry=RETRY,
                 word_times=word_times,
                 task=task,
-                pool=Pool(lag=self.lag, hedging=self.hedging),
+                pool=Pool(lag=self.lag, hedging=self.hedging, haste=self.haste),
                 follow_partials=follow_partials,
                 partials=partials,
             ),
@@ -48,9 +50,11 @@ class FinalsDesk:
             language=self.language,
         )
         self.workers_alive = True
+        self.awaited = False
+        """An answer begins with what is said."""
 
     def settle(self, now: float) -> list[Effect]:
-        return self.finals.settle(now, workers_alive=self.workers_alive)
+        return self.finals.settle(now, workers_alive=self.workers_alive, awaited=self.awaited)
 
     def decode(self, now: float) -> Decode:
         """The one request that is due."""

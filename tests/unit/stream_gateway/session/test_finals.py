@@ -302,10 +302,33 @@ def test_a_pool_that_lags_is_asked_for_finals_in_a_hurry_and_alone() -> None:
         assert (decode.draft, decode.draft_end_sample) == ("well then", samples(5.0))
 
 
+def test_what_an_answer_waits_for_is_decoded_in_a_hurry_where_that_saves_time() -> None:
+    desk = FinalsDesk(language="en", follow_partials=False)
+    desk.awaited = True
+    first = desk.published(1, start_s=1.0, now=3.6)
+    desk.finals.on_result(a_result(first, timings=some_timings()), 4.6)
+    desk.finals.on_stored(1, 4.7)
+
+    hurried = desk.published(2, start_s=4.0, now=6.6)
+    desk.finals.on_result(a_result(hurried, timings=some_timings()), 7.0)
+    desk.finals.on_stored(2, 7.1)
+    still = desk.published(3, start_s=7.0, now=9.6)
+    desk.finals.on_result(a_result(still), 9.7)
+    desk.finals.on_stored(3, 9.8)
+    desk.awaited = False
+    unhurried = desk.published(4, start_s=10.0, now=12.6)
+
+    assert [one.hurried for one in (first, hurried, still, unhurried)] == [False, True, True, False]
+    assert (hurried.prior_samples, still.prior_samples) == (0, 0)
+    assert unhurried.prior_samples > 0
+
+
 def test_a_session_without_partials_is_never_in_a_hurry() -> None:
     desk = FinalsDesk(language="en", partials=False)
+    desk.awaited = True
     answered(desk, 1, "hello there", start_s=1.0, now=3.6)
     desk.lag.on_partial(9.0, 3.7)
+    desk.haste.on_final(9.0, 3.7, hurried=False)
 
     decode = desk.published(2, start_s=4.0, now=6.6)
 

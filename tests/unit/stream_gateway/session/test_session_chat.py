@@ -8,6 +8,7 @@ from bus.contract.client_protocol import ChatOptions, ResumeGrant
 from bus.contract.presence import WorkerPresence
 from bus.control.roster import Roster
 from stream_gateway.chat.options import ChatConfig
+from stream_gateway.policy.pool import Pool
 from stream_gateway.session import events
 from stream_gateway.session.config import SessionLimits
 from stream_gateway.session.effects import Ask, Close, Effect, StopAnswer, StoreTurn
@@ -78,6 +79,17 @@ def test_what_is_said_is_answered_once_its_final_is_stored() -> None:
     harness.store()
     (ask,) = of_type(harness.effects, Ask)
     assert ask.messages == (work.ChatMessage("user", "what time is it"),)
+
+
+def test_what_is_said_is_decoded_in_a_hurry_while_it_is_to_be_answered_and_the_pool_is_slow() -> None:
+    pool = Pool()
+    harness = ChatHarness(pool=pool, partials=True)
+    measured = harness.utterance()
+    pool.haste.on_final(0.6, harness.now, hurried=False)
+    awaited = harness.utterance()
+    harness.do(lambda: harness.session.on_command(client.ChatConfigure(auto=False), harness.now))
+    recorded = harness.utterance()
+    assert [one.hurried for one in (measured, awaited, recorded)] == [False, True, False]
 
 
 def test_the_start_tells_who_answers() -> None:
