@@ -19,7 +19,7 @@ Section = Callable[[int], Coroutine[Any, Any, Row]]
 
 _SECTIONS: dict[str, tuple[Section, int, str]] = {
     "first-token": (chat_detour.first_token, 40, "Time to first token of one session, against the server itself."),
-    "rate": (chat_detour.rate, 4, "Tokens per second at 1 and 8 turns at once, against the server itself."),
+    "rate": (chat_detour.rate, 10, "Tokens per second at 1 and 8 turns at once, against the server itself."),
     "voice": (chat_voice.voice, 5, "End of speech to the first words of the answer."),
     "cancel": (chat_detour.cancel, 20, "Cancel to the last token that the server produced."),
     "cancel-prompt": (chat_detour.cancel_prompt, 12, "Cancel while a long prompt is read, to the server at rest."),

@@ -240,7 +240,7 @@ def _workforce(
         options=PoolOptions(
             cadence=CadenceOptions(base_s=settings.partial_interval_s),
             hedging=HedgeOptions(enabled=settings.hedge_finals),
-            haste=HasteOptions(enabled=settings.hurry_spoken_turns),
+            haste=HasteOptions(mode=settings.hurry_finals),
             door=DoorOptions(max_lag_s=settings.max_lag_s),
         ),
         default_model=settings.default_model,

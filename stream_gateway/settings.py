@@ -8,6 +8,7 @@ from bus.contract.client_protocol import EndpointMode
 from bus.runtime.exposure import check_anonymous
 from bus.runtime.settings import setting
 from bus.runtime.tls import check_pair
+from stream_gateway.policy.haste import HurryMode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,11 +114,11 @@ class GatewaySettings:
         help="Finals go on after the words that partials showed as stable, which costs half a point of word error "
         "rate and saves time where generating is slow (docs/performance.md). In a pool that lags they do in any case.",
     )
-    hurry_spoken_turns: bool = setting(
-        True,
-        help="Where a session answers what is said, and finals take longer than the silence before them, they are "
-        "decoded in a hurry: answers begin a quarter sooner, and texts have 1.5 points more wrong words "
-        "(docs/performance.md).",
+    hurry_finals: HurryMode = setting(
+        "answers",
+        help="Which sessions have finals a third sooner and with one to two points more wrong words, where decoding "
+        "takes longer than the silence hides (docs/performance.md): those that answer what is said, always all that "
+        "want partials, or never any.",
     )
     answer_queue_s: float = setting(60.0, help="How long an answer may wait for a free slot.", minimum=1)
     answer_deadline_s: float = setting(300.0, help="How long a worker may take for one answer.", minimum=1)

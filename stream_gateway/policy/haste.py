@@ -1,12 +1,16 @@
-"""Whether finals that an answer waits for are decoded in a hurry: alone, with less context, after what was shown. Pure.
+"""Which finals are decoded in a hurry though their pool does not lag: alone, with less context, after what was shown.
 
-Such a text comes sooner and has more wrong words, by 1.5 points (docs/performance.md). Nothing is won by it where a
-final is decoded before the silence is over that ends its utterance anyway, as on a GPU.
+Such a text comes sooner and has more wrong words (docs/performance.md), which is worth it where an answer waits for it.
+Nothing is won by it where a final is decoded before the silence is over that ends its utterance, as on a GPU. Pure.
 """
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from stream_gateway.policy.smoothing import Smoothed
+
+HurryMode: TypeAlias = Literal["never", "answers", "always"]
+"""Of sessions with partials, those whose finals may be hurried: none, those that answer what is said, all."""
 
 _RISE_S = 4.0
 _FALL_S = 20.0
@@ -18,7 +22,7 @@ _LEAST_SHARE = 0.5
 class HasteOptions:
     """In seconds."""
 
-    enabled: bool = True
+    mode: HurryMode = "answers"
     covered_s: float = 0.34
     """Work that nobody waits for: a final is asked for that long before its utterance is known to be over."""
 
@@ -30,10 +34,10 @@ class Haste:
         self._options = options or HasteOptions()
         self._work = Smoothed(rise_s=_RISE_S, fall_s=_FALL_S)
 
-    @property
-    def saves_time(self) -> bool:
-        """Whether an answer begins sooner for it; False until a final was measured."""
-        return self._options.enabled and self._work.value > self._options.covered_s
+    def pays(self, *, awaited: bool) -> bool:
+        """Whether to hurry a final; `awaited`: it is answered. False until a final was measured."""
+        may = self._options.mode == "always" or (awaited and self._options.mode == "answers")
+        return may and self._work.value > self._options.covered_s
 
     def on_final(self, work_s: float, now: float, *, hurried: bool) -> None:
         """A worker took this long for a final.

@@ -321,7 +321,7 @@ class Finals:
         utterance, language = job.utterance, self._language.current
         # Who wants no partials sends a file, or keeps a record: a text that is right is worth the wait.
         pool = self._config.pool
-        hurried = self._config.partials and (pool.lag.is_pressed or (self._awaited and pool.haste.saves_time))
+        hurried = self._config.partials and (pool.lag.is_pressed or pool.haste.pays(awaited=self._awaited))
         job.hurried = hurried
         follows = hurried or self._config.follow_partials
         # The prior makes the text better and decoding longer. Its language has to be known.

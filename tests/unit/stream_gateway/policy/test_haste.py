@@ -1,17 +1,19 @@
 """When finals that an answer waits for are decoded in a hurry."""
 
-from stream_gateway.policy.haste import Haste, HasteOptions
+import pytest
+
+from stream_gateway.policy.haste import Haste, HasteOptions, HurryMode
 
 
 def test_nobody_hurries_before_a_final_was_measured() -> None:
-    assert not Haste().saves_time
+    assert not Haste().pays(awaited=True)
 
 
 def test_finals_are_hurried_where_they_take_longer_than_the_silence_before_them() -> None:
     slow, fast = Haste(), Haste()
     slow.on_final(0.6, 0.0, hurried=False)
     fast.on_final(0.1, 0.0, hurried=False)
-    assert (slow.saves_time, fast.saves_time) == (True, False)
+    assert (slow.pays(awaited=True), fast.pays(awaited=True)) == (True, False)
 
 
 def test_a_slow_pool_stays_known_as_slow_while_all_finals_are_hurried() -> None:
@@ -19,7 +21,7 @@ def test_a_slow_pool_stays_known_as_slow_while_all_finals_are_hurried() -> None:
     haste.on_final(0.6, 0.0, hurried=False)
     for second in range(1, 600):
         haste.on_final(0.4, float(second), hurried=True)
-    assert haste.saves_time
+    assert haste.pays(awaited=True)
 
 
 def test_a_pool_that_became_fast_is_noticed_by_its_hurried_finals() -> None:
@@ -27,16 +29,19 @@ def test_a_pool_that_became_fast_is_noticed_by_its_hurried_finals() -> None:
     haste.on_final(0.6, 0.0, hurried=False)
     for second in range(1, 120):
         haste.on_final(0.05, float(second), hurried=True)
-    assert not haste.saves_time
+    assert not haste.pays(awaited=True)
 
 
 def test_hurried_finals_alone_tell_nothing_of_a_pool() -> None:
     haste = Haste()
     haste.on_final(2.0, 0.0, hurried=True)
-    assert not haste.saves_time
+    assert not haste.pays(awaited=True)
 
 
-def test_nobody_hurries_where_that_is_switched_off() -> None:
-    haste = Haste(HasteOptions(enabled=False))
-    haste.on_final(2.0, 0.0, hurried=False)
-    assert not haste.saves_time
+@pytest.mark.parametrize(
+    ("mode", "answered", "recorded"), [("never", False, False), ("answers", True, False), ("always", True, True)]
+)
+def test_who_hurries_is_a_choice(mode: HurryMode, answered: bool, recorded: bool) -> None:
+    haste = Haste(HasteOptions(mode=mode))
+    haste.on_final(0.6, 0.0, hurried=False)
+    assert (haste.pays(awaited=True), haste.pays(awaited=False)) == (answered, recorded)
