@@ -307,8 +307,8 @@ class Finals:
         round_trip_s = now - job.published_at
         if result.timings is not None:
             self._config.pool.hedging.on_answer(max(0.0, round_trip_s - result.timings.queue_s))
-        if not job.hedged:  # else one worker is slow, not the pool
             self._config.pool.haste.on_final(work_s(result), now, hurried=job.hurried)
+        if not job.hedged:  # else one worker is slow, not the pool
             self._config.pool.lag.on_final(max(0.0, round_trip_s - work_s(result)), now)
 
     def _learn(self, job: FinalJob) -> None:
