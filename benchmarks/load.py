@@ -77,7 +77,8 @@ class Client(asyncio.Protocol):
         self._sent_at: list[float] = []
         self._pinged_at = 0.0
         self._committed_at: list[float] = []
-        self._last_end_s = 0.0
+        self._ended: tuple[float, float] | None = None
+        """End of the last utterance in seconds of audio, and when that was told; None once it counts."""
         self._received = b""
         self._is_upgraded = False
         self._is_closed = False
@@ -160,14 +161,11 @@ class Client(asyncio.Protocol):
             case {"type": "session.started"}:
                 self.opened.set_result(None)
             case {"type": "speech.started", "start_s": float(start_s)}:
-                # After a cut in long speech the next utterance starts where the last one ended, long ago.
-                if self._plan.vad and start_s != self._last_end_s:
-                    self._note(self._seen.started_s, start_s, _START_SAMPLES, now)
-            case {"type": "speech.ended", "end_s": float(end_s)}:
-                self._last_end_s = end_s
                 if self._plan.vad:
-                    endpoint_frames = -(-round(self._plan.endpoint_s * _SAMPLE_RATE_HZ) // _FRAME_SAMPLES)
-                    self._note(self._seen.ended_s, end_s, endpoint_frames * _FRAME_SAMPLES, now)
+                    self._on_started(start_s, now)
+            case {"type": "speech.ended", "end_s": float(end_s)}:
+                if self._plan.vad:
+                    self._ended = (end_s, now)
                 elif self._committed_at:
                     self._seen.ended_s.append(now - self._committed_at.pop(0))
             case {"type": "transcript.final"}:
@@ -178,6 +176,19 @@ class Client(asyncio.Protocol):
                 self.committed_samples = offset
             case {"type": "error", "code": str(code)}:
                 self._fail(code)
+
+    def _on_started(self, start_s: float, now: float) -> None:
+        """Time this decision and the one before, that the last utterance was over.
+
+        Unless it was cut in long speech: then the next one starts where it ended, long ago, and no silence decided it.
+        """
+        ended, self._ended = self._ended, None
+        if ended is not None and start_s == ended[0]:
+            return
+        self._note(self._seen.started_s, start_s, _START_SAMPLES, now)
+        if ended is not None:
+            endpoint_frames = -(-round(self._plan.endpoint_s * _SAMPLE_RATE_HZ) // _FRAME_SAMPLES)
+            self._note(self._seen.ended_s, ended[0], endpoint_frames * _FRAME_SAMPLES, ended[1])
 
     def _note(self, latencies: list[float], event_s: float, later_samples: int, now: float) -> None:
         """Time since the chunk was sent that holds the last sample on which the event depends."""

@@ -67,13 +67,7 @@ class Services:
 def reconfigured(config: SessionConfig, start: SessionStart, services: Services) -> SessionConfig:
     """`config` with what of hearing audio `start` has. Raises InvalidMessage."""
     check_start(start)
-    return replace(
-        config,
-        language=start.language,
-        vad=start.vad.enabled,
-        segmenter=segmenter_options(start.vad, services.segmenter),
-        endpoint=endpoint_options(start.vad, services.endpoint),
-    )
+    return _heard_as(start, config, services)
 
 
 def session_config(
@@ -91,21 +85,28 @@ def session_config(
             default_instructions=services.default_instructions,
             patience=services.patience,
         )
-    return SessionConfig(
+    config = SessionConfig(
         session=session,
         tenant=tenant,
         model=route.model if route is not None else "",
         channels=channels if route is not None else 0,
-        language=start.language,
         task=start.task,
         partials=start.partials,
         word_times=start.word_times,
-        vad=start.vad.enabled,
         follow_partials=services.follow_partials,
-        segmenter=segmenter_options(start.vad, services.segmenter),
-        endpoint=endpoint_options(start.vad, services.endpoint),
         retry=services.retry,
         pool=services.pool_of(route.pool) if route is not None else Pool(),
         chat=chat,
         llm=services.llm if chat is not None else None,
+    )
+    return _heard_as(start, config, services)
+
+
+def _heard_as(start: SessionStart, config: SessionConfig, services: Services) -> SessionConfig:
+    return replace(
+        config,
+        language=start.language,
+        vad=start.vad.enabled,
+        segmenter=segmenter_options(start.vad, services.segmenter),
+        endpoint=endpoint_options(start.vad, services.endpoint),
     )
