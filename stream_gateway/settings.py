@@ -117,8 +117,8 @@ class GatewaySettings:
     hurry_finals: HurryMode = setting(
         "answers",
         help="Which sessions have finals a third sooner and with one to two points more wrong words, where decoding "
-        "takes longer than the silence hides (docs/performance.md): those that answer what is said, always all that "
-        "want partials, or never any.",
+        "takes longer than the silence hides (docs/performance.md): those that answer what is said, always these and "
+        "all that want partials, or never any.",
     )
     answer_queue_s: float = setting(60.0, help="How long an answer may wait for a free slot.", minimum=1)
     answer_deadline_s: float = setting(300.0, help="How long a worker may take for one answer.", minimum=1)

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from stream_gateway.policy.smoothing import Smoothed
 
 HurryMode: TypeAlias = Literal["never", "answers", "always"]
-"""Of sessions with partials, those whose finals may be hurried: none, those that answer what is said, all."""
+"""Sessions whose finals may be hurried: none, those that answer what is said, these and all with partials."""
 
 _RISE_S = 4.0
 _FALL_S = 20.0
@@ -34,9 +34,12 @@ class Haste:
         self._options = options or HasteOptions()
         self._work = Smoothed(rise_s=_RISE_S, fall_s=_FALL_S)
 
-    def pays(self, *, awaited: bool) -> bool:
-        """Whether to hurry a final; `awaited`: it is answered. False until a final was measured."""
-        may = self._options.mode == "always" or (awaited and self._options.mode == "answers")
+    def pays(self, *, awaited: bool, watched: bool) -> bool:
+        """Whether to hurry a final that is `awaited`, for it is answered, or `watched`, for partials were shown of it.
+
+        False until a final was measured.
+        """
+        may = {"never": False, "answers": awaited, "always": awaited or watched}[self._options.mode]
         return may and self._work.value > self._options.covered_s
 
     def on_final(self, work_s: float, now: float, *, hurried: bool) -> None:

@@ -319,9 +319,10 @@ class Finals:
 
     def _decode(self, job: FinalJob, *, hedge: bool = False) -> Decode:
         utterance, language = job.utterance, self._language.current
-        # Who wants no partials sends a file, or keeps a record: a text that is right is worth the wait.
+        # Who is not answered and wants no partials sends a file, or keeps a record: a right text is worth the wait.
         pool = self._config.pool
-        hurried = self._config.partials and (pool.lag.is_pressed or pool.haste.pays(awaited=self._awaited))
+        awaited, watched = self._awaited, self._config.partials
+        hurried = (watched and pool.lag.is_pressed) or pool.haste.pays(awaited=awaited, watched=watched)
         job.hurried = hurried
         follows = hurried or self._config.follow_partials
         # The prior makes the text better and decoding longer. Its language has to be known.

@@ -323,16 +323,18 @@ def test_what_an_answer_waits_for_is_decoded_in_a_hurry_where_that_saves_time() 
     assert unhurried.prior_samples > 0
 
 
-def test_a_session_without_partials_is_never_in_a_hurry() -> None:
+def test_a_session_without_partials_is_not_in_a_hurry_unless_it_answers() -> None:
     desk = FinalsDesk(language="en", partials=False)
-    desk.awaited = True
     answered(desk, 1, "hello there", start_s=1.0, now=3.6)
     desk.lag.on_partial(9.0, 3.7)
     desk.haste.on_final(9.0, 3.7, hurried=False)
 
     decode = desk.published(2, start_s=4.0, now=6.6)
+    desk.awaited = True
+    answers = desk.published(3, start_s=7.0, now=9.6)
 
     assert (decode.hurried, decode.prior_text) == (False, "hello there")
+    assert answers.hurried
 
 
 def test_where_finals_do_not_follow_partials_only_hurried_ones_are_told_what_was_shown() -> None:
