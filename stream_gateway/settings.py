@@ -116,7 +116,7 @@ class GatewaySettings:
     )
     hurry_finals: HurryMode = setting(
         "answers",
-        help="Which sessions have finals a third sooner and with one to two points more wrong words, where decoding "
+        help="Which sessions have finals a third sooner and with one point more of wrong words, where decoding "
         "takes longer than the silence hides (docs/performance.md): those that answer what is said, always these and "
         "all that want partials, or never any.",
     )
