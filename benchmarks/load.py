@@ -192,8 +192,9 @@ class Client(asyncio.Protocol):
 
     def _note(self, latencies: list[float], event_s: float, later_samples: int, now: float) -> None:
         """Time since the chunk was sent that holds the last sample on which the event depends."""
-        last_sample = round(event_s * _SAMPLE_RATE_HZ) + later_samples - 1
-        latencies.append(now - self._sent_at[last_sample // CHUNK_SAMPLES])
+        chunk = (round(event_s * _SAMPLE_RATE_HZ) + later_samples - 1) // CHUNK_SAMPLES
+        if chunk < len(self._sent_at):  # else its length ended the utterance, and not the silence that had begun
+            latencies.append(now - self._sent_at[chunk])
 
     def _fail(self, reason: str) -> None:
         self._seen.errors.append(reason)
