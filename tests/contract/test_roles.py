@@ -255,8 +255,9 @@ async def _next(heard: asyncio.Queue[tuple[str, bytes]]) -> tuple[str, bytes]:
 
 async def _nothing_left(gateway: BusConnection, consumer: str) -> None:
     """Return once nothing waits at `consumer`, and all that it gave out is acknowledged."""
+    call = f"CONSUMER.INFO.{consumer}"
     async with asyncio.timeout(10):
-        while (info := await gateway.request_api(f"CONSUMER.INFO.{consumer}"))["num_pending"] or info["num_ack_pending"]:
+        while (info := await gateway.request_api(call))["num_pending"] or info["num_ack_pending"]:
             pass
 
 
