@@ -57,8 +57,7 @@ def free_port(host: str) -> int:
     """
     family, kind, protocol, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
     for port in random.sample(_NEVER_EPHEMERAL, _PORTS_TRIED):
-        with socket.socket(family, kind, protocol) as probe, contextlib.suppress(OSError):
-            probe.bind((address[0], port, *address[2:]))
+        if why_not_free(host, port) is None:
             return port
     with socket.socket(family, kind, protocol) as probe:
         probe.bind(address)
