@@ -304,12 +304,14 @@ class Finals:
         """What the answer tells of its pool."""
         if job.published_at is None:
             return
-        round_trip_s = now - job.published_at
+        pool, round_trip_s = self._config.pool, now - job.published_at
         if result.timings is not None:
-            self._config.pool.hedging.on_answer(max(0.0, round_trip_s - result.timings.queue_s))
-            self._config.pool.haste.on_final(work_s(result), now, hurried=job.hurried)
-        if not job.hedged:  # else one worker is slow, not the pool
-            self._config.pool.lag.on_final(max(0.0, round_trip_s - work_s(result)), now)
+            pool.hedging.on_answer(max(0.0, round_trip_s - result.timings.queue_s))
+        if job.hedged:  # one worker is slow, not the pool; and which attempt this answers, hurried or not, is not known
+            return
+        pool.lag.on_final(max(0.0, round_trip_s - work_s(result)), now)
+        if result.timings is not None:
+            pool.haste.on_final(work_s(result), now, hurried=job.hurried)
 
     def _learn(self, job: FinalJob) -> None:
         """Of speech that ended only: a pause that was none may hold half a word."""

@@ -51,6 +51,12 @@ def test_the_first_answer_wins_and_the_other_attempt_is_called_off() -> None:
     assert desk.finals.on_result(a_result(second, "hullo"), 9.6) == [Dropped("final_result", "stale")]
 
 
+def test_what_a_hedged_final_took_is_no_reason_to_hurry_others() -> None:
+    first, _ = hedged(desk := a_desk())
+    desk.finals.on_result(a_result(first, timings=some_timings()), 9.5)
+    assert not desk.haste.pays(awaited=True, watched=True)
+
+
 def test_an_answer_that_nobody_hedged_calls_nothing_off() -> None:
     desk = a_desk()
     assert desk.finals.on_result(a_result(desk.published(now=4.0)), 4.5) == []
