@@ -22,6 +22,9 @@ from tests.unit.clients.stub_service import StubService, refusal
 
 pytestmark = pytest.mark.timeout(60)
 
+NOBODY = "ws://127.0.0.1:1"
+"""A port that a service has left may be given to the next one, of this test or of another."""
+
 
 async def run(command: str, *arguments: str, stdin: bytes = b"") -> tuple[int | None, str, str]:
     process = await asyncio.create_subprocess_exec(
@@ -74,11 +77,9 @@ async def test_a_microphone_is_recorded_on_while_the_service_is_away() -> None:
 async def test_what_is_written_for_machines_is_not_disturbed(tmp_path: Path) -> None:
     stub = ResumeStub()
     stub.cuts_at_bytes.append(len(SECOND))
-    async with StubService(stub) as gone:
-        dead_url = gone.url
     async with StubService(stub) as service:
         code, out, err = await run(
-            *("transcribe", "-", "--raw-format", "s16le", "-f", "jsonl", "--url", dead_url, "--url", service.url),
+            *("transcribe", "-", "--raw-format", "s16le", "-f", "jsonl", "--url", NOBODY, "--url", service.url),
             stdin=SECOND * 2,
         )
     assert code == 0
@@ -90,7 +91,7 @@ async def test_what_is_written_for_machines_is_not_disturbed(tmp_path: Path) -> 
 async def test_an_answer_on_stdout_goes_on_where_it_was() -> None:
     stub = ResumeStub()
     async with StubService(stub) as service:
-        running = asyncio.create_task(run("chat", "--once", "hello", "--url", f"{service.url},ws://127.0.0.1:1"))
+        running = asyncio.create_task(run("chat", "--once", "hello", "--url", f"{service.url},{NOBODY}"))
         await stub.turns_taken(1)
         await stub.send(chat_started(stub.session.next_seq(), name="m1"))
         await stub.send(delta(stub.session.next_seq(), "Hello "))
