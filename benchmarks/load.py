@@ -68,6 +68,7 @@ class Client(asyncio.Protocol):
     """One session. `open` first; `send_chunk` every 100 ms."""
 
     def __init__(self, frames: Sequence[bytes], first: int, plan: Plan, seen: Seen) -> None:
+        """`first` is the frame that it begins with, and decides when it commits: not all do so at once."""
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.committed_samples = 0
         self._frames = frames
@@ -100,7 +101,7 @@ class Client(asyncio.Protocol):
         if number % _PING_EVERY_CHUNKS == 0:
             self._pinged_at = time.monotonic()
             self._transport.write(frame(PING, b""))
-        if not self._plan.vad and number and number % round(self._plan.commit_every_s / _CHUNK_S) == 0:
+        if not self._plan.vad and number and self._next % round(self._plan.commit_every_s / _CHUNK_S) == 0:
             self._committed_at.append(time.monotonic())
             self._transport.write(frame(TEXT, b'{"type":"audio.commit"}'))
 

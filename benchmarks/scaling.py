@@ -33,6 +33,8 @@ class Trial:
     sessions: int
     finals_s: tuple[float, ...]
     """End of speech until its final, of each utterance that has one."""
+    first_partials_s: tuple[float, ...]
+    """Start of speech until its first words, of each utterance that was shown any before its final."""
     lost: int
     errors: int
 
@@ -50,6 +52,7 @@ class Trial:
             "lost": self.lost,
             "errors": self.errors,
             **{f"final p{rank}": percentile(self.finals_s, rank) for rank in (50, 95)},
+            "first partial p50": percentile(self.first_partials_s, 50),
             "held": "yes" if self.holds else "no",
         }
 
@@ -118,6 +121,7 @@ class Bench:
             workers=count,
             sessions=sessions,
             finals_s=tuple(row.final_s for row in rows if row.final_s is not None),
+            first_partials_s=tuple(row.first_partial_s for row in rows if row.first_partial_s is not None),
             lost=sum(1 for row in rows if row.final_s is None),
             errors=sum(1 for done in played if done.error),
         )

@@ -38,7 +38,7 @@ from stream_gateway.policy.hedging import HedgeOptions
 from stream_gateway.policy.keys import parse_keys
 from stream_gateway.policy.pool_door import DoorOptions
 from stream_gateway.policy.shortage import ProcessLimits
-from stream_gateway.process_limits import allow_open_files, available_bytes
+from stream_gateway.process_limits import allow_open_files, available_bytes, collect_rarely
 from stream_gateway.registry import Registry
 from stream_gateway.segmentation.scorer import FrameScorer
 from stream_gateway.segmentation.segmenter import SegmenterOptions
@@ -125,6 +125,7 @@ async def serve(
         return 1
     if tls is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _renew, tls, settings)
+    collect_rarely()
     log.info("gateway listens", extra={**address, "tls": tls is not None, "gateway": gateway_id})
     tell_ready(os.environ.get(readiness.ENVIRONMENT))
     return await _run(settings, gateway, workforce, server, bus, scorer, stop)

@@ -1,5 +1,6 @@
 """What this process uses of the machine, and what it may. Of memory Linux tells; elsewhere little is known."""
 
+import gc
 import os
 import resource
 from contextlib import suppress
@@ -8,6 +9,9 @@ from pathlib import Path
 _STATM = Path("/proc/self/statm")
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Of a container: cgroups version 2, and 1."""
+_COLLECT_AFTER = (10_000, 20, 100)
+"""Of `gc.set_threshold`. Sessions that end leave no cycles behind that hold audio (`LiveSession.free`), so that garbage
+is little; and each collection of the oldest generation stops all sessions for as long as it takes to look at each."""
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -35,3 +39,10 @@ def allow_open_files(wanted: int) -> int:
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def collect_rarely() -> None:
+    """Let the garbage collector stop this process seldom, and for what it made from here on alone."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_AFTER)

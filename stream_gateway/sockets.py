@@ -8,18 +8,20 @@ milliseconds at a time, only while there is room; and what is held is summed up 
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection
+from websockets.exceptions import ConnectionClosedOK
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Data
 
 from stream_gateway.policy.held_input import HeldInput, Strangers
 
-_PIECE_BYTES = 2_048
-"""Parsed at once: some hundred of the smallest frames."""
+_PIECE_BYTES = 3_328
+"""Parsed at once: some hundred of the smallest frames, or one of 100 ms of audio (3200 bytes and its head)."""
 _TURN_S = 0.005
 """For so long one connection is attended to before the others have their turn."""
 _FRAME_BYTES = 400
@@ -90,15 +92,22 @@ class GuardedConnection(ServerConnection):
 
     async def __aiter__(self) -> AsyncIterator[Data]:
         """See Connection. Others have their turn between messages, however many have come."""
-        turn_ends_at = self.loop.time() + _TURN_S
-        async for message in super().__aiter__():
-            self._in_hand_bytes = _COPIES * len(message)
-            self._hold()
-            yield message
-            self._in_hand_bytes = 0
-            if self.loop.time() > turn_ends_at:
-                await asyncio.sleep(0)
-                turn_ends_at = self.loop.time() + _TURN_S
+        waiting, turn_ends_at = self.recv_messages.frames, 0.0
+        with suppress(ConnectionClosedOK):
+            while True:
+                if not waiting:
+                    turn_ends_at = 0.0  # others have their turn while this one waits
+                elif not turn_ends_at:
+                    turn_ends_at = self.loop.time() + _TURN_S
+                elif self.loop.time() > turn_ends_at:
+                    await asyncio.sleep(0)
+                    turn_ends_at = self.loop.time() + _TURN_S
+                message = await self.recv()
+                if len(message) > _PIECE_BYTES:
+                    self._in_hand_bytes = _COPIES * len(message)
+                    self._hold()
+                yield message
+                self._in_hand_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See Connection."""

@@ -53,6 +53,9 @@ _DEFAULT = "harken,whisperlive,whisperlive-batch,whisperlivekit"
 @click.option("--highest", type=click.IntRange(1), default=24, show_default=True, help="Where that search ends.")
 @click.option("--speech", type=click.Path(path_type=Path), default=DEFAULT_SPEECH, show_default=True)
 @click.option("--limit", type=click.IntRange(1), help="Use only the first so many scenario recordings.")
+@click.option(
+    "--each", type=click.IntRange(1), default=2, show_default=True, help="Recordings that each session plays at least."
+)
 @click.option("--sweep/--no-sweep", default=True, show_default=True, help="Try all settings of the peers first.")
 @click.option(
     "--sweep-limit",
@@ -73,6 +76,7 @@ def main(
     highest: int,
     speech: Path,
     limit: int | None,
+    each: int,
     sweep: bool,
     sweep_limit: int,
     quick: bool,
@@ -103,7 +107,7 @@ def main(
         if most:
             found = asyncio.run(_most(chosen, settings, started, recordings, highest))
         else:
-            found = asyncio.run(_table(chosen, settings, started, recordings, rounds))
+            found = asyncio.run(_table(chosen, settings, started, recordings, rounds, each))
     offline = _offline(recordings)
     print(
         f"\nfaster-whisper offline, greedy, same weights: WER {offline['wer']:.4f}, utterances lost {offline['lost']}"
@@ -149,11 +153,12 @@ async def _table(
     started: Started,
     recordings: Sequence[Recording],
     rounds: Sequence[int],
+    each: int,
 ) -> dict[str, object]:
     rows: list[Row] = []
     failures: list[Row] = []
     for sessions in rounds:
-        playing = play_list(recordings, max(len(recordings), 2 * sessions))
+        playing = play_list(recordings, max(len(recordings), each * sessions))
         for system in systems:
             here = Started(started.model, started.environments, sessions)
             result = await play_round(system, settings[system.name], here, playing)

@@ -16,6 +16,7 @@ class AudioBuffer:
     def __init__(self, start_sample: int = 0) -> None:
         """The first sample appended is number `start_sample`."""
         self._store = np.empty(_MIN_CAPACITY, dtype=np.int16)
+        self._bytes = self._store.data.cast("B")
         self._first = 0  # index in the store of `start_sample`
         self._start_sample = start_sample
         self._held = 0
@@ -41,12 +42,13 @@ class AudioBuffer:
         return self._store.nbytes
 
     def append(self, samples: NDArray[np.int16]) -> None:
-        """Add samples at `end_sample`; they are copied."""
+        """Add samples at `end_sample`; they are copied, and must be contiguous."""
         needed = self._held + len(samples)
         if self._first + needed > len(self._store):
             # Moving to the front only when that leaves half the store free keeps the cost per sample constant.
             self._resettle(len(self._store) if 2 * needed <= len(self._store) else 2 * needed)
-        self._store[self._first + self._held : self._first + needed] = samples
+        # Not as arrays: numpy would let go of the interpreter's lock for each copy, and then wait to have it back.
+        self._bytes[2 * (self._first + self._held) : 2 * (self._first + needed)] = samples.data.cast("B")
         self._held = needed
 
     def slice_bytes(self, start: int, end: int) -> bytes:
@@ -72,4 +74,4 @@ class AudioBuffer:
         capacity = max(capacity, _MIN_CAPACITY)
         store = self._store if capacity == len(self._store) else np.empty(capacity, dtype=np.int16)
         store[: self._held] = held  # numpy copes with the overlap
-        self._store, self._first = store, 0
+        self._store, self._bytes, self._first = store, store.data.cast("B"), 0

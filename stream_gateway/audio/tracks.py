@@ -30,6 +30,8 @@ class TrackConverter:
 
 def split(samples: NDArray[np.int16]) -> Tracks:
     """Each channel of [samples, channels] on its own."""
+    if samples.shape[1] == 1:
+        return [samples.reshape(-1)]
     return [np.ascontiguousarray(samples[:, channel]) for channel in range(samples.shape[1])]
 
 

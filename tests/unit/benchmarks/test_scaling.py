@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from benchmarks.scaling import Trial
 
-GOOD = Trial(workers=2, sessions=8, finals_s=(0.7,) * 19 + (2.9,), lost=0, errors=0)
+GOOD = Trial(workers=2, sessions=8, finals_s=(0.7,) * 19 + (2.9,), first_partials_s=(0.4,) * 20, lost=0, errors=0)
 
 
 def test_sessions_are_held_while_finals_come_in_time() -> None:
