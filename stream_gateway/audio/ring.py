@@ -9,7 +9,7 @@ _MIN_CAPACITY = 8_192
 class AudioBuffer:
     """16-bit samples from `start_sample` to `end_sample`. Appending is amortised O(1).
 
-    Memory follows what is held: never more than four times that, or 16 KiB. The buffer has no bound of its own; whoever
+    Memory follows what is held: never more than twice that, or 16 KiB. The buffer has no bound of its own; whoever
     appends stops at its limit (`held_samples`).
     """
 
@@ -45,8 +45,8 @@ class AudioBuffer:
         """Add samples at `end_sample`; they are copied, and must be contiguous."""
         needed = self._held + len(samples)
         if self._first + needed > len(self._store):
-            # Moving to the front only when that leaves half the store free keeps the cost per sample constant.
-            self._resettle(len(self._store) if 2 * needed <= len(self._store) else 2 * needed)
+            # A fifth of the store is free afterwards, so that each sample is moved some four times, however many are held.
+            self._resettle(max(len(self._store), _roomy(needed)))
         # Not as arrays: numpy would let go of the interpreter's lock for each copy, and then wait to have it back.
         self._bytes[2 * (self._first + self._held) : 2 * (self._first + needed)] = samples.data.cast("B")
         self._held = needed
@@ -66,8 +66,8 @@ class AudioBuffer:
         self._start_sample += count
         self._first += count
         self._held -= count
-        if len(self._store) > _MIN_CAPACITY and self._held <= len(self._store) // 4:
-            self._resettle(2 * self._held)
+        if len(self._store) > _MIN_CAPACITY and self._held <= len(self._store) // 2:
+            self._resettle(_roomy(self._held))
 
     def _resettle(self, capacity: int) -> None:
         held = self._store[self._first : self._first + self._held]
@@ -75,3 +75,8 @@ class AudioBuffer:
         store = self._store if capacity == len(self._store) else np.empty(capacity, dtype=np.int16)
         store[: self._held] = held  # numpy copes with the overlap
         self._store, self._bytes, self._first = store, store.data.cast("B"), 0
+
+
+def _roomy(held_samples: int) -> int:
+    """A capacity for so many samples and a quarter more."""
+    return held_samples + held_samples // 4

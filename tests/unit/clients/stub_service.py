@@ -18,6 +18,8 @@ from tests.unit.clients.events import committed, ended, final, partial, started
 
 BYTES_PER_FINAL = 32_000
 """One second of 16 kHz linear16 mono."""
+NOBODY = "ws://127.0.0.1:1"
+"""Where no service is. A port that one has left may be given to the next one, of this test or of another."""
 
 _decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
 

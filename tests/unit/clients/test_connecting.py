@@ -10,7 +10,7 @@ from websockets.http11 import Response
 from bus.contract.errors import HarkenError, Overloaded, Unauthorized
 from clients.failures import CannotConnect, NotHarken
 from clients.sdk import connect
-from tests.unit.clients.stub_service import StubService, StubSession, refusal, silent_port
+from tests.unit.clients.stub_service import NOBODY, StubService, StubSession, refusal, silent_port
 
 SECRET = "s3cret"
 OPEN_TIMEOUT_S = 0.5
@@ -84,10 +84,8 @@ async def test_a_refusal_names_the_address_without_its_secrets(answer: Response,
 
 
 async def test_a_service_that_is_not_there_is_named_without_secrets() -> None:
-    async with StubService() as service:
-        url = service.url
-    error = await failure(with_secrets(url))
-    assert f"cannot connect to {url}/v1/stream: connection refused" in str(error)
+    error = await failure(with_secrets(NOBODY))
+    assert f"cannot connect to {NOBODY}/v1/stream: connection refused" in str(error)
     assert SECRET not in told(error)
 
 

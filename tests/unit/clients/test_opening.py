@@ -10,7 +10,7 @@ from clients.failures import Busy, CannotConnect, NotHarken
 from clients.sdk import connect
 from clients.session import Phase
 from tests.unit.clients.events import error
-from tests.unit.clients.stub_service import StubService, StubSession, refusal, silent_port
+from tests.unit.clients.stub_service import NOBODY, StubService, StubSession, refusal, silent_port
 
 PATIENCE_S = 10.0
 
@@ -30,10 +30,8 @@ async def test_what_is_no_address_is_refused_with_an_example(url: str) -> None:
 
 
 async def test_a_service_that_is_not_running_is_named() -> None:
-    async with StubService() as service:
-        url = service.url
     with pytest.raises(CannotConnect, match="connection refused"):
-        async with connect(url):
+        async with connect(NOBODY):
             pass
 
 

@@ -19,7 +19,7 @@ from tests.unit.clients.cli.fake_portaudio import with_microphone
 from tests.unit.clients.cli.terminal import environment, on_terminal
 from tests.unit.clients.events import chat_started, delta, done, error
 from tests.unit.clients.stub_chat import FAIL, HALF, HOLD, ChatScript
-from tests.unit.clients.stub_service import StubService, StubSession, refusal
+from tests.unit.clients.stub_service import NOBODY, StubService, StubSession, refusal
 
 PATIENCE_S = 30.0
 CHAT = "from clients.cli.chat import chat; chat()"
@@ -136,9 +136,7 @@ async def test_the_options_reach_the_service() -> None:
 
 
 async def test_nobody_there_is_one_clear_line() -> None:
-    async with StubService(ChatScript()) as service:
-        url = service.url
-    code, out, err = await run("--once", "hi", "--url", url)
+    code, out, err = await run("--once", "hi", "--url", NOBODY)
     assert (code, out) == (1, "")
     assert "connection refused. Is the service running? Start it with: harken up" in err
     assert len(err.splitlines()) == 1

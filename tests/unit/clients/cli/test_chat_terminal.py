@@ -14,7 +14,7 @@ from tests.unit.clients.cli.fake_portaudio import with_microphone
 from tests.unit.clients.cli.terminal import CTRL_C, CTRL_D, ENTER, UP, Terminal, on_terminal
 from tests.unit.clients.events import ended
 from tests.unit.clients.stub_chat import FAIL, HALF, HOLD, ChatScript
-from tests.unit.clients.stub_service import Behaviour, StubService, StubSession
+from tests.unit.clients.stub_service import NOBODY, Behaviour, StubService, StubSession
 
 CHAT = "from clients.cli.chat import chat; chat()"
 SECOND = bytes(32_000)
@@ -210,9 +210,7 @@ async def test_a_microphone_that_goes_away_leaves_the_keyboard(fifo: Path) -> No
 
 
 async def test_nobody_there_is_one_clear_line() -> None:
-    async with StubService(ChatScript()) as service:
-        url = service.url
-    async with on_terminal(CHAT, "--url", url) as terminal:
+    async with on_terminal(CHAT, "--url", NOBODY) as terminal:
         assert await terminal.ended() == 1
     assert "connection refused. Is the service running? Start it with: harken up" in " ".join(terminal.shown.split())
     assert "Traceback" not in terminal.shown

@@ -18,12 +18,9 @@ from tests.unit.clients.cli.benches import SECOND, Bench, pieces, run_one
 from tests.unit.clients.cli.terminal import environment
 from tests.unit.clients.events import chat_started, delta, done
 from tests.unit.clients.stub_resume import ResumeStub
-from tests.unit.clients.stub_service import StubService, refusal
+from tests.unit.clients.stub_service import NOBODY, StubService, refusal
 
 pytestmark = pytest.mark.timeout(60)
-
-NOBODY = "ws://127.0.0.1:1"
-"""A port that a service has left may be given to the next one, of this test or of another."""
 
 
 async def run(command: str, *arguments: str, stdin: bytes = b"") -> tuple[int | None, str, str]:

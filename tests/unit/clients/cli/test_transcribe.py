@@ -19,7 +19,7 @@ from bus.contract.client_protocol import AudioEnd, AudioFormat
 from clients.cli.transcribe import split_hotwords, transcribe
 from tests.unit.clients.cli.recordings import tone, write_recording
 from tests.unit.clients.events import ended, final
-from tests.unit.clients.stub_service import StubService, StubSession
+from tests.unit.clients.stub_service import NOBODY, StubService, StubSession
 
 PATIENCE_S = 30.0
 PROGRAM = "from clients.cli.transcribe import transcribe; transcribe()"
@@ -130,9 +130,7 @@ async def test_one_bad_file_among_others_is_named_and_the_others_are_transcribed
 
 
 async def test_a_service_that_is_not_running_is_one_clear_line(tmp_path: Path) -> None:
-    async with StubService() as service:
-        url = service.url
-    code, out, err = await run(write_recording(tmp_path / "a.wav"), "--url", url)
+    code, out, err = await run(write_recording(tmp_path / "a.wav"), "--url", NOBODY)
     assert (code, out) == (1, "")
     assert "connection refused" in err
     assert "harken up" in err

@@ -20,7 +20,7 @@ from tests.unit.clients.cli.benches import (
     source,
 )
 from tests.unit.clients.events import ended, error, failed, final
-from tests.unit.clients.stub_service import Behaviour, StubService, StubSession, transcribe_each_second
+from tests.unit.clients.stub_service import NOBODY, Behaviour, StubService, StubSession, transcribe_each_second
 
 
 async def test_finals_are_written_and_the_outcome_is_good() -> None:
@@ -103,9 +103,7 @@ async def test_an_empty_recording_is_an_error() -> None:
 
 
 async def test_a_service_that_is_not_running_is_answered_with_how_to_start_it() -> None:
-    async with StubService() as service:
-        url = service.url
-    bench = Bench(url, source(pieces(SECOND)))
+    bench = Bench(NOBODY, source(pieces(SECOND)))
     assert "harken up" in ((await bench.run())[0].error or "")
 
 
