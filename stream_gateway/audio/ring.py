@@ -45,7 +45,7 @@ class AudioBuffer:
         """Add samples at `end_sample`; they are copied, and must be contiguous."""
         needed = self._held + len(samples)
         if self._first + needed > len(self._store):
-            # A fifth of the store is free afterwards, so that each sample is moved some four times, however many are held.
+            # A fifth of the store is free then: each sample is moved some four times, however many are held.
             self._resettle(max(len(self._store), _roomy(needed)))
         # Not as arrays: numpy would let go of the interpreter's lock for each copy, and then wait to have it back.
         self._bytes[2 * (self._first + self._held) : 2 * (self._first + needed)] = samples.data.cast("B")
