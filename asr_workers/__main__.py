@@ -39,8 +39,6 @@ from bus.transport.raw_pull import RawPull
 log = logging.getLogger(__name__)
 
 _FEATURE_THREADS = 2
-_LEAD_S = 0.1
-"""Time enough to fetch a window and compute its features before the executor is free."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -122,9 +120,7 @@ def _scheduler(settings: AsrSettings, able: EngineCapabilities, costs: CostModel
     # Held beyond what runs: enough for the next batch, and on a CPU, where a batch is one window, for every executor;
     # the rest is left to workers that may be idle.
     held = max(able.executors, able.max_batch)
-    # Batches are filled while the one before runs. A lone window would only wait here for what another worker has free.
-    lead_s = _LEAD_S if able.max_batch == 1 else None
-    return Scheduler(limits, finals_held=held, partials_held=held, lead_s=lead_s, costs=costs)
+    return Scheduler(limits, finals_held=held, partials_held=held, costs=costs)
 
 
 def _worker_options(settings: AsrSettings, worker_id: str) -> WorkerOptions:

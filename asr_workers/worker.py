@@ -18,7 +18,6 @@ import itertools
 import logging
 import time
 from concurrent.futures import Executor
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -27,7 +26,6 @@ from asr_workers.batch.scheduler import Arrival, Scheduler
 from asr_workers.batch.slot_use import SlotUse
 from asr_workers.cancelled import Cancelled, WindowKey
 from asr_workers.engines.base import Decoded, Engine, Prepared, decode_apart
-from asr_workers.gate import Gate
 from asr_workers.health import Health
 from asr_workers.held_jobs import HeldJob, HeldJobs, Job, JobSource
 from asr_workers.metrics import WorkerMetrics
@@ -110,7 +108,7 @@ class Worker:
         self._pulls: list[asyncio.Task[None]] = []
         self._health = Health()
         self._changed = asyncio.Event()
-        self._gates: dict[WindowKind, Gate] = {"final": Gate(), "partial": Gate()}
+        self._room: dict[WindowKind, asyncio.Event] = {"final": asyncio.Event(), "partial": asyncio.Event()}
 
     @property
     def final_load(self) -> float:
@@ -145,7 +143,8 @@ class Worker:
 
     async def _pull(self, kind: WindowKind, source: JobSource) -> None:
         while True:
-            job = await self._gates[kind].fetch(source)
+            await self._room[kind].wait()
+            job = await source.fetch(wait_s=None)
             if job is None:
                 return
             held = self._hold(kind, job)
@@ -274,10 +273,12 @@ class Worker:
                     held.is_running = True
                 self._tasks.create_task(self._run_batch(batch))
             self._update_room()
-            times = [at for at in (plan.look_again_at, self._scheduler.look_again_at(now)) if at is not None]
-            with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, min(times) - now) if times else None):
+            delay_s = None if plan.look_again_at is None else max(0.0, plan.look_again_at - now)
+            try:
+                async with asyncio.timeout(delay_s):
                     await self._changed.wait()
+            except TimeoutError:
+                continue
 
     async def _run_batch(self, batch: Batch) -> None:
         now = time.monotonic()
@@ -388,6 +389,8 @@ class Worker:
         return True
 
     def _update_room(self) -> None:
-        now = time.monotonic()
-        for kind, gate in self._gates.items():
-            gate.set(is_open=self._scheduler.room(kind, now) > 0)
+        for kind, event in self._room.items():
+            if self._scheduler.room(kind):
+                event.set()
+            else:
+                event.clear()

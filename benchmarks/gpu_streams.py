@@ -223,7 +223,7 @@ class _Room:
     def _pull(self, now: float) -> bool:
         pulled = False
         for kind in ("final", "partial"):
-            while self.broker[kind] and self.scheduler.room(kind, now):
+            while self.broker[kind] and self.scheduler.room(kind):
                 pulled = True
                 self._admit(self.broker[kind].popleft(), now)
         return pulled

@@ -9,9 +9,9 @@ from pathlib import Path
 _STATM = Path("/proc/self/statm")
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Of a container: cgroups version 2, and 1."""
-_COLLECT_AFTER = (10_000, 20, 100)
-"""Of `gc.set_threshold`. Sessions that end leave no cycles behind that hold audio (`LiveSession.free`), so that garbage
-is little; and each collection of the oldest generation stops all sessions for as long as it takes to look at each."""
+_COLLECT_AFTER = (10_000, 10, 10)
+"""Of `gc.set_threshold`. Sessions and connections that end leave no cycles behind that hold audio or buffers, so that
+garbage is little; and each collection of the oldest generation stops all sessions while it looks at every one."""
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 

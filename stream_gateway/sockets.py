@@ -80,6 +80,7 @@ class GuardedConnection(ServerConnection):
         self._unparsed = b""
         self._parsed_bytes = 0
         self._in_hand_bytes = 0
+        self._held_bytes = 0
         self._is_parse_due = False
         self._is_paused = False
         self._is_lost = False
@@ -97,6 +98,8 @@ class GuardedConnection(ServerConnection):
             while True:
                 if not waiting:
                     turn_ends_at = 0.0  # others have their turn while this one waits
+                    if self._held_bytes > 2 * _PIECE_BYTES:
+                        self._hold()  # what was many frames is read
                 elif not turn_ends_at:
                     turn_ends_at = self.loop.time() + _TURN_S
                 elif self.loop.time() > turn_ends_at:
@@ -143,6 +146,12 @@ class GuardedConnection(ServerConnection):
                 return
         self._sockets.on_lost(self)
         super().connection_lost(exc)
+        self._break_cycles()
+
+    def _break_cycles(self) -> None:
+        """Or it would lie about, buffers and all, until the next collection of garbage."""
+        self.recv_messages.pause = self.recv_messages.resume = _nothing
+        vars(self.protocol).pop("select_subprotocol", None)  # the library's own, which refers to its connection
 
     def _parse(self) -> None:
         self._is_parse_due = False
@@ -195,7 +204,7 @@ class GuardedConnection(ServerConnection):
         if self._is_lost:
             return
         waiting = self.recv_messages.frames.queue
-        held_bytes = (
+        self._held_bytes = (
             len(self._unparsed)
             - self._parsed_bytes
             + len(self.protocol.reader.buffer)
@@ -204,10 +213,14 @@ class GuardedConnection(ServerConnection):
             + self._in_hand_bytes
             + self.transport.get_write_buffer_size()
         )
-        if not self._sockets.held.hold(self, held_bytes):
+        if not self._sockets.held.hold(self, self._held_bytes):
             self._cut("buffers_full")
 
     def _cut(self, reason: str) -> None:
         self._is_lost = True
         self._unparsed, self._parsed_bytes = b"", 0
         self._sockets.cut(self, reason)
+
+
+def _nothing() -> None:
+    """There is no transport left to read less of, or more."""

@@ -2,8 +2,7 @@
 
 A job is *preparing* (its features are being computed), then *waiting*, then *running*, then gone. The number of jobs
 that do not run yet is bounded for each kind; the worker pulls only as many as `room` says, the rest stays with the
-broker for other workers. Where an executor runs one window at a time, what would wait long for one stays there too: who
-is free first has it. One partial per session waits: a newer one replaces it, and so does a final of its segment.
+broker for other workers. One partial per session waits: a newer one replaces it, and so does a final of its segment.
 """
 
 from collections.abc import Callable
@@ -51,35 +50,18 @@ class Scheduler:
     """Single-threaded. Unknown job numbers are ignored: their job was replaced or withdrawn in the meantime."""
 
     def __init__(
-        self,
-        limits: PlanLimits,
-        *,
-        finals_held: int,
-        partials_held: int,
-        lead_s: float | None = None,
-        costs: CostModel | None = None,
+        self, limits: PlanLimits, *, finals_held: int, partials_held: int, costs: CostModel | None = None
     ) -> None:
-        """`lead_s`: a job is taken only so long before an executor is expected to be free; None: also long before."""
         self._limits = limits
-        self._lead_s = lead_s
         self._costs = costs or CostModel()
         self._arrivals = Arrivals()
         self._held_limit: dict[WindowKind, int] = {"final": finals_held, "partial": partials_held}
         self._entries: dict[int, _Entry] = {}
         self._running: dict[Batch, _Call] = {}
 
-    def room(self, kind: WindowKind, now: float) -> int:
+    def room(self, kind: WindowKind) -> int:
         """How many more jobs of this kind may be taken now."""
-        most = self._held_limit[kind]
-        if self._lead_s is not None:
-            most = min(most, self._limits.executors - len(self._ends_after(now + self._lead_s)))
-        return max(0, most - self.held(kind))
-
-    def look_again_at(self, now: float) -> float | None:
-        """When there may be more room although nothing changed; None if that will not be."""
-        if self._lead_s is None:
-            return None
-        return min((ends_at - self._lead_s for ends_at in self._ends_after(now + self._lead_s)), default=None)
+        return max(0, self._held_limit[kind] - self.held(kind))
 
     def held(self, kind: WindowKind) -> int:
         """Jobs of this kind that do not run yet."""
@@ -172,9 +154,6 @@ class Scheduler:
         entry.group = group
         entry.phase = _Phase.WAITING
         return entry.arrival
-
-    def _ends_after(self, time: float) -> list[float]:
-        return [call.ends_at for call in self._running.values() if call.ends_at > time]
 
     def _count(self, condition: Callable[[_Entry], bool]) -> int:
         return sum(1 for entry in self._entries.values() if condition(entry))

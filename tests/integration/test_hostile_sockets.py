@@ -299,3 +299,20 @@ async def has_more(connection: GuardedConnection) -> bool:
 async def holds_something(watched: guarded.Sockets) -> bool:
     await asyncio.sleep(0)
     return bool(watched.held.total_bytes or len(watched.strangers))
+
+
+async def test_frames_that_were_read_are_held_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    booked: list[int] = []
+    hold = GuardedConnection._hold
+
+    def watched(self: GuardedConnection) -> None:
+        hold(self)
+        booked.append(self._held_bytes)
+
+    monkeypatch.setattr(GuardedConnection, "_hold", watched)
+    async with open_door(Lobby(), keys=False) as port, upgraded(port) as (reader, writer):
+        writer.write(TINY * 400)
+        async with asyncio.timeout(WITHIN_S):
+            await reader.readexactly(400 * 3)
+        await is_served(port)
+    assert max(booked) > 100_000 > 10_000 > booked[-1]

@@ -15,4 +15,4 @@ def test_a_worker_holds_a_batch_or_a_window_for_each_executor(
     able = EngineCapabilities(
         model="base", executors=executors, max_batch=max_batch, slots=executors, languages=frozenset({"en"})
     )
-    assert scheduler(AsrSettings(), able, CostModel()).room(kind, 10.0) == held
+    assert scheduler(AsrSettings(), able, CostModel()).room(kind) == held

@@ -25,11 +25,11 @@ def test_room_shrinks_with_what_is_held_and_returns_when_it_runs() -> None:
     jobs = scheduler()
     jobs.admit(arrival(1))
     jobs.admit(arrival(2, session="t"))
-    assert (jobs.room("final", 10.0), jobs.room("partial", 10.0)) == (1, 2)
+    assert (jobs.room("final"), jobs.room("partial")) == (1, 2)
     jobs.prepared(1, SHORT)
-    assert jobs.room("final", 10.0) == 1
+    assert jobs.room("final") == 1
     jobs.plan(now=10.0)
-    assert jobs.room("final", 10.0) == 2
+    assert jobs.room("final") == 2
     assert jobs.running() == 1
 
 
@@ -129,7 +129,7 @@ def test_room_is_never_negative(kind: WindowKind) -> None:
     jobs = scheduler(finals_held=1, partials_held=1)
     for job in (1, 2):
         jobs.admit(arrival(job, kind, session=str(job)))
-    assert jobs.room(kind, 10.0) == 0
+    assert jobs.room(kind) == 0
 
 
 def test_finished_calls_are_learnt_from_unless_they_failed() -> None:
@@ -183,47 +183,3 @@ def test_how_often_finals_come_decides_whether_partials_may_take_all_executors()
         return len(jobs.plan(now=3 * gap_s).batches)
 
     assert (starts(gap_s=4.0), starts(gap_s=0.5)) == (2, 1)
-
-
-def _lone(*, executors: int = 1) -> Scheduler:
-    """Executors that run one window at a time, for a second."""
-    known = CostModel([CallTime(kind="final", context_s=15, windows=1, seconds=1.0)])
-    limits = PlanLimits(executors=executors, final_batch=1, partial_batch=1)
-    return Scheduler(limits, finals_held=executors, partials_held=executors, lead_s=0.1, costs=known)
-
-
-def _run(jobs: Scheduler, job: int, now: float) -> None:
-    jobs.admit(arrival(job, session=str(job)))
-    jobs.prepared(job, SHORT)
-    jobs.plan(now)
-
-
-def test_what_would_wait_long_for_an_executor_is_left_to_others() -> None:
-    jobs = _lone()
-    assert jobs.room("final", 10.0) == 1
-    assert jobs.look_again_at(10.0) is None
-    _run(jobs, 1, now=10.0)
-    assert (jobs.room("final", 10.0), jobs.room("partial", 10.0)) == (0, 0)
-    assert jobs.look_again_at(10.0) == pytest.approx(10.9)
-    assert (jobs.room("final", 10.95), jobs.look_again_at(10.95)) == (1, None)
-
-
-def test_a_call_that_takes_longer_than_expected_leaves_room() -> None:
-    jobs = _lone()
-    _run(jobs, 1, now=10.0)
-    assert jobs.room("final", 12.0) == 1
-
-
-def test_there_is_room_for_each_executor_that_is_free() -> None:
-    jobs = _lone(executors=2)
-    _run(jobs, 1, now=10.0)
-    assert jobs.room("final", 10.0) == 1
-    jobs.admit(arrival(2, session="2"))
-    assert jobs.room("final", 10.0) == 0
-
-
-def test_batches_are_filled_while_others_run() -> None:
-    jobs = scheduler(executors=1)
-    _run(jobs, 1, now=10.0)
-    assert jobs.room("final", 10.0) == 3
-    assert jobs.look_again_at(10.0) is None
