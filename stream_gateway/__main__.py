@@ -117,6 +117,7 @@ async def serve(
     sockets = SocketLimits(max_held_bytes=settings.max_input_mb << 20, max_strangers=settings.max_strangers)
     door = FrontDoor(gateway, metrics=metrics, tenants=tenants, frames=frames, sockets=sockets)
     _allow_files(with_headroom(settings.max_sessions) + settings.max_strangers + _OTHER_FILES)
+    collect_rarely()
     address = {"host": settings.host, "port": settings.port}
     try:
         server = await door.listen(settings.host, settings.port, reuse_port=settings.reuse_port, tls=tls)
@@ -125,7 +126,6 @@ async def serve(
         return 1
     if tls is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _renew, tls, settings)
-    collect_rarely()
     log.info("gateway listens", extra={**address, "tls": tls is not None, "gateway": gateway_id})
     tell_ready(os.environ.get(readiness.ENVIRONMENT))
     return await _run(settings, gateway, workforce, server, bus, scorer, stop)

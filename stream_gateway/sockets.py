@@ -80,7 +80,6 @@ class GuardedConnection(ServerConnection):
         self._unparsed = b""
         self._parsed_bytes = 0
         self._in_hand_bytes = 0
-        self._held_bytes = 0
         self._is_parse_due = False
         self._is_paused = False
         self._is_lost = False
@@ -98,17 +97,14 @@ class GuardedConnection(ServerConnection):
             while True:
                 if not waiting:
                     turn_ends_at = 0.0  # others have their turn while this one waits
-                    if self._held_bytes > 2 * _PIECE_BYTES:
-                        self._hold()  # what was many frames is read
                 elif not turn_ends_at:
                     turn_ends_at = self.loop.time() + _TURN_S
                 elif self.loop.time() > turn_ends_at:
                     await asyncio.sleep(0)
                     turn_ends_at = self.loop.time() + _TURN_S
                 message = await self.recv()
-                if len(message) > _PIECE_BYTES:
-                    self._in_hand_bytes = _COPIES * len(message)
-                    self._hold()
+                self._in_hand_bytes = _COPIES * len(message)
+                self._hold()
                 yield message
                 self._in_hand_bytes = 0
 
@@ -204,7 +200,7 @@ class GuardedConnection(ServerConnection):
         if self._is_lost:
             return
         waiting = self.recv_messages.frames.queue
-        self._held_bytes = (
+        held_bytes = (
             len(self._unparsed)
             - self._parsed_bytes
             + len(self.protocol.reader.buffer)
@@ -213,7 +209,7 @@ class GuardedConnection(ServerConnection):
             + self._in_hand_bytes
             + self.transport.get_write_buffer_size()
         )
-        if not self._sockets.held.hold(self, self._held_bytes):
+        if not self._sockets.held.hold(self, held_bytes):
             self._cut("buffers_full")
 
     def _cut(self, reason: str) -> None:

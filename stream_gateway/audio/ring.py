@@ -16,7 +16,6 @@ class AudioBuffer:
     def __init__(self, start_sample: int = 0) -> None:
         """The first sample appended is number `start_sample`."""
         self._store = np.empty(_MIN_CAPACITY, dtype=np.int16)
-        self._bytes = self._store.data.cast("B")
         self._first = 0  # index in the store of `start_sample`
         self._start_sample = start_sample
         self._held = 0
@@ -48,7 +47,7 @@ class AudioBuffer:
             # A fifth of the store is free then: each sample is moved some four times, however many are held.
             self._resettle(max(len(self._store), _roomy(needed)))
         # Not as arrays: numpy would let go of the interpreter's lock for each copy, and then wait to have it back.
-        self._bytes[2 * (self._first + self._held) : 2 * (self._first + needed)] = samples.data.cast("B")
+        self._store.data[self._first + self._held : self._first + needed] = samples.data
         self._held = needed
 
     def slice_bytes(self, start: int, end: int) -> bytes:
@@ -74,7 +73,7 @@ class AudioBuffer:
         capacity = max(capacity, _MIN_CAPACITY)
         store = self._store if capacity == len(self._store) else np.empty(capacity, dtype=np.int16)
         store[: self._held] = held  # numpy copes with the overlap
-        self._store, self._bytes, self._first = store, store.data.cast("B"), 0
+        self._store, self._first = store, 0
 
 
 def _roomy(held_samples: int) -> int:

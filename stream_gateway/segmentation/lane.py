@@ -80,7 +80,7 @@ def score_next_frames(model: SpeechModel, lanes: Sequence[Lane], most: int) -> l
     A frame that the gate stops has the score 0 and no part in the run. Raises what the model raises.
     """
     pieces = [lane.windows(most) for lane in lanes]
-    samples = np.frombuffer(b"".join(chain.from_iterable(pieces)), dtype="<i2").reshape(-1, _WINDOW_SAMPLES)
+    samples = np.frombuffer(b"".join(chain.from_iterable(pieces)), dtype=np.int16).reshape(-1, _WINDOW_SAMPLES)
     windows = samples.astype(np.float32)
     windows *= np.float32(1 / 32768)
     levels = iter(_levels_dbfs(windows))

@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from stream_gateway import server
 from stream_gateway import sockets as guarded
 from stream_gateway.dialects.base import Dialect
+from stream_gateway.policy.held_input import HeldInput
 from stream_gateway.sockets import GuardedConnection, SocketLimits
 from tests.integration.front_door import Lobby, open_door
 
@@ -302,20 +303,19 @@ async def holds_something(watched: guarded.Sockets) -> bool:
 
 
 async def test_frames_that_were_read_are_held_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    lobby, booked = Lobby(), [0]
-    hold = GuardedConnection._hold
+    lobby = Lobby()
+    booked: dict[object, list[int]] = {}
+    hold = HeldInput[object].hold
 
-    def watched(self: GuardedConnection) -> None:
-        hold(self)
-        if self in lobby.sockets:
-            booked.append(self._held_bytes)
+    def watched(self: HeldInput[object], key: object, held_bytes: int) -> bool:
+        booked.setdefault(key, []).append(held_bytes)
+        return hold(self, key, held_bytes)
 
-    monkeypatch.setattr(GuardedConnection, "_hold", watched)
+    monkeypatch.setattr(HeldInput, "hold", watched)
     async with open_door(lobby, keys=False) as port, upgraded(port) as (reader, writer):
         writer.write(TINY * 400)
         async with asyncio.timeout(WITHIN_S):
             await reader.readexactly(400 * 3)
         flooded = lobby.sockets[0]
         await is_served(port)
-        assert isinstance(flooded, GuardedConnection)
-        assert max(booked) > 100_000 > 10_000 > flooded._held_bytes
+        assert max(booked[flooded]) > 100_000 > 10_000 > booked[flooded][-1]

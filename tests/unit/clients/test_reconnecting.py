@@ -19,7 +19,7 @@ from clients.failures import CannotConnect, ConnectionLost, SessionOver
 from clients.sdk import ConnectionChange, LiveSession, Phase, Reconnected, Reconnecting, connect
 from tests.unit.clients.events import chat_started, delta, done, error
 from tests.unit.clients.stub_resume import Changes, ResumeStub
-from tests.unit.clients.stub_service import StubService, refusal
+from tests.unit.clients.stub_service import NOBODY, StubService, refusal
 
 SECOND = bytes(range(250)) * 128
 PATIENCE_S = 10.0
@@ -158,12 +158,11 @@ async def test_it_goes_to_the_next_of_several_addresses() -> None:
 
 
 async def test_a_session_opens_at_the_first_address_that_answers() -> None:
-    nobody = "ws://127.0.0.1:1"  # the port that a stub has left may be given to the next one
     async with StubService() as service:
-        async with connect([nobody, service.url]) as session:
+        async with connect([NOBODY, service.url]) as session:
             assert phase_of(session) is Phase.OPEN
         with pytest.raises(CannotConnect):
-            async with connect([nobody, nobody]):
+            async with connect([NOBODY, NOBODY]):
                 pass
 
 
